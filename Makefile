@@ -1,0 +1,51 @@
+# Everything happens in .venv, which is made when it is first needed. Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help demo test check bench catalog clean
+
+help:
+	@echo "make demo     run ScanSource's sandbox into a DuckDB file and check the result"
+	@echo "make test     run all tests"
+	@echo "make check    ruff, mypy, import-linter"
+	@echo "make bench    measure throughput, latency, memory and start-up"
+	@echo "make catalog  regenerate catalog.json"
+	@echo "make clean    remove .venv and what the tools left"
+
+demo: .venv/installed
+	$(BIN)/vendortap demo
+
+test: .venv/developed
+	$(BIN)/pytest
+
+check: .venv/developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/developed
+	$(BIN)/python -m benchmarks
+
+catalog: .venv/installed
+	$(BIN)/vendortap catalog > catalog.json.new
+	mv catalog.json.new catalog.json
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Stamps: made again when pyproject.toml changes. pip knows dependency groups from 25.1 on.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("vendortap needs Python 3.10 or later; say which: make PYTHON=python3.12 ...")'
+	@echo "Installing into .venv ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --upgrade "pip>=25.1"
+	@$(PIP) install --editable ".[all]"
+	@touch $@
+
+.venv/developed: .venv/installed
+	@echo "Installing the development tools into .venv ..."
+	@$(PIP) install --group dev
+	@touch $@
