@@ -1,0 +1,125 @@
+"""Whether a connector's declaration agrees with itself and with its schemas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vendortap import schemas
+from vendortap.errors import DeclarationError
+from vendortap.model import Connector, Node, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A stream's compiled schema: ``record`` is what is handed on, ``row`` what is looked for in a reply."""
+
+    schema: schemas.Schema
+    record: Node
+    row: Node
+
+
+def settings(connector: Connector) -> dict[str, Any]:
+    """Return the connector's config schema, with the settings that every connector has.
+
+    Raises:
+        DeclarationError: see vendortap.schemas.
+    """
+    return schemas.load_settings(connector.schemas)
+
+
+def shapes(connector: Connector) -> dict[str, Shape]:
+    """Load and compile the schemas of all streams.
+
+    Raises:
+        DeclarationError: see vendortap.schemas.
+    """
+    return {stream.name: _shape(connector, stream) for stream in connector.streams}
+
+
+def _shape(connector: Connector, stream: Stream) -> Shape:
+    name = stream.schema or stream.name
+    schema = schemas.load(connector.schemas, name)
+    record = schemas.compile_record(schema, f"{connector.schemas}/{name}.json")
+    given = _given(stream)
+    fields = {k: v for k, v in record.fields.items() if k not in given}
+    return Shape(schema, record, replace(record, fields=fields, required=record.required - given))
+
+
+def _given(stream: Stream) -> frozenset[str]:
+    """Return the properties that the request knows, and that are not looked for in a reply."""
+    by_unit = stream.keyed or stream.plan.windows
+    return frozenset({*stream.add, *((stream.replication_key,) if by_unit and stream.replication_key else ())})
+
+
+def check(connector: Connector) -> None:
+    """Check the whole declaration.
+
+    Raises:
+        DeclarationError: the first contradiction, with its stream.
+    """
+    for problem in _connector_problems(connector):
+        raise DeclarationError(problem)
+    compiled = shapes(connector)
+    for stream in connector.streams:
+        for problem in _problems(connector, stream, compiled[stream.name].record):
+            raise DeclarationError(f"stream {stream.name!r}: {problem}")
+
+
+def _connector_problems(connector: Connector) -> Iterator[str]:
+    if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", connector.name):
+        yield f"its name {connector.name!r} has to be lower-case letters and digits, joined by hyphens"
+    schema = settings(connector)
+    described = schema["properties"]
+    yield from (f"the setting {name!r} has no type" for name, setting in described.items() if "type" not in setting)
+    if not connector.streams:
+        yield "it has no streams"
+    names = [stream.name for stream in connector.streams]
+    yield from (f"two streams are called {name!r}" for name in names if names.count(name) > 1)
+    for stream in connector.streams:
+        if stream.plan.each and not _always_given(schema, stream.plan.each[0]):
+            yield f"stream {stream.name!r}: its plan needs the setting {stream.plan.each[0]!r}, which may be left out"
+
+
+def _always_given(schema: schemas.Schema, name: str) -> bool:
+    return name in schema["required"] or "default" in schema["properties"].get(name, {})
+
+
+def _problems(connector: Connector, stream: Stream, record: Node) -> Iterator[str]:
+    if not stream.keys:
+        yield "it has no key properties"
+    named = {
+        "key": stream.keys,
+        "added": tuple(stream.add),
+        "document": _names(stream.document),
+    }
+    for role, properties in named.items():
+        for name in properties:
+            if name not in record.fields:
+                yield f"the {role} property {name!r} is not in its schema"
+    nullable = [name for name in stream.keys if name in record.fields and record.fields[name].nullable]
+    yield from (f"the key property {name!r} may be null" for name in nullable)
+    key = stream.replication_key
+    if key is not None and (key not in record.fields or record.fields[key].kind != "date-time"):
+        yield f"the replication key {key!r} is not a date-time of its schema"
+    yield from _keyed_problems(connector, stream)
+
+
+def _names(*names: str | None) -> tuple[str, ...]:
+    return tuple(name for name in names if name)
+
+
+def _keyed_problems(connector: Connector, stream: Stream) -> Iterator[str]:
+    if stream.keyed is None:
+        return
+    if stream.keyed.parent is None:
+        return
+    parents = [parent for parent in connector.streams if parent.name == stream.keyed.parent]
+    if not parents or parents[0].keyed is not None:
+        yield f"its parent {stream.keyed.parent!r} is not a list stream of this connector"
+    elif stream.keyed.field not in _shape(connector, parents[0]).record.fields:
+        yield f"its parent {stream.keyed.parent!r} has no property {stream.keyed.field!r}"
+    elif stream.replication_key and not (stream.keyed.changed or parents[0].replication_key):
+        yield f"it is incremental, its parent {stream.keyed.parent!r} is not"

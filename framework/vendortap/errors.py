@@ -1,0 +1,96 @@
+"""Every error of vendortap, one tree.
+
+::
+
+    VendortapError                  exit 1
+    ├── UsageError                  exit 2   what the operator gave is wrong
+    │   ├── ConfigError                      a setting, or a file that a setting names
+    │   ├── CatalogError                     the catalog given with --catalog
+    │   └── StateError                       the state given with --state
+    ├── PluginError                          a plugin that cannot be used: distribution and reason
+    │   ├── UnknownConnector        exit 2   no plugin of that name
+    │   └── DeclarationError                 a connector or schema that contradicts itself
+    ├── VendorError                          what came back from the vendor, or did not
+    │   ├── TransportError                   no usable answer within the retry budget
+    │   ├── CredentialsError                 the vendor refuses the credentials
+    │   ├── MissingError                     the vendor does not have what was asked for
+    │   ├── RefusedError                     the vendor answered with an error
+    │   └── BodyError                        the answer cannot be read at all
+    │       └── RecordError                  one record in it does not fit its schema
+    └── LoadError                            a message or value that the target cannot take
+
+A message says who (connector, stream), where (invoice, field, page), what, and what to do next. It never
+holds a response body, a secret, or personal data.
+"""
+
+from __future__ import annotations
+
+
+class VendortapError(Exception):
+    """The root: whatever vendortap itself raises. ``exit_code`` is what a command ends with."""
+
+    exit_code = 1
+
+
+class UsageError(VendortapError):
+    """What the operator gave on the command line or in a file is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is missing, unknown or of the wrong kind, or the file it names cannot be used."""
+
+
+class CatalogError(UsageError):
+    """The catalog is not JSON, or names a stream or field that the connector does not have."""
+
+
+class StateError(UsageError):
+    """The state is not JSON, not a state, or of another version."""
+
+
+class PluginError(VendortapError):
+    """A plugin that cannot be used; the message names its distribution and the reason."""
+
+
+class UnknownConnector(PluginError):
+    """No plugin registers a connector of that name."""
+
+    exit_code = 2
+
+
+class DeclarationError(PluginError):
+    """A connector's declaration or one of its schemas contradicts itself or asks for what cannot be honoured."""
+
+
+class VendorError(VendortapError):
+    """Something that the vendor sent, or failed to send."""
+
+
+class TransportError(VendorError):
+    """No usable answer within the retry budget: connection, timeout, 408, 429 or 5xx."""
+
+
+class CredentialsError(VendorError):
+    """The vendor refuses the credentials; asking again does not help."""
+
+
+class MissingError(VendorError):
+    """The vendor says that what was asked for does not exist."""
+
+
+class RefusedError(VendorError):
+    """The vendor answered with an error that is neither transient, nor missing, nor about credentials."""
+
+
+class BodyError(VendorError):
+    """The body is truncated, not in the declared format, hostile, or not the document that was expected."""
+
+
+class RecordError(BodyError):
+    """One record does not fit its schema: the message names stream, key and JSON path."""
+
+
+class LoadError(VendortapError):
+    """A Singer message, or a value in it, that the target cannot load exactly."""

@@ -1,0 +1,59 @@
+"""Files that the operator gives, and files that must never be half written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from vendortap.errors import UsageError
+
+
+def parse_json(text: str, error: type[UsageError], what: str) -> Any:
+    """Parse a JSON object; ``what`` names it in errors.
+
+    Raises:
+        UsageError: of the type given, with the place that is wrong.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as problem:
+        place = f"line {problem.lineno}, column {problem.colno}: {problem.msg}"
+        raise error(f"{what} is not JSON ({place})") from None
+    except (RecursionError, ValueError):
+        raise error(f"{what} is not JSON that can be read (nested too deeply, or a number without end)") from None
+    if not isinstance(document, dict):
+        raise error(f"{what} is not a JSON object")
+    return document
+
+
+def read_json(path: str | Path, error: type[UsageError], what: str) -> Any:
+    """Read a JSON object from a file; raises like parse_json, and where the file cannot be read."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as problem:
+        raise error(f"{what} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise error(f"{what} is not UTF-8 text") from None
+    return parse_json(text, error, what)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all: temporary file beside it, fsync, rename. Follows symbolic links.
+
+    Raises:
+        OSError: as the file system has it; the old file is as it was.
+    """
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,143 @@
+"""The host: finds connector plugins, loads each by itself, and says which are broken and why.
+
+First-party connectors come through the same door as anyone's: the entry-point group ``vendortap.connectors``.
+Finding plugins reads metadata only; a plugin is imported when it is used. Each is registered with a plugin
+manager of its own, so that a broken one breaks nothing but itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+from vendortap.errors import PluginError, UnknownConnector, VendortapError
+from vendortap.model import HOOKSPEC_VERSION, Connector
+
+GROUP = "vendortap.connectors"
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin as its metadata describe it: not yet imported. ``rivals`` bring a connector of the same name."""
+
+    name: str
+    entry_point: EntryPoint
+    rivals: tuple[EntryPoint, ...] = ()
+
+    @property
+    def distribution(self) -> str:
+        """The distribution that brings it, with its version; all of them, where they are rivals."""
+        return " and ".join(_distribution(entry_point) for entry_point in (self.entry_point, *self.rivals))
+
+    @property
+    def package(self) -> str:
+        """The name of the distribution that brings it."""
+        return self.entry_point.dist.name if self.entry_point.dist else self.entry_point.module
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    found = entry_point.dist
+    return f"{found.name} {found.version}" if found else "an unknown distribution"
+
+
+def find() -> dict[str, Plugin]:
+    """Return the installed plugins by connector name; imports none of them.
+
+    Where two distributions bring the same name, none of the two is preferred: using that name is an error.
+    """
+    found: dict[str, list[EntryPoint]] = defaultdict(list)
+    for entry_point in entry_points(group=GROUP):
+        if not any(_same(entry_point, known) for known in found[entry_point.name]):
+            found[entry_point.name].append(entry_point)
+    return {name: Plugin(name, first, tuple(rest)) for name, (first, *rest) in sorted(found.items())}
+
+
+def _same(one: EntryPoint, other: EntryPoint) -> bool:
+    """An installation that is on the path twice shows each entry point twice."""
+    return one.value == other.value and _distribution(one) == _distribution(other)
+
+
+def load(name: str) -> Connector:
+    """Import a plugin and return its connector, checked.
+
+    Raises:
+        UnknownConnector: no plugin has that name.
+        PluginError: the plugin is broken: with its distribution and the reason.
+    """
+    plugins = find()
+    if name not in plugins:
+        known = ", ".join(plugins) or "none"
+        raise UnknownConnector(f"there is no connector {name!r}; installed: {known}. See `vendortap list`.")
+    plugin = plugins[name]
+    try:
+        return _load(plugin)
+    except VendortapError as error:
+        raise PluginError(f"connector {name!r} of {plugin.distribution} cannot be used: {error}") from error
+
+
+def problems() -> Mapping[str, str | None]:
+    """Load every plugin; returns the reason why each is broken, or ``None``."""
+    reasons: dict[str, str | None] = {}
+    for name in find():
+        try:
+            load(name)
+            reasons[name] = None
+        except PluginError as error:
+            reasons[name] = str(error)
+    return reasons
+
+
+def _load(plugin: Plugin) -> Connector:
+    if plugin.rivals:
+        raise PluginError("the name is taken by more than one distribution; uninstall all but one of them")
+    from vendortap import declaration  # here, as listing plugins needs none of it
+
+    value = plugin.entry_point.value
+    module = _guarded(f"importing {value}", plugin.entry_point.load)
+    wanted = getattr(module, "HOOKSPEC_VERSION", HOOKSPEC_VERSION)
+    if not isinstance(wanted, int) or wanted > HOOKSPEC_VERSION:
+        raise PluginError(
+            f"it is made for hook specification {wanted}, this vendortap speaks {HOOKSPEC_VERSION}; upgrade vendortap"
+        )
+    connector = _guarded("calling its hooks", lambda: _registered(module))
+    if connector is None:
+        raise PluginError(f"{value} implements no hook register_connector, or that returned None")
+    if not isinstance(connector, Connector):
+        raise PluginError(f"register_connector returned {type(connector).__name__}, not a Connector")
+    if connector.name != plugin.name:
+        raise PluginError(f"its entry point is called {plugin.name!r}, its connector {connector.name!r}")
+    _guarded("checking its declaration", lambda: declaration.check(connector))
+    return connector
+
+
+def _registered(module: Any) -> Any:
+    import pluggy
+
+    from vendortap import hookspecs
+
+    manager = pluggy.PluginManager("vendortap")
+    manager.add_hookspecs(hookspecs)
+    manager.register(module)
+    manager.check_pending()
+    return manager.hook.register_connector()
+
+
+def _guarded(doing: str, step: Callable[[], T]) -> T:
+    """Run a plugin's code: whatever it raises is its own fault, and standard output is not for it to write to."""
+    try:
+        with redirect_stdout(sys.stderr):
+            return step()
+    except VendortapError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = textwrap.shorten(str(error), 400, placeholder=" …")
+        raise PluginError(f"{doing} raised {type(error).__name__}: {reason}".rstrip(": ")) from error

@@ -1,0 +1,152 @@
+"""Bytes to typed values, driven by a compiled schema: one module a format, each with one ``compile``.
+
+Both give the same value for the same document: every declared property is present (``None`` where the vendor
+left it out), numbers are Decimals, date-times are aware. What does not fit raises ``Mismatch`` with its place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timezone, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from vendortap.errors import ConfigError
+
+Decode = Callable[[bytes], Any]
+"""Body → value of the compiled schema. Raises Mismatch, or Malformed."""
+
+
+class Malformed(ValueError):
+    """The body is not of its format: truncated, hostile, or something else altogether."""
+
+
+class Mismatch(ValueError):
+    """A value does not fit its schema; ``path`` is a JSON path, ``expected`` what should stand there.
+
+    Raised with the path relative to the value, and completed on the way out (``inside``), so that values that
+    fit cost no paths.
+    """
+
+    def __init__(self, path: str, expected: str) -> None:
+        super().__init__(f"{expected} expected at {path}")
+        self.path = path
+        self.expected = expected
+
+    def inside(self, place: str) -> Mismatch:
+        """Return the same mismatch as it is called one level further out."""
+        return Mismatch(place + self.path, self.expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """How a vendor writes date-times, beyond RFC 3339.
+
+    ``zone`` is assumed where there is no offset. ``pattern`` is a strptime format tried first, for vendors with
+    a format of their own. A bare date is midnight; the year 1 is .NET's unset date, that is null.
+    """
+
+    zone: tzinfo = timezone.utc
+    pattern: str | None = None
+
+    def parse(self, text: str) -> datetime | None:
+        """Read a date-time, aware; ``None`` where the vendor means no date. Microseconds are rounded.
+
+        Raises:
+            ValueError: not a date-time.
+        """
+        value = self._read(text)
+        if value.year == 1:
+            return None
+        return value if value.tzinfo else value.replace(tzinfo=self.zone)
+
+    def _read(self, text: str) -> datetime:
+        if self.pattern:
+            try:
+                return datetime.strptime(text, self.pattern)
+            except ValueError:
+                pass  # vendors mix formats: RFC 3339 is always understood
+        try:
+            return msgspec.convert(text, datetime)
+        except msgspec.ValidationError:
+            bare = msgspec.convert(text, date)
+            return datetime(bare.year, bare.month, bare.day)
+
+
+def dates(zone: str, pattern: str | None) -> Dates:
+    """Return the Dates for an IANA zone name and a strptime pattern.
+
+    Raises:
+        ConfigError: there is no such zone, or it is not such a pattern.
+    """
+    if pattern:
+        try:
+            datetime.strptime(datetime(2001, 2, 3).strftime(pattern), pattern)
+        except (ValueError, re.error) as error:
+            raise ConfigError(f"{pattern!r} is not a strptime pattern, such as '%m/%d/%Y %H:%M'") from error
+    try:
+        return Dates(ZoneInfo(zone), pattern)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ConfigError(f"{zone!r} is not the name of a time zone, such as 'America/New_York'") from error
+
+
+_is_integer = re.compile(r"[+-]?[0-9]{1,4000}").fullmatch
+_midnight = re.compile(r"(?:T00:00:00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?\Z")
+
+
+def number(text: str) -> Decimal:
+    """Read a decimal number, digit for digit (XML Schema 1.1 part 2, 3.3.3, and an exponent).
+
+    Raises:
+        ValueError: not a finite number in plain digits (Decimal itself would take ``1_0``, ``٣`` or ``NaN``).
+    """
+    if text.isascii() and "_" not in text:
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            pass
+        else:
+            if value.is_finite():
+                return value
+    raise ValueError("not a number")
+
+
+def integer(text: str) -> int:
+    """Read an integer in plain digits; a fraction of zeros is let pass (``3.0``).
+
+    Raises:
+        ValueError: not an integer.
+    """
+    if _is_integer(text):
+        return int(text)
+    value = number(text)
+    if value.adjusted() > 4000 or value != value.to_integral_value():
+        raise ValueError("not an integer")
+    return int(value)
+
+
+def boolean(text: str) -> bool:
+    """Read a boolean (XML Schema 1.1 part 2, 3.3.2), whatever its case.
+
+    Raises:
+        ValueError: not a boolean.
+    """
+    try:
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+    except KeyError:
+        raise ValueError("not a boolean") from None
+
+
+def day(text: str) -> date | None:
+    """Read a date, or the date of a date-time at midnight; an offset says nothing about a day (ibid., 3.3.9).
+
+    Raises:
+        ValueError: not a date.
+    """
+    value = msgspec.convert(_midnight.sub("", text, count=1), date)
+    return None if value.year == 1 else value

@@ -1,0 +1,268 @@
+"""XML to typed values: lxml parses, converters compiled from the schema read the elements.
+
+The schema says what is a list, what is null and what is a number, so that one line and two lines give the same
+shape. Names are matched without their namespace. Null is an absent element, ``xsi:nil`` (XML Schema 1.1 part 1,
+2.7.2), or an empty element of a type that has no empty value: neither string nor list. DTDs and entities are
+refused, nothing external is read. ``xmltodict`` reads small bodies of unknown shape (``loads``) and writes
+bodies (``dumps``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.parsers.expat import ExpatError
+
+import xmltodict
+from lxml import etree
+
+from vendortap.model import Node
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, boolean, day, integer, number
+
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+
+Read = Callable[[Any], Any]
+"""Element → value; raises Mismatch with the path inside the element."""
+Store = Callable[[dict[str, Any], Any], None]
+"""Reads an element (or an attribute's text) and puts it into the object; raises Mismatch likewise."""
+ReadText = Callable[[str], Any]
+"""Text → value, None for null; raises Mismatch."""
+
+
+def compile(node: Node, dates: Dates) -> Decode:  # noqa: A001 - like re.compile
+    """Return the decoder of one schema. An object's root element has to be ``node.xml_name``, if that is set.
+
+    Raises (the decoder):
+        Malformed: not XML, a DTD, or another root element.
+        Mismatch: XML that does not fit, with the path of the first place.
+    """
+    read = _reader(node, dates)
+    name = node.xml_name if node.kind == "object" else None
+
+    def decode(body: bytes) -> Any:
+        root = parse(body)
+        if name and _local(root.tag) != name:
+            raise Malformed(f"the root element is not <{name}>")
+        try:
+            return read(root)
+        except Mismatch as error:
+            raise error.inside("$") from None
+
+    return decode
+
+
+def parse(body: bytes) -> Any:
+    """Parse XML into an lxml element.
+
+    Raises:
+        Malformed: not XML; or it has a DTD, which could define entities; or it is nested or sized absurdly.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
+    )
+    try:
+        root = etree.fromstring(body, parser)
+    except etree.XMLSyntaxError as error:
+        what = "nested too deeply, or too large" if "XML_PARSE_HUGE" in str(error) else "not well-formed"
+        line, column = error.position
+        raise Malformed(f"{what}, at line {line}, column {column}") from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise Malformed("XML with a DTD is refused")
+    return root
+
+
+def loads(body: bytes) -> Any:
+    """Read a small body of unknown shape into dicts, lists and strings.
+
+    Raises:
+        Malformed: as ``parse`` does, which has a look first; or an encoding that expat does not know.
+    """
+    parse(body)
+    try:
+        return xmltodict.parse(body, process_namespaces=False, disable_entities=True)
+    except (ExpatError, LookupError, ValueError) as error:
+        raise Malformed(f"not readable: {type(error).__name__}") from None
+
+
+def dumps(document: Mapping[str, Any]) -> bytes:
+    """Write a body: one root element; attributes are members whose name starts with ``@``."""
+    text: str = xmltodict.unparse(dict(document))
+    return text.encode()
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def _is_nil(element: Any) -> bool:
+    return element.get(_NIL) in ("true", "1")
+
+
+def _reader(node: Node, dates: Dates) -> Read:
+    if node.kind == "object":
+        read = _object(node, dates)
+    elif node.kind == "array":
+        read = _wrapped(node, dates)
+    elif node.kind == "string":
+        read = _string
+    elif node.kind == "any":
+        read = _present
+    else:
+        read = _leaf(_text_reader(node, dates))
+    return read if node.nullable else _never_null(read)
+
+
+def _never_null(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def checked(source: Any) -> Any:
+        value = read(source)
+        if value is None:
+            raise Mismatch("", "a value")
+        return value
+
+    return checked
+
+
+def _present(element: Any) -> bool:
+    """What a value of unknown shape comes to: that there is something."""
+    return len(element) > 0 or bool(element.text)
+
+
+def _string(element: Any) -> str | None:
+    if len(element):
+        raise Mismatch("", "a value without elements inside")
+    text: str | None = element.text
+    return text or (None if _is_nil(element) else "")
+
+
+def _leaf(read_text: ReadText) -> Read:
+    def read(element: Any) -> Any:
+        if len(element):
+            raise Mismatch("", "a value without elements inside")
+        text = element.text
+        return read_text(text) if text else None
+
+    return read
+
+
+_PARSERS: Mapping[str, tuple[str, ReadText]] = {
+    "number": ("a number", number),
+    "integer": ("an integer", integer),
+    "boolean": ("true or false", boolean),
+    "date": ("a date", day),
+}
+
+
+def _text_reader(node: Node, dates: Dates) -> ReadText:
+    """Return the reader of a leaf's text, whether an element or an attribute holds it."""
+    if node.kind == "string":
+        return str
+    expected, parser = ("a date-time", dates.parse) if node.kind == "date-time" else _PARSERS[node.kind]
+
+    def read(text: str) -> Any:
+        try:
+            return parser(text) if (text := text.strip()) else None
+        except ValueError:
+            raise Mismatch("", expected) from None
+
+    return read
+
+
+def _wrapped(node: Node, dates: Dates) -> Read:
+    """A list as one element with the items inside. Without a declared item name, every child is an item."""
+    assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
+    item, name = _reader(node.item, dates), node.item.xml_name
+
+    def read(element: Any) -> Any:
+        if not len(element):
+            _hold_no_text(element, "a list")
+            return None if _is_nil(element) else []
+        values: list[Any] = []
+        for child in element:
+            if name is None or child.tag == name or _local(child.tag) == name:
+                try:
+                    values.append(item(child))
+                except Mismatch as error:
+                    raise error.inside(f"[{len(values)}]") from None
+        return values
+
+    return read
+
+
+def _hold_no_text(element: Any, expected: str) -> None:
+    if element.text and not element.text.isspace():
+        raise Mismatch("", expected)
+
+
+def _one(name: str, read: Callable[[Any], Any]) -> Store:
+    def store(value: dict[str, Any], source: Any) -> None:
+        if value[name] is not None:
+            raise Mismatch(f".{name}", "a single element")
+        try:
+            value[name] = read(source)
+        except Mismatch as error:
+            raise error.inside(f".{name}") from None
+
+    return store
+
+
+def _another(name: str, read: Read) -> Store:
+    def store(value: dict[str, Any], source: Any) -> None:
+        items = value[name]
+        try:
+            items.append(read(source))
+        except Mismatch as error:
+            raise error.inside(f".{name}[{len(items)}]") from None
+
+    return store
+
+
+class _Members:
+    """How the members of an object are stored, by the names they have in XML."""
+
+    def __init__(self, node: Node, dates: Dates) -> None:
+        self.elements: dict[str, Store] = {}
+        self.attributes: dict[str, Store] = {}
+        self.repeated: list[str] = []
+        for name, member in node.fields.items():
+            if member.xml_attribute:
+                self.attributes[member.xml_name or name] = _one(name, _text_reader(member, dates))
+            elif member.item is not None and not member.xml_wrapped:
+                self.repeated.append(name)
+                self.elements[member.item.xml_name or name] = _another(name, _reader(member.item, dates))
+            else:
+                self.elements[member.xml_name or name] = _one(name, _reader(member, dates))
+
+    def absent(self, element: Any, *, nullable: bool) -> bool:
+        """Tell whether an element without elements inside stands for null."""
+        _hold_no_text(element, "an object")
+        return _is_nil(element) or (nullable and not any(name in element.attrib for name in self.attributes))
+
+
+def _object(node: Node, dates: Dates) -> Read:
+    members = _Members(node, dates)
+    elements, attributes = members.elements, tuple(members.attributes.items())
+    nulls = dict.fromkeys(node.fields)
+
+    def read(element: Any) -> Any:
+        if not len(element) and members.absent(element, nullable=node.nullable):
+            return None
+        value: dict[str, Any] = nulls.copy()
+        for name in members.repeated:  # no times: an empty list; such a list cannot be null
+            value[name] = []
+        for attribute, store in attributes:
+            if (text := element.get(attribute)) is not None:
+                store(value, text)
+        for child in element:
+            tag = child.tag
+            if known := elements.get(tag) or elements.get(_local(tag)):
+                known(value, child)
+        _hold_required(value, node)
+        return value
+
+    return read
+
+
+def _hold_required(value: dict[str, Any], node: Node) -> None:
+    for name in node.required:
+        if value[name] is None:
+            raise Mismatch(f".{name}", "a value")

@@ -1,0 +1,74 @@
+"""Files that the operator gives, and files that must never be half written."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from vendortap.errors import ConfigError, StateError
+from vendortap.files import parse_json, read_json, write_atomically
+
+
+def test_an_object_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"name": "Büro"}', encoding="utf-8")
+    assert read_json(file, ConfigError, "the file") == {"name": "Büro"}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "the file is not JSON (line 1, column 1: Expecting value)"),
+        (b'{\n  "a": 1,\n}', "the file is not JSON (line 3, column 1:"),
+        (b"[1]", "the file is not a JSON object"),
+        (b"\xff\xfe", "the file is not UTF-8 text"),
+        (b'{"a":' * 100_000, "the file is not JSON that can be read"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "the file is not JSON that can be read"),
+    ],
+)
+def test_what_is_not_an_object_is_an_error_with_its_place(content: bytes, sentence: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError) as caught:
+        read_json(file, ConfigError, "the file")
+    assert str(caught.value).startswith(sentence.removesuffix("Expecting value)"))
+
+
+def test_a_file_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="the state cannot be read: No such file or directory"):
+        read_json(tmp_path / "none.json", StateError, "the state")
+    with pytest.raises(StateError, match="the state cannot be read: Is a directory"):
+        read_json(tmp_path, StateError, "the state")
+
+
+def test_an_error_does_not_show_what_the_text_holds() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_json('{"client_secret": "PLANTED', ConfigError, "the config")
+    assert "PLANTED" not in str(caught.value)
+
+
+def test_a_file_is_replaced_as_a_whole_and_private(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    write_atomically(file, b"a much longer first state")
+    write_atomically(file, b"second")
+    assert file.read_bytes() == b"second"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.mkdir()  # a rename onto a folder fails, whoever runs this
+    with pytest.raises(OSError, match="directory"):
+        write_atomically(file, b"new")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    os.symlink(real, link)
+    write_atomically(link, b"{}")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"{}"

@@ -1,0 +1,242 @@
+"""One record, both formats: whatever schema and record hypothesis makes up, JSON and XML give it back exactly.
+
+And the fast XML decoder is held against xmltodict with the plainest conversion by schema that there is.
+"""
+
+from __future__ import annotations
+
+import json as stdlib_json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import xmltodict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vendortap import schemas
+from vendortap.model import Kind, Node
+from vendortap.wire import Dates, json, xml
+
+DATES = Dates(timezone(timedelta(hours=-5)))
+NIL = {"@xsi:nil": "true"}
+
+# --- schemas and values ------------------------------------------------------------------------------
+
+LEAVES: tuple[Kind, ...] = ("string", "number", "integer", "boolean", "date-time", "date")
+names = st.sampled_from(
+    ["Id", "Name", "Total", "Line", "Lines", "At", "x", "PONumber", "Stra\u00dfe", "a-b", "a.b", "_"]
+)
+texts = st.text(st.characters(min_codepoint=0x20, codec="utf-8", exclude_characters="\ufffe\uffff"), max_size=8)
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+leaf_values: Mapping[str, st.SearchStrategy[Any]] = {
+    "string": texts,
+    "number": st.decimals(allow_nan=False, allow_infinity=False) | st.decimals(-10_000, 10_000, places=2),
+    "integer": st.integers(-(10**30), 10**30),
+    "boolean": st.booleans(),
+    "date-time": st.datetimes(datetime(2, 1, 1), timezones=offsets),
+    "date": st.dates(date(2, 1, 1)),
+}
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Node:
+    return Node(draw(st.sampled_from(LEAVES)), nullable=draw(st.booleans()))
+
+
+@st.composite
+def objects(draw: st.DrawFn, members: st.SearchStrategy[Node]) -> Node:
+    fields = {}
+    for name, member in draw(st.dictionaries(names, members, min_size=1, max_size=5)).items():
+        is_leaf = member.kind not in ("object", "array")
+        fields[name] = replace(member, xml_attribute=is_leaf and draw(st.integers(0, 4)) == 0)
+    required = frozenset(name for name, member in fields.items() if not member.nullable)
+    return Node("object", draw(st.booleans()), fields=fields, required=required)
+
+
+@st.composite
+def arrays(draw: st.DrawFn, items: st.SearchStrategy[Node]) -> Node:
+    item, wrapped = draw(items), draw(st.booleans())
+    nullable = wrapped and draw(st.booleans())  # a list that is not wrapped has no null in XML
+    return Node("array", nullable, item=replace(item, xml_name="item" if wrapped else None), xml_wrapped=wrapped)
+
+
+nodes = st.recursive(leaves(), lambda inner: objects(inner) | arrays(leaves() | objects(inner)), max_leaves=8)
+records = objects(nodes).map(lambda node: replace(node, nullable=False, xml_name="Record"))
+
+
+def values(node: Node) -> st.SearchStrategy[Any]:
+    """Return values that conform to a schema."""
+    if node.kind == "object":
+        strategy: st.SearchStrategy[Any] = st.fixed_dictionaries(
+            {name: values(member) for name, member in node.fields.items()}
+        )
+    elif node.item is not None:
+        strategy = st.lists(values(node.item), max_size=3)
+    else:
+        strategy = leaf_values[node.kind]
+    return st.none() | strategy if node.nullable else strategy
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> tuple[Node, dict[str, Any]]:
+    node = draw(records)
+    return node, draw(values(node))
+
+
+# --- the same record, written in both formats --------------------------------------------------------
+
+
+def to_json(value: Any, *, drop_nulls: bool) -> str:
+    """Write JSON, Decimals digit for digit; nulls are written or left out."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if v is not None or not drop_nulls}
+        return (
+            "{" + ",".join(f"{stdlib_json.dumps(k)}:{to_json(v, drop_nulls=drop_nulls)}" for k, v in kept.items()) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join(to_json(v, drop_nulls=drop_nulls) for v in value) + "]"
+    if isinstance(value, Decimal):
+        return str(value)
+    return stdlib_json.dumps(value.isoformat() if isinstance(value, date) else value)
+
+
+def text_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def to_tree(value: Any, node: Node, *, drop_nulls: bool) -> Any:
+    """Return what xmltodict.unparse writes as the value."""
+    if value is None:
+        return NIL
+    if node.kind == "object":
+        return members_of(value, node, drop_nulls=drop_nulls)
+    if node.item is not None:
+        items = [to_tree(item, node.item, drop_nulls=drop_nulls) for item in value]
+        return {node.item.xml_name: items} if node.xml_wrapped else items
+    return {"#text": text_of(value)}
+
+
+def members_of(value: Mapping[str, Any], node: Node, *, drop_nulls: bool) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, member in node.fields.items():
+        if member.xml_attribute:
+            if value[name] is not None:
+                tree[f"@{name}"] = text_of(value[name])
+        elif value[name] is not None or not drop_nulls:
+            tree[name] = to_tree(value[name], member, drop_nulls=drop_nulls)
+    # an object of nothing but nulls is told from null by having anything inside
+    return tree if any(content != [] for content in tree.values()) else {**tree, "Unknown": "x"}
+
+
+def to_xml(value: Mapping[str, Any], node: Node, *, drop_nulls: bool) -> bytes:
+    tree = members_of(value, node, drop_nulls=drop_nulls)
+    return xml.dumps({"Record": {"@xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance", **tree}})
+
+
+def exact(value: Any) -> Any:
+    """Make equal only what is the same digit for digit: 1.0 is not 1.00, True is not 1."""
+    if isinstance(value, dict):
+        return {name: exact(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    if isinstance(value, datetime):
+        return ("datetime", value, value.utcoffset())
+    return (type(value).__name__, str(value))
+
+
+@settings(deadline=None, max_examples=200)
+@given(example=examples(), drop_nulls=st.booleans())
+def test_json_and_xml_of_one_record_give_that_record(example: tuple[Node, dict[str, Any]], drop_nulls: bool) -> None:
+    node, record = example
+    from_json = json.compile(node, DATES)(to_json(record, drop_nulls=drop_nulls).encode())
+    from_xml = xml.compile(node, DATES)(to_xml(record, node, drop_nulls=drop_nulls))
+    assert exact(from_json) == exact(from_xml) == exact(record)
+
+
+@settings(deadline=None, max_examples=50)
+@given(texts=st.lists(texts, max_size=3), total=leaf_values["number"], at=st.datetimes(datetime(2, 1, 1)))
+def test_a_schema_as_it_is_declared_holds_for_both(texts: list[str], total: Decimal, at: datetime) -> None:
+    declared = {
+        "type": "object",
+        "xml": {"name": "Record"},
+        "properties": {
+            "Total": {"type": "number"},
+            "At": {"type": ["string", "null"], "format": "date-time"},
+            "Texts": {
+                "type": ["array", "null"],
+                "xml": {"wrapped": True},
+                "items": {"type": "string", "xml": {"name": "string"}},
+            },
+        },
+        "required": ["Total"],
+    }
+    schemas.check(declared, "declared")
+    node = schemas.compile_record(declared, "declared")
+    record = {"Total": total, "At": at, "Texts": texts}
+    aware = {**record, "At": at.replace(tzinfo=DATES.zone)}
+    from_json = json.compile(node, DATES)(to_json(record, drop_nulls=False).encode())
+    from_xml = xml.compile(node, DATES)(to_xml(record, node, drop_nulls=False))
+    assert exact(from_json) == exact(from_xml) == exact(aware)
+
+
+# --- the oracle --------------------------------------------------------------------------------------
+
+
+def oracle(body: bytes, node: Node) -> Any:
+    parsed = xmltodict.parse(body, strip_whitespace=False, force_cdata=True, disable_entities=True)
+    return convert(parsed["Record"], node)
+
+
+def convert(tree: Any, node: Node) -> Any:
+    """Turn what xmltodict read into a value, by the schema and without any thought of speed."""
+    if isinstance(tree, dict) and tree.get("@xsi:nil") == "true":
+        return None
+    if node.kind == "object":
+        return {name: member_of(tree or {}, name, member) for name, member in node.fields.items()}
+    if node.item is not None:
+        return [convert(item, node.item) for item in as_list(tree, node.item.xml_name)]
+    text = tree if isinstance(tree, str) else (tree or {}).get("#text", "")
+    return from_text(text, node)
+
+
+def member_of(tree: Mapping[str, Any], name: str, node: Node) -> Any:
+    if node.xml_attribute:
+        return from_text(tree[f"@{name}"], node) if f"@{name}" in tree else None
+    if node.item is not None and not node.xml_wrapped:
+        return [convert(item, node.item) for item in as_list(tree, name)]
+    return convert(tree[name], node) if name in tree else None
+
+
+def as_list(tree: Any, name: str | None) -> list[Any]:
+    found = tree.get(name, []) if isinstance(tree, dict) else []
+    return found if isinstance(found, list) else [found]
+
+
+def from_text(text: str, node: Node) -> Any:
+    match node.kind:
+        case "string":
+            return text
+        case "number":
+            return Decimal(text)
+        case "integer":
+            return int(text)
+        case "boolean":
+            return text == "true"
+        case "date":
+            return date.fromisoformat(text)
+        case _:
+            return datetime.fromisoformat(text)
+
+
+@settings(deadline=None, max_examples=200)
+@given(example=examples(), drop_nulls=st.booleans())
+def test_the_fast_xml_decoder_reads_what_xmltodict_reads(
+    example: tuple[Node, dict[str, Any]], drop_nulls: bool
+) -> None:
+    node, record = example
+    body = to_xml(record, node, drop_nulls=drop_nulls)
+    assert exact(xml.compile(node, DATES)(body)) == exact(oracle(body, node))
