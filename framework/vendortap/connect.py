@@ -1,0 +1,47 @@
+"""From a connector and its settings to the connection that its streams are read through."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vendortap.http import Client
+from vendortap.memory import Memory
+from vendortap.model import Config, Connector, Limit
+from vendortap.schemas import Schema
+
+
+def connect(connector: Connector, config: Config, settings: Schema) -> Client:
+    """Return the connection of a connector; nothing is sent yet.
+
+    Raises:
+        ConfigError: an address that is neither https nor loopback.
+    """
+    properties = settings["properties"]
+    return Client(
+        name=connector.name,
+        base_url=connector.base_url(config),
+        config=config,
+        auth=connector.auth,
+        limit=limit(connector, config),
+        timeout=float(config["timeout_seconds"]),
+        retry_seconds=float(config["retry_seconds"]),
+        connections=config["concurrency"],
+        expired=connector.expired,
+        headers=lambda: connector.headers(config),
+        pace=connector.pace,
+        trace=connector.trace,
+        memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
+        secrets=[str(config[name]) for name, s in properties.items() if s.get("secret") and config.get(name)],
+    )
+
+
+def limit(connector: Connector, config: Config) -> Limit | None:
+    """Return the token bucket: the connector's, unless the operator set another one."""
+    declared = connector.limit
+    burst = config.get("burst") or (declared.burst if declared else 1)
+    each_endpoint = declared.each_endpoint if declared else False
+    if "requests_per_second" not in config:
+        return declared and replace(declared, burst=burst)
+    rate = config["requests_per_second"]
+    return None if rate is None else Limit(float(rate), burst, each_endpoint, adaptive=False)
