@@ -1,0 +1,520 @@
+"""The one pipeline: units → requests → replies → rows → records and bookmarks, in the order of the plan.
+
+Units are fetched concurrently, a bounded number ahead; what they give is handed on in plan order, so that the
+records and their order do not depend on the concurrency, and a bookmark moves only over a contiguous prefix
+of complete units. The pipeline takes ``send``; it opens no connection of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from queue import Full, Queue, SimpleQueue
+from typing import Any
+
+from vendortap import plan
+from vendortap.declaration import Shape
+from vendortap.documents import Documents, companion_names
+from vendortap.errors import BodyError, MissingError, VendortapError
+from vendortap.model import Bookmark, Config, Connector, Keyed, Record, Reply, Rows, Send, Stream, Unit
+from vendortap.paging import single
+from vendortap.record import Reader
+from vendortap.request import write
+from vendortap.wire import dates
+
+_log = logging.getLogger("vendortap.sync")
+
+PAGES_AHEAD = 2
+"""Pages that a unit may be ahead of the reader; with the units ahead, the bound of what is held in memory."""
+SEEN_AT_MOST = 1000
+"""Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
+SETTLED = timedelta(minutes=1)
+"""What changed less than this before a list was asked for, or since, may show in the list only in part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Some records of one reply, in order; ``received`` is when the reply arrived.
+
+    ``settled`` is up to when the unit can be relied on to show every change.
+    """
+
+    records: Sequence[Record]
+    received: datetime
+    settled: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Everything of a partition up to this bookmark has been handed on."""
+
+    partition: Mapping[str, str]
+    bookmark: Bookmark
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a stream's run came to: rows decoded, records handed on, known already, and keys that are missing."""
+
+    fetched: int = 0
+    emitted: int = 0
+    known: int = 0
+    missing: int = 0
+
+
+@dataclass(slots=True)
+class Source:
+    """All that the pipeline needs of its surroundings to read streams of one connector."""
+
+    connector: Connector
+    config: Config
+    send: Send
+    shapes: Mapping[str, Shape]
+
+    def reader(self, stream: Stream) -> Reader:
+        """Return a reader of the stream's replies, with the connector's way of writing dates."""
+        zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
+        rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(self.config)
+        return Reader(self.shapes[stream.name].row, rows, stream.keys, dates(zone, pattern))
+
+
+def read(
+    source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally
+) -> Generator[Records | Advance, None, None]:
+    """Read a stream: yields records, and after the records it covers each advance of a bookmark.
+
+    Closing the iterator stops what is under way.
+
+    Raises:
+        VendortapError: in the place of the unit it struck; everything before has been handed on.
+    """
+    base = list(plan.units(stream.plan, source.config, bookmarks, datetime.now(timezone.utc)))
+    if stream.keyed is None:
+        yield from _read_units(source, stream, base, tally)
+        return
+    if (keys := plan.configured(stream.keyed.sources, source.config)) is not None:
+        param = stream.keyed.param
+        units = (Unit({**unit.params, param: key}, unit.partition) for key in keys for unit in base)
+        yield from _read_units(source, stream, units, tally, tries=len(base))
+        return
+    if stream.keyed.parent is None:
+        _log.info("%s, %s: no keys are configured, so there is nothing to fetch.", source.connector.name, stream.name)
+        return
+    for unit in base:
+        with closing(_Spool(source, stream.keyed, source.connector.stream(stream.keyed.parent), unit, tally)) as spool:
+            yield from _read_units(source, stream, spool.units(), tally, settled=spool.settled)
+
+
+def probe(source: Source, stream: Stream) -> Records:
+    """Return the first reply's records of a list stream: one request, to see whether there is an answer.
+
+    Raises:
+        VendortapError: there is none.
+    """
+    unit = next(plan.units(stream.plan, source.config, lambda _: None, datetime.now(timezone.utc)))
+    with closing(_fetcher(source, stream)(unit)) as pages:
+        try:
+            return next(pages)
+        except VendortapError as error:
+            raise _named(error, source, stream, unit) from None
+
+
+# --- one stream --------------------------------------------------------------------------------------
+
+
+def _read_units(
+    source: Source,
+    stream: Stream,
+    units: Iterable[Unit],
+    tally: Tally,
+    tries: int = 1,
+    settled: datetime | None = None,
+) -> Iterator[Records | Advance]:
+    """Read units in order. A key is missing when ``tries`` units in a row, one a partition, do not have it.
+
+    ``settled`` is that of the list that the units come from, for documents.
+    """
+    fetch = _fetcher(source, stream)
+    skip = source.config["on_missing"] == "skip" and stream.keyed is not None
+    missed = _Missed(stream, tries)
+    marks: dict[tuple[str, ...], Bookmark | None] = {}
+    distinct = _Distinct() if stream.distinct else None
+    with closing(ordered(units, fetch, source.config["concurrency"])) as fetched:
+        for unit, pages in fetched:
+            mark = marks.setdefault(tuple(unit.partition.values()), unit.since)
+            top = _Top(unit.since, settled, unit.known)
+            try:
+                for page in pages:
+                    yield from _new_records(stream, unit, page, top, tally, distinct)
+            except MissingError as error:
+                if missed.everywhere(unit):
+                    if not skip:
+                        raise _named(error, source, stream, unit) from None
+                    tally.missing += 1
+                    _log.warning("%s Skipped.", _named(error, source, stream, unit))
+            except VendortapError as error:
+                raise _named(error, source, stream, unit) from None
+            advanced = _advanced(mark, unit, stream, top, settled)
+            if advanced is not None and advanced != mark:
+                marks[tuple(unit.partition.values())] = advanced
+                yield Advance(unit.partition, advanced)
+
+
+class _Missed:
+    """Counts how many units in a row do not have the key they ask for."""
+
+    def __init__(self, stream: Stream, tries: int) -> None:
+        self._param = stream.keyed.param if stream.keyed else ""
+        self._tries = tries
+        self._key: str | None = None
+        self._times = 0
+
+    def everywhere(self, unit: Unit) -> bool:
+        """Note a unit that misses its key; returns whether it has now been missed in every partition."""
+        key = unit.params.get(self._param)
+        self._times = self._times + 1 if key == self._key else 1
+        self._key = key
+        return self._times == self._tries
+
+
+def _named(error: VendortapError, source: Source, stream: Stream, unit: Unit) -> VendortapError:
+    """Say who and where, in front of what the lower floors said."""
+    keys = {k: v for k, v in unit.params.items() if k in unit.partition or (stream.keyed and k == stream.keyed.param)}
+    where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in keys.items())
+    return type(error)(f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}")
+
+
+def _new_records(
+    stream: Stream, unit: Unit, page: Records, top: _Top, tally: Tally, distinct: _Distinct | None
+) -> Iterator[Records]:
+    """Hand on the records of a page that the bookmark does not cover yet."""
+    tally.fetched += len(page.records)
+    fresh = page.records
+    if distinct:
+        fresh = [record for record in fresh if distinct.add(_key(record, stream))]
+    if stream.replication_key and stream.keyed is None and unit.bookmark is None:
+        top.settled = page.settled
+        fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
+    tally.emitted += len(fresh)
+    tally.known += len(page.records) - len(fresh)
+    if fresh:
+        yield replace(page, records=fresh)
+
+
+def _key(record: Record, stream: Stream) -> tuple[str, ...]:
+    return tuple(str(record[name]) for name in stream.keys)
+
+
+def _advanced(
+    mark: Bookmark | None, unit: Unit, stream: Stream, top: _Top, settled: datetime | None
+) -> Bookmark | None:
+    """Return the bookmark after a complete unit."""
+    if stream.replication_key is None:
+        return None
+    if stream.keyed is None and unit.bookmark is None:
+        return top.bookmark()
+    if stream.keyed is None:  # a window
+        return mark if unit.bookmark is None or (mark and mark.value >= unit.bookmark) else Bookmark(unit.bookmark)
+    top = _Top(mark, settled)
+    top.take(unit.bookmark, (unit.params[stream.keyed.param],))
+    return top.bookmark()
+
+
+class _Top:
+    """The greatest replication key met so far and the keys that have it; starts from a bookmark.
+
+    It leads no further than ``settled``. A record that changes while its list is read is listed as it was, or
+    not at all, if it moves to a page that has been read; another one that changes after it may be listed as it
+    is. A bookmark at the latter would hide the former for ever.
+    """
+
+    def __init__(self, since: Bookmark | None, settled: datetime | None = None, known: Bookmark | None = None) -> None:
+        self.since = since
+        self.settled = settled
+        self._covers = known or since
+        self.value = since.value if since else None
+        self.seen: list[tuple[str, ...]] = list(since.seen) if since else []
+        self._known = frozenset(self._covers.seen) if self._covers else frozenset()
+        self._bare = False
+
+    def take(self, value: datetime | None, key: tuple[str, ...]) -> bool:
+        """Note a record; returns whether the bookmark we started from does not cover it."""
+        if value is None:
+            return True
+        at = value.astimezone(timezone.utc)
+        if self._covers and self._covered(max(at, value.replace(fold=1).astimezone(timezone.utc)), key):
+            return False
+        bare = value.timetz().replace(tzinfo=None) == time()
+        if self.value is None or at > self.value:
+            self.value, self.seen, self._bare = at, [key], bare
+        elif at == self.value:
+            self._bare = self._bare or bare
+            if len(self.seen) <= SEEN_AT_MOST:
+                self.seen.append(key)
+        return True
+
+    def _covered(self, latest: datetime, key: tuple[str, ...]) -> bool:
+        """Whether the bookmark covers a record; in the hour that a clock put back repeats, by its later reading."""
+        assert self._covers is not None  # noqa: S101 - there is a bookmark
+        return latest < self._covers.value or (latest == self._covers.value and key in self._known)
+
+    def bookmark(self) -> Bookmark | None:
+        """Return how far this leads. A bare date (midnight) remembers no keys: changes of that day may follow."""
+        if self.value is None:
+            return None
+        if self.settled and self.value > self.settled:
+            return self.since if self.since and self.since.value >= self.settled else Bookmark(self.settled)
+        seen = () if self._bare or len(self.seen) > SEEN_AT_MOST else tuple(dict.fromkeys(self.seen))
+        return Bookmark(self.value, seen)
+
+
+def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Records, None, None]]:
+    """Return what fetches all pages of a unit: runs in the threads."""
+    reader = source.reader(stream)
+    pager = stream.pages or single
+    accept = {"Accept": source.connector.accept(source.config)}
+    complete = _completer(source, stream)
+
+    def fetch(unit: Unit) -> Generator[Records, None, None]:
+        request = stream.request(source.config, unit.params).with_headers(accept)
+        settled: datetime | None = None
+        with closing(pager(request, source.config)) as pages:
+            asked = next(pages, None)
+            while asked is not None:
+                try:
+                    reply = source.send(write(asked))
+                except MissingError:
+                    if stream.missing_is_empty:
+                        return
+                    raise
+                settled = settled or _answered(reply) - SETTLED
+                page = reader.read(reply)
+                if stream.check:
+                    stream.check(page)
+                if page.absent and not reader.rows.optional:
+                    raise BodyError(
+                        f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
+                    )
+                asked = _following(pages, page)  # before the records are given away, and changed
+                yield Records([complete(record, unit) for record in page.rows], reply.received, settled)
+
+    return fetch
+
+
+def _answered(reply: Reply) -> datetime:
+    """Return when the reply was made, by the vendor's own clock where it says so (RFC 9110, 6.6.1)."""
+    try:
+        answered = parsedate_to_datetime(reply.headers["date"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return reply.received
+    return answered if answered.tzinfo else answered.replace(tzinfo=timezone.utc)
+
+
+def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
+    try:
+        return pages.send(page)
+    except StopIteration:
+        return None
+
+
+def _completer(source: Source, stream: Stream) -> Callable[[Record, Unit], Record]:
+    """Return what adds to a record what the request knows and the reply does not say."""
+    folder = source.config.get("documents_dir") if stream.document else None
+    documents = Documents(folder) if folder else None
+    stamped = stream.replication_key if stream.keyed or stream.plan.windows else None
+    companions = companion_names(stream.document) if stream.document else ()
+
+    def complete(record: Record, unit: Unit) -> Record:
+        for name, param in stream.add.items():
+            record[name] = unit.params[param]
+        if stamped:
+            record[stamped] = unit.bookmark
+        for name in companions:
+            record[name] = None
+        if documents and stream.document:
+            documents.keep(record, stream.document)
+        if stream.finish:
+            stream.finish(record)
+        return record
+
+    return complete
+
+
+class _Distinct:
+    """The keys handed on so far, on disk, so that memory stays flat."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("")
+        self._db.execute("PRAGMA cache_size = -2000")
+        self._db.execute("CREATE TABLE seen (key TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def add(self, key: tuple[str, ...]) -> bool:
+        """Note a key; returns whether it is new."""
+        return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", ("\0".join(key),)).rowcount == 1
+
+
+class _Spool:
+    """A parent's list, kept on disk, handed out as units in the order of its replication key.
+
+    The list is read to its end before the first document is asked for: rows move between the pages of a list
+    that is read slowly, and the vendor's order is not the bookmark's. In the order of the replication key, a
+    run that is cut short can go on where it stopped. An SQLite file without a name keeps memory flat.
+    """
+
+    def __init__(self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally) -> None:
+        self.keyed = keyed
+        self.base = base
+        self.parent = parent
+        self.settled: datetime | None = None
+        self._db = sqlite3.connect("")
+        self._db.execute("PRAGMA cache_size = -2000")
+        self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
+        try:
+            self._fill(source, tally)
+        except BaseException:
+            self.close()
+            raise
+
+    def _fill(self, source: Source, tally: Tally) -> None:
+        top = _Top(self.base.since, None, self.base.known)
+        with closing(_fetcher(source, self.parent)(self.base)) as pages:
+            try:
+                for page in pages:
+                    self.settled = page.settled
+                    rows = [row for record in page.records if (row := self._row(record, top, tally))]
+                    self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+            except VendortapError as error:
+                raise _named(error, source, self.parent, self.base) from None
+
+    def _row(self, record: Record, top: _Top, tally: Tally) -> tuple[str, str | None, int | None] | None:
+        key = str(record[self.keyed.field])
+        stamp = self.keyed.changed or self.parent.replication_key
+        changed = record[stamp] if stamp else None
+        if not top.take(changed, (key,)):
+            tally.known += 1
+            return None
+        if changed is None:
+            return key, None, None
+        return key, changed.isoformat(), (changed - _EPOCH) // datetime.resolution
+
+    def units(self) -> Iterator[Unit]:
+        """Yield a unit a document, the least recently changed first, those without a stamp last."""
+        order = "SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"
+        for key, at in self._db.execute(order):
+            changed = datetime.fromisoformat(at) if at else None
+            yield Unit(
+                {**self.base.params, self.keyed.param: key}, self.base.partition, self.base.since, bookmark=changed
+            )
+
+    def close(self) -> None:
+        self._db.close()
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+# --- concurrency -------------------------------------------------------------------------------------
+
+
+class _End:
+    """Put behind the last page of a unit; holds what went wrong, if something did."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+class _Task:
+    """A unit on its way: its pages arrive in the queue; it begins when its event is set."""
+
+    def __init__(self, unit: Unit, begin: threading.Event) -> None:
+        self.unit = unit
+        self.begin = begin
+        self.queue: Queue[Any] = Queue(PAGES_AHEAD)
+
+    def pages(self) -> Iterator[Records]:
+        while not isinstance(page := self.queue.get(), _End):
+            yield page
+        if page.error is not None:
+            raise page.error
+
+
+def ordered(
+    units: Iterable[Unit], fetch: Callable[[Unit], Generator[Records, None, None]], concurrency: int
+) -> Generator[tuple[Unit, Iterator[Records]], None, None]:
+    """Fetch units in threads, and yield each with its pages, in the order given.
+
+    At most ``concurrency`` units are under way at once, and at most twice as many begun or done and not yet
+    read to their end, each at most PAGES_AHEAD pages (and one in hand) ahead. The others begin when the first
+    has got an answer: a wrong key is not tried many times. A unit's error is raised where its pages are read.
+    When the iterator is closed, each thread ends with the request it is at. Threads are daemons: an interrupted
+    program does not wait for the network.
+    """
+    tasks: SimpleQueue[_Task | None] = SimpleQueue()
+    answered, ended, now = threading.Event(), threading.Event(), threading.Event()
+    now.set()
+    source = iter(units)
+    begun: deque[_Task] = deque()
+    threads = 0
+    try:
+        while True:
+            while len(begun) < 2 * concurrency and (unit := next(source, None)) is not None:
+                task = _Task(unit, answered if threads else now)
+                begun.append(task)
+                tasks.put(task)
+                if threads < concurrency:
+                    threads += 1
+                    args = (tasks, fetch, answered, ended)
+                    threading.Thread(target=_work, args=args, name=f"vendortap-{threads}", daemon=True).start()
+            if not begun:
+                return
+            task = begun.popleft()
+            pages = task.pages()
+            yield task.unit, pages
+            for _ in pages:  # whatever the reader left
+                pass
+            answered.set()  # or refused, which the reader has put up with
+    finally:
+        ended.set()
+        answered.set()
+        for _ in range(threads):
+            tasks.put(None)
+
+
+def _work(
+    tasks: SimpleQueue[_Task | None],
+    fetch: Callable[[Unit], Generator[Records, None, None]],
+    answered: threading.Event,
+    ended: threading.Event,
+) -> None:
+    while (task := tasks.get()) is not None:
+        task.begin.wait()
+        if ended.is_set():
+            return
+        end = _End()
+        try:
+            with closing(fetch(task.unit)) as pages:
+                for page in pages:
+                    answered.set()
+                    if not _put(task.queue, page, ended):
+                        return
+        except BaseException as error:  # noqa: BLE001 - it is raised where the unit is read
+            end = _End(error)
+        _put(task.queue, end, ended)
+
+
+def _put(queue: Queue[Any], item: Any, ended: threading.Event) -> bool:
+    """Wait for room; returns whether somebody is still going to read."""
+    while not ended.is_set():
+        try:
+            queue.put(item, timeout=0.2)
+        except Full:
+            continue
+        return True
+    return False
