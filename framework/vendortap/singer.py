@@ -1,0 +1,734 @@
+"""The only module that knows Singer: a Connector becomes a singer-sdk Tap.
+
+Every RECORD and BATCH goes through one way: selection (inside arrays too), amounts and dates as Singer has them,
+stream maps and flattening, then the writer. State is of this shape, version 1::
+
+    {"version": 1, "bookmarks": {"<stream>": {"partitions": [{"context": {"customer_number": "1"},
+        "replication_key": "LastChanged", "replication_key_value": "2025-01-31T12:00:00+00:00",
+        "seen": [["<key>"]]}]}}}
+
+``seen`` are the keys already handed on whose replication key equals the bookmark. A stream without partitions
+has the same members in place of ``partitions``.
+
+singer-sdk's underscore methods that are overridden or called here are held by tests/framework/test_sdk_contract.py.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import IO, Any, ClassVar, NoReturn
+
+import click
+import msgspec
+from singer_sdk import Stream, Tap
+from singer_sdk.batch import Batcher
+from singer_sdk.configuration._dict_config import parse_environment_config
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.helpers.capabilities import TapCapabilities
+from singer_sdk.mapper import PluginMapper
+from singer_sdk.singerlib import MetadataMapping, RecordMessage
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
+from singer_sdk.singerlib.encoding import GenericSingerWriter
+
+from vendortap import model, plugins, report, schemas, sync
+from vendortap.connect import connect
+from vendortap.declaration import Shape, settings, shapes
+from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
+from vendortap.files import parse_json, read_json
+from vendortap.http import Client, Traffic
+from vendortap.model import Bookmark, Connector, Node, Record
+
+STATE_VERSION = 1
+STATE_SECONDS = 1.0
+"""STATE messages within a stream are at least this far apart; the last one is always written."""
+REPORT_SECONDS = 0.5
+
+Shaper = Callable[[Record], Record]
+
+
+# --- records -----------------------------------------------------------------------------------------
+
+
+def shaper(node: Node, mask: Mapping[tuple[str, ...], bool], *, decimal_strings: bool) -> Shaper:
+    """Return what makes a typed record one for Singer, in place.
+
+    Deselected properties go, inside objects and arrays too; date-times become ISO 8601 text; with
+    ``decimal_strings`` numbers become text.
+    """
+    return _object_shaper(node, mask, (), decimal_strings) or (lambda record: record)
+
+
+def _shaper(
+    node: Node, mask: Mapping[tuple[str, ...], bool], crumb: tuple[str, ...], decimal_strings: bool
+) -> Callable[[Any], Any] | None:
+    if node.kind == "object":
+        return _object_shaper(node, mask, crumb, decimal_strings)
+    if node.kind == "array":
+        assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
+        item = _shaper(node.item, mask, (*crumb, "items"), decimal_strings)
+        return (lambda values: [v if v is None else item(v) for v in values]) if item else None
+    if node.kind in ("date-time", "date"):
+        return lambda value: value.isoformat()
+    return str if node.kind == "number" and decimal_strings else None
+
+
+def _object_shaper(
+    node: Node, mask: Mapping[tuple[str, ...], bool], crumb: tuple[str, ...], decimal_strings: bool
+) -> Shaper | None:
+    crumbs = {name: (*crumb, "properties", name) for name in node.fields}
+    dropped = tuple(name for name in node.fields if not mask[crumbs[name]])
+    members = [
+        (name, shape)
+        for name, member in node.fields.items()
+        if name not in dropped and (shape := _shaper(member, mask, crumbs[name], decimal_strings))
+    ]
+    if not dropped and not members:
+        return None
+
+    def shape_object(record: Record) -> Record:
+        for name in dropped:
+            del record[name]
+        for name, shape in members:
+            if (value := record[name]) is not None:
+                record[name] = shape(value)
+        return record
+
+    return shape_object
+
+
+def selected_schema(
+    schema: dict[str, Any], mask: Mapping[tuple[str, ...], bool], crumb: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the Singer schema without what is deselected, inside objects and arrays too."""
+    result = dict(schema)
+    if "properties" in schema:
+        kept = {k: v for k, v in schema["properties"].items() if mask[(*crumb, "properties", k)]}
+        result["properties"] = {
+            name: selected_schema(member, mask, (*crumb, "properties", name)) for name, member in kept.items()
+        }
+        required = [name for name in schema.get("required", ()) if name in kept]
+        result.pop("required", None)
+        if required:
+            result["required"] = required
+    if "items" in schema:
+        result["items"] = selected_schema(schema["items"], mask, (*crumb, "items"))
+    return result
+
+
+def _inner_crumbs(node: Node, crumb: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the breadcrumb of every property, those of objects inside arrays included."""
+    if node.item is not None:
+        yield from _inner_crumbs(node.item, (*crumb, "items"))
+    for name, member in node.fields.items():
+        yield (*crumb, "properties", name)
+        yield from _inner_crumbs(member, (*crumb, "properties", name))
+
+
+# --- messages ----------------------------------------------------------------------------------------
+
+
+class MessageWriter(GenericSingerWriter[bytes, Any]):
+    """Writes messages as one line of JSON each, decimals digit for digit; RECORDs are buffered, others flush.
+
+    A signal that ends the tap must not cut a line in two: the target could not read the STATE behind it.
+    """
+
+    def __init__(self) -> None:
+        self._encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+        self._writing = False
+        self._exit_code: int | None = None
+
+    def serialize_message(self, message: Any) -> bytes:
+        """Return the line of a message."""
+        return self._encoder.encode(message.to_dict()) + b"\n"
+
+    def write_message(self, message: Any) -> None:
+        """Write a message to standard output."""
+        rest = memoryview(self.serialize_message(message))
+        self._writing = True
+        while rest:  # where PYTHONUNBUFFERED is set, a signal may end a write half-way
+            rest = rest[sys.stdout.buffer.write(rest) :]
+        if not isinstance(message, RecordMessage):
+            sys.stdout.flush()
+        self._writing = False
+        if self._exit_code is not None:
+            code, self._exit_code = self._exit_code, None
+            raise SystemExit(code)
+
+    def end(self, exit_code: int) -> None:
+        """End the program: after the line that is being written, or at once when asked a second time."""
+        if self._writing and self._exit_code is None:
+            self._exit_code = exit_code
+        else:
+            raise SystemExit(exit_code)
+
+
+# --- state -------------------------------------------------------------------------------------------
+
+
+def check_state(state: Any) -> dict[str, Any]:
+    """Return the state if it is one that this version can go on from.
+
+    Raises:
+        StateError: not a state, or of another version.
+    """
+    again = "Give the state that the last run wrote; without --state everything is fetched again."
+    if not isinstance(state, dict) or not isinstance(state.get("bookmarks", {}), dict):
+        raise StateError(f"the state is not a Singer state: an object with 'bookmarks' is expected. {again}")
+    version = state.get("version", STATE_VERSION)
+    if version != STATE_VERSION:
+        raise StateError(f"the state is of version {version!r}, this vendortap reads version {STATE_VERSION}. {again}")
+    for name, entry in state.get("bookmarks", {}).items():
+        if not isinstance(entry, dict):
+            raise StateError(f"the state's bookmark of {name!r} is not an object. {again}")
+        partitions = entry.get("partitions", [])
+        if not _are_partitions(partitions):
+            raise StateError(f"the state's partitions of {name!r} are not a list of one object a context. {again}")
+        for part in [entry, *partitions]:
+            _bookmark(name, part)
+    return state
+
+
+def _are_partitions(partitions: Any) -> bool:
+    """Whether this is a list of objects, each with a context of its own."""
+    if not isinstance(partitions, list) or not all(isinstance(part, dict) for part in partitions):
+        return False
+    contexts = [part.get("context") for part in partitions]
+    return all(isinstance(c, dict) and contexts.count(c) == 1 for c in contexts)
+
+
+def _bookmark(stream: str, entry: Any) -> Bookmark | None:
+    try:
+        if (text := entry.get("replication_key_value")) is None:
+            return None
+        value = msgspec.convert(text, datetime)
+        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return Bookmark(aware, tuple(tuple(map(str, key)) for key in entry.get("seen", ())))
+    except (AttributeError, TypeError, msgspec.ValidationError):
+        raise StateError(
+            f"the state's bookmark of {stream!r} cannot be read: 'replication_key_value' has to be a date-time. "
+            "Remove the bookmark to fetch the stream again"
+        ) from None
+
+
+def _found(state: Any, stream: str, partition: Mapping[str, str]) -> dict[str, Any] | None:
+    """Return the state of a partition, or ``None`` if there is none."""
+    entry: dict[str, Any] = state.get("bookmarks", {}).get(stream, {})
+    if not partition:
+        return entry
+    return next((part for part in entry.get("partitions", ()) if part["context"] == partition), None)
+
+
+def _entry(state: Any, stream: str, partition: Mapping[str, str]) -> dict[str, Any]:
+    """Return the writable state of a partition, made if there is none."""
+    entry: dict[str, Any] = state.setdefault("bookmarks", {}).setdefault(stream, {})
+    if (found := _found(state, stream, partition)) is not None:
+        return found
+    made = {"context": dict(partition)}
+    entry.setdefault("partitions", []).append(made)
+    return made
+
+
+# --- stream ------------------------------------------------------------------------------------------
+
+
+class ConnectorStream(Stream):
+    """A declared stream as singer-sdk wants it."""
+
+    def __init__(self, tap: ConnectorTap, declared: model.Stream, shape: Shape) -> None:
+        self.declared = declared
+        self.shape = shape
+        self.tap = tap
+        self.tally = sync.Tally()
+        self.messages = 0
+        self.requests = self.retries = 0
+        self.seconds = 0.0
+        strings = bool(tap.config.get("use_singer_decimal"))
+        super().__init__(tap, schemas.to_singer(shape.schema, decimal_strings=strings), declared.name)
+        self.primary_keys = list(declared.keys)
+        self.replication_key = declared.replication_key
+
+    @property
+    def metadata(self) -> MetadataMapping:
+        """Singer metadata; properties inside arrays have theirs too, so that they can be selected."""
+        fresh = self._metadata is None
+        mapping = super().metadata
+        if fresh and self._tap_input_catalog is None:
+            for crumb in _inner_crumbs(self.shape.record):
+                mapping.setdefault(crumb, Metadata(inclusion=Metadata.InclusionType.AVAILABLE))
+            mapping.root.forced_replication_method = self.replication_method
+        if fresh:  # whatever a catalog says: without its keys a record cannot be told from another
+            for name in filter(None, (*self.declared.keys, self.declared.replication_key)):
+                mapping["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
+        return mapping
+
+    def apply_catalog(self, catalog: Any) -> None:
+        """Take selection and replication method from a catalog; schema and keys stay the connector's.
+
+        Discovery names the method in two places; FULL_TABLE in either of them is the operator's wish.
+        """
+        self._tap_input_catalog = catalog
+        if (entry := catalog.get_stream(self.name)) is None:
+            return
+        if REPLICATION_FULL_TABLE in (entry.replication_method, entry.metadata.root.forced_replication_method):
+            self.forced_replication_method = REPLICATION_FULL_TABLE
+
+    def get_replication_key_signpost(self, context: Any = None) -> None:
+        """Have no signpost: bookmarks come from what was read, never from this machine's clock."""
+
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Return the setting `batch_config`.
+
+        Raises:
+            ConfigError: a part of it is missing or unknown.
+        """
+        try:
+            return super().get_batch_config(config)
+        except TypeError:
+            raise ConfigError(
+                "the setting 'batch_config' needs 'encoding' with 'format' and 'compression', and 'storage' with "
+                "'root', such as file:///tmp/batches; 'prefix' and 'batch_size' may be added"
+            ) from None
+
+    def get_records(self, context: Any) -> Iterable[Record]:
+        """Yield the records as they go into messages, before stream maps; used by nothing of vendortap's."""
+        del context
+        for item in self._read():
+            if isinstance(item, sync.Records):
+                yield from item.records
+
+    def _read(self) -> Iterator[sync.Records | sync.Advance]:
+        """Read through the pipeline, in the form Singer has records in."""
+        shape = shaper(self.shape.record, self.mask, decimal_strings=bool(self.config["use_singer_decimal"]))
+        with closing(sync.read(self.tap.source(), self.declared, self._bookmarked, self.tally)) as items:
+            for item in items:
+                if isinstance(item, sync.Records):
+                    yield replace(item, records=[shape(record) for record in item.records])
+                else:
+                    yield item
+
+    def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return None
+        return _bookmark(self.name, _found(self.tap_state, self.name, partition) or {})
+
+    def _advance(self, item: sync.Advance) -> None:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return
+        entry = _entry(self.tap_state, self.name, item.partition)
+        entry.update(  # in one step: a signal between two of them would write a bookmark that is not true
+            replication_key=self.replication_key,
+            replication_key_value=item.bookmark.value.isoformat(),
+            seen=[list(key) for key in item.bookmark.seen],
+        )
+        self.state_manager.is_flushed = False
+
+    def _sync_records(self, context: Any = None, *, write_messages: bool = True) -> Iterator[Record]:  # type: ignore[override]
+        """Write the stream's RECORDs, and STATE after the records it covers. Replaces the SDK's record loop."""
+        del context, write_messages
+        state_due = time.monotonic() + STATE_SECONDS
+        with self._measured() as counter:
+            for item in self._read():
+                if isinstance(item, sync.Records):
+                    for record in item.records:
+                        self._counted(counter)
+                        self._write_record(record, item.received)
+                        yield record
+                    self.tap.report()
+                else:
+                    self._advance(item)
+                    if time.monotonic() >= state_due:
+                        self._write_state_message()
+                        state_due = time.monotonic() + STATE_SECONDS
+
+    def _counted(self, counter: Any) -> None:
+        """Count a record that is about to be written; ends the stream where `--test` has seen enough."""
+        self._check_max_record_limit(current_record_index=self.messages)
+        self.messages += 1
+        counter.increment()
+
+    @contextmanager
+    def _measured(self) -> Iterator[Any]:
+        """Count and time the stream, and write its last STATE, however it ends."""
+        started, traffic = time.monotonic(), self.tap.traffic
+        requests, retries = traffic.requests, traffic.retries
+        try:
+            with self.get_record_counter() as counter, self.get_sync_timer():
+                yield counter
+        finally:
+            self.seconds = time.monotonic() - started
+            self.requests, self.retries = traffic.requests - requests, traffic.retries - retries
+            self._write_state_message()
+
+    def _write_record(self, record: Record, received: datetime) -> None:
+        for alias, mapped in self._mapped(record):
+            message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
+            self._tap.write_message(message)
+        self.state_manager.is_flushed = False
+
+    def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
+        """Yield what the stream maps make of a record, under their aliases."""
+        for stream_map in self.stream_maps:
+            try:
+                mapped = stream_map.transform(record)
+            except Exception as error:  # noqa: BLE001 - an operator's expression may raise anything, with data in it
+                why = str(error) if isinstance(error, MapExpressionError) else f"it fails with a {type(error).__name__}"
+                raise ConfigError(f"the setting 'stream_maps' cannot be applied to {self.name!r}: {why}") from None
+            if mapped is not None:
+                yield stream_map.stream_alias, mapped
+
+    def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
+        """Write BATCH messages: the very records that RECORD messages would hold, and STATE after them.
+
+        Replaces the SDK's way, which ignores stream maps and selection.
+        """
+        del context
+        batches = _Batches(self, batch_config)
+        with self._measured() as counter:
+            for item in self._read():
+                if isinstance(item, sync.Advance):
+                    batches.cover(item)
+                    continue
+                for record in item.records:
+                    self._counted(counter)
+                    batches.add(record)
+                self.tap.report()
+            batches.write()
+
+
+class _Batches:
+    """Records on their way into batch files, and the bookmarks to advance to once those are written."""
+
+    def __init__(self, stream: ConnectorStream, config: BatchConfig) -> None:
+        self.stream = stream
+        self.config = config
+        self.records: dict[str, list[Record]] = {}
+        self.covered: dict[tuple[str, ...], sync.Advance] = {}
+
+    def cover(self, item: sync.Advance) -> None:
+        """Note how far the records given so far lead; of a partition the last word counts."""
+        self.covered[tuple(item.partition.values())] = item
+
+    def add(self, record: Record) -> None:
+        """Take a record; writes when there are enough of them."""
+        for alias, mapped in self.stream._mapped(record):
+            waiting = self.records.setdefault(alias, [])
+            waiting.append(mapped)
+            if len(waiting) >= self.config.batch_size:
+                self.write()
+
+    def write(self) -> None:
+        """Write what there is, and then the STATE that it leads to."""
+        for alias, records in self.records.items():
+            batcher = Batcher(self.stream.tap_name, alias, self.config)
+            for manifest in batcher.get_batches(records=iter(records)):
+                self.stream.tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
+        self.records.clear()
+        for item in self.covered.values():
+            self.stream._advance(item)
+        self.covered.clear()
+        self.stream._write_state_message()
+
+
+# --- tap ---------------------------------------------------------------------------------------------
+
+
+class ConnectorTap(Tap):
+    """A connector as singer-sdk wants it; ``tap_class`` makes the subclass of each."""
+
+    connector: ClassVar[Connector]
+    settings_schema: ClassVar[dict[str, Any]]
+    message_writer_class = MessageWriter
+    capabilities: ClassVar[list[Any]] = [
+        capability for capability in Tap.capabilities if capability != TapCapabilities.ACTIVATE_VERSION
+    ]
+
+    def __init__(self, *, catalog: Any = None, **options: Any) -> None:
+        self._shapes = shapes(self.connector)
+        self._reported = 0.0
+        if isinstance(catalog, dict):
+            check_catalog(catalog, self.connector, self._shapes)
+        super().__init__(catalog=catalog, **options)
+
+    def discover_streams(self) -> Sequence[ConnectorStream]:
+        """Return the declared streams."""
+        return [ConnectorStream(self, stream, self._shapes[stream.name]) for stream in self.connector.streams]
+
+    def setup_mapper(self) -> None:
+        """Set the stream maps up on what is selected, inside arrays too.
+
+        Raises:
+            ConfigError: the SDK cannot make a map of them.
+        """
+        try:
+            self._mapper = PluginMapper(plugin_config=deepcopy(dict(self.config)), logger=self.logger)
+            for stream in self.streams.values():
+                schema = selected_schema(stream.schema, stream.mask)
+                self._mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
+        except (StreamMapConfigError, MapExpressionError, NotImplementedError, TypeError, ValueError) as error:
+            raise ConfigError(f"the setting 'stream_maps' cannot be used: {error}") from None
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state, checked; the state written carries its version."""
+        super().load_state(check_state(state))
+        self.state["version"] = STATE_VERSION  # type: ignore[typeddict-unknown-key] # not in the SDK's type
+
+    @cached_property
+    def client(self) -> Client:
+        """The connector's connection, made when it is first needed."""
+        return connect(self.connector, self.config, self.settings_schema)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the connection did so far."""
+        return self.client.traffic
+
+    def source(self) -> sync.Source:
+        """Return what the pipeline reads from."""
+        return sync.Source(self.connector, self.config, self.client.send, self._shapes)
+
+    def report(self, *, final: bool = False) -> None:
+        """Tell `vendortap run` how far the tap is: at most twice a second, and at the end."""
+        if report.wanted() and (final or time.monotonic() >= self._reported + REPORT_SECONDS):
+            self._reported = time.monotonic()
+            report.write(self._report(final))
+
+    def _report(self, final: bool) -> dict[str, Any]:
+        return {
+            "final": final,
+            "requests": self.traffic.requests,
+            "retries": self.traffic.retries,
+            "waited_seconds": round(self.traffic.waited_seconds, 3),
+            "streams": {
+                name: {
+                    "records": stream.tally.emitted,
+                    "known": stream.tally.known,
+                    "missing": stream.tally.missing,
+                    "requests": stream.requests,
+                    "retries": stream.retries,
+                    "seconds": round(stream.seconds, 3),
+                }
+                for name, stream in self.streams.items()
+                if isinstance(stream, ConnectorStream) and stream.selected
+            },
+        }
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings, values never shown, and fill the defaults in.
+
+        Of the SDK's own settings only the type is checked here; a part of their schemas is no schema. What is
+        wrong inside them shows when they are used.
+        """
+        self._config = schemas.with_defaults(self._config, self.settings_schema)
+        if raise_errors:
+            builtin = {name: {"type": s["type"]} for name, s in self.config_jsonschema["properties"].items()}
+            properties = {**builtin, **self.settings_schema["properties"]}
+            schemas.check_config(self._config, {**self.settings_schema, "properties": properties}, self.name)
+        return []
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
+        """Return the settings that the environment gives; all but texts are JSON there.
+
+        The SDK's own reading knows no numbers with a fraction, and shows a value that it cannot read.
+        """
+        properties = cls.config_jsonschema["properties"]
+        as_texts = {"properties": {name: {"type": "string"} for name in properties}}
+        texts = parse_environment_config(as_texts, cls._env_var_prefix)
+        return {name: _from_environment(text, properties[name]) for name, text in texts.items()}
+
+    def _handle_termination(self, signum: int, frame: Any) -> None:
+        """End; what is written is flushed, and STATE follows from where the stream stands."""
+        del frame
+        assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
+        self.message_writer.end(128 + signum)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the config files, each of which has to be a JSON object."""
+        for name in value:
+            if name != "ENV":
+                read_json(name, ConfigError, f"{cls.name}: the config file {name}")
+        return super().cb_config(ctx, param, value)
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap: the files were named on the command line."""
+        if about:
+            cls.print_about(about_format)
+            return
+        tap = cls(
+            config=config.config,
+            parse_env_config=config.parse_env,
+            catalog=catalog and parse_json(catalog.read(), CatalogError, f"{cls.name}: the catalog {catalog.name}"),
+            state=state and parse_json(state.read(), StateError, f"{cls.name}: the state {state.name}"),
+        )
+        try:
+            tap.sync_all()
+        except BrokenPipeError:  # here, as click would end the program without a word
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
+            raise VendortapError("the target closed the pipe; its own messages say why") from None
+        finally:
+            tap.report(final=True)
+
+
+def tap_class(connector: Connector, *, distribution: str = "vendortap") -> type[ConnectorTap]:
+    """Return the Singer tap of a connector.
+
+    Raises:
+        DeclarationError: see vendortap.declaration.
+    """
+    schema = settings(connector)
+    members: dict[str, Any] = {
+        "__doc__": f"{connector.title}: {connector.docs}",
+        "name": f"tap-{connector.name}",
+        "package_name": distribution,
+        "connector": connector,
+        "settings_schema": schema,
+        "config_jsonschema": {**schema, "properties": dict(schema["properties"])},
+    }
+    ConnectorTap.append_builtin_config(members["config_jsonschema"])
+    return type(f"Tap{connector.name.title().replace('-', '')}", (ConnectorTap,), members)
+
+
+def _from_environment(text: str, setting: Mapping[str, Any]) -> Any:
+    """Return a setting's value; what cannot be read stays a text, and is refused with the setting's name."""
+    if "string" in setting.get("type", ()):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# --- catalogs ----------------------------------------------------------------------------------------
+
+
+def catalog(connector: Connector) -> dict[str, Any]:
+    """Return the connector's Singer catalog, everything selected by default."""
+    tap = tap_class(connector)(validate_config=False, setup_mapper=False)
+    return tap.catalog_dict
+
+
+def catalog_entry(connector: Connector) -> dict[str, Any]:
+    """Return what `catalog.json` says of a first-party connector."""
+    return {
+        "title": connector.title,
+        "executable": f"tap-{connector.name}",
+        "capabilities": [str(capability.value) for capability in ConnectorTap.capabilities],
+        "catalog": catalog(connector),
+    }
+
+
+def environment(connector: Connector) -> dict[str, Any]:
+    """Return the settings that the environment gives, as the SDK reads them: TAP_<CONNECTOR>_<SETTING>."""
+    config: dict[str, Any] = tap_class(connector)._env_var_config
+    return config
+
+
+def check_catalog(document: Any, connector: Connector, known: Mapping[str, Shape]) -> None:
+    """Hold a catalog against what the connector has.
+
+    Raises:
+        CatalogError: not a catalog, or a stream or field that the connector does not have.
+    """
+    again = f"`tap-{connector.name} --discover` prints a catalog that fits."
+    entries = document.get("streams") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise CatalogError(f"the catalog has no list 'streams'. {again}")
+    for entry in entries:
+        name = entry.get("tap_stream_id")
+        if not isinstance(name, str) or name not in known:
+            raise CatalogError(f"the catalog has a stream {name!r}, which {connector.name} does not. {again}")
+        crumbs = set(_inner_crumbs(known[name].record))
+        for crumb in _catalog_crumbs(entry, name):
+            if crumb and crumb not in crumbs:
+                field = ".".join(part for part in crumb if part not in ("properties", "items"))
+                raise CatalogError(
+                    f"the catalog has a field {field!r} in {name!r}, which {connector.name} does not. {again}"
+                )
+
+
+def _catalog_crumbs(entry: Mapping[str, Any], name: str) -> Iterator[tuple[str, ...]]:
+    try:
+        for item in entry.get("metadata", ()):
+            crumb = msgspec.convert(item["breadcrumb"], tuple[str, ...])
+            if not isinstance(item["metadata"], dict):
+                raise TypeError
+            if crumb[-1:] != ("items",):
+                yield crumb
+        for field in entry.get("schema", {}).get("properties", {}):
+            yield ("properties", field)
+    except (AttributeError, KeyError, TypeError, msgspec.ValidationError):
+        raise CatalogError(
+            f"the catalog's entry of {name!r} cannot be read: 'metadata' has to be a list of breadcrumb and "
+            "metadata, 'schema' an object. `--discover` prints a catalog that fits."
+        ) from None
+
+
+# --- command line ------------------------------------------------------------------------------------
+
+
+class _NotTwice(logging.Filter):
+    """Drops the SDK's line about an unhandled error: the error itself follows, in a sentence."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("An unhandled error occurred while syncing")
+
+
+def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the tap of an installed connector as a command, and end the process.
+
+    Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n ended by signal n.
+    """
+    sys.exit(_run_tap(name, arguments))
+
+
+def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
+    command_name = f"tap-{name}"
+    try:
+        tap = tap_class(plugins.load(name), distribution=plugins.find()[name].package)
+        command = tap.cli
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_NotTwice())
+        result = command.main(args=arguments, prog_name=command_name, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except VendortapError as error:
+        return _fail(command_name, str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    except OSError as error:
+        return _fail(command_name, f"the system refuses a file: {error}", 1)
+
+
+def _fail(command: str, sentence: str, code: int) -> int:
+    click.echo(f"{command}: error: {sentence}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    run_tap(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,315 @@
+"""What the tests share: a running sandbox, taps in a process of their own and in this one, and the way into DuckDB."""
+
+# ruff: noqa: S311 - chance that can be repeated, for no secret
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from vendortap import plugins, run, serve
+from vendortap.model import Connector
+from vendortap.singer import ConnectorTap, tap_class
+
+Message = dict[str, Any]
+
+
+def parse(lines: bytes) -> list[Message]:
+    """Singer messages, their numbers digit for digit."""
+    return [json.loads(line, parse_float=Decimal) for line in lines.splitlines()]
+
+
+@dataclass
+class Output:
+    """What a tap wrote, and how it ended."""
+
+    stdout: bytes
+    stderr: str = ""
+    code: int = 0
+    messages: list[Message] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.messages = parse(self.stdout)
+
+    def records(self, stream: str) -> list[Message]:
+        return [m["record"] for m in self.of("RECORD", stream)]
+
+    def of(self, kind: str, stream: str | None = None) -> list[Message]:
+        return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
+
+    @property
+    def state(self) -> Any:
+        return self.of("STATE")[-1]["value"]
+
+    @property
+    def complaint(self) -> str:
+        """The one sentence that a failed tap ends with."""
+        assert "Traceback" not in self.stderr, self.stderr
+        (sentence,) = [line for line in self.stderr.splitlines() if ": error: " in line]
+        return sentence
+
+
+@dataclass
+class Vendor:
+    """A sandbox that runs; ``state`` is the sandbox's own, which knows the truth."""
+
+    connector: Connector
+    url: str
+    state: Any
+
+    def config(self, **changes: Any) -> dict[str, Any]:
+        """The settings that lead to it, and others; the zone is that of the sandbox's own clock."""
+        return {**serve.settings(self.connector, self.url), "timezone": "Etc/GMT+5", **changes}
+
+
+class Jittery:
+    """An application that takes a different time for each answer."""
+
+    def __init__(self, app: Any, seconds: float) -> None:
+        self.app, self.seconds, self.random = app, seconds, Random(7)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(self.random.random() * self.seconds)
+        await self.app(scope, receive, send)
+
+
+StartVendor = Callable[..., Vendor]
+
+
+@pytest.fixture(scope="session")
+def scansource() -> Connector:
+    return plugins.load("scansource")
+
+
+def _sandbox(connector: Connector, stack: ExitStack, jitter_seconds: float = 0, **options: Any) -> Vendor:
+    import importlib
+
+    assert connector.sandbox is not None
+    module, _, function = connector.sandbox.app.partition(":")
+    app = getattr(importlib.import_module(module), function)(**options)
+    served = stack.enter_context(serve.serving(Jittery(app, jitter_seconds) if jitter_seconds else app))
+    return Vendor(connector, served.url, app.state)
+
+
+@pytest.fixture
+def start(scansource: Connector) -> Iterator[StartVendor]:
+    """Starts a sandbox of ScanSource that is the test's own: ``start(invoices=50)``."""
+    with ExitStack() as stack:
+        yield lambda **options: _sandbox(scansource, stack, **options)
+
+
+@pytest.fixture(scope="session")
+def vendor(scansource: Connector) -> Iterator[Vendor]:
+    """A sandbox of 60 invoices that no test changes."""
+    with ExitStack() as stack:
+        yield _sandbox(scansource, stack, invoices=60)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """A tap takes the process's signal handlers; here they are pytest's."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+# --- taps --------------------------------------------------------------------------------------------
+
+
+def executable(name: str) -> str:
+    """An installed command, of the environment that the tests run in."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This environment without settings of taps, quiet unless something is wrong."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TAP_", "VENDORTAP_"))}
+    return {**kept, "LOGLEVEL": "WARNING", **changes}
+
+
+class Files:
+    """Writes JSON files for command lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.count = 0
+
+    def __call__(self, document: Any) -> str:
+        self.count += 1
+        path = self.folder / f"{self.count}.json"
+        text = document if isinstance(document, str) else json.dumps(document)
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Files:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    return Files(folder)
+
+
+RunTap = Callable[..., Output]
+
+
+@pytest.fixture
+def tap(file: Files, tmp_path: Path) -> RunTap:
+    """Runs `tap-scansource` in a process: settings, state and catalog as documents (or as text, to be broken)."""
+
+    def run_tap(
+        config: Any = None,
+        *arguments: str,
+        state: Any = None,
+        catalog: Any = None,
+        env: Mapping[str, str] | None = None,
+    ) -> Output:
+        command = [executable("tap-scansource"), *arguments]
+        for option, document in (("--config", config), ("--state", state), ("--catalog", catalog)):
+            if document is not None:
+                command += [option, file(document)]
+        done = subprocess.run(
+            command, capture_output=True, env=environment(**(env or {})), cwd=tmp_path, timeout=60, check=False
+        )
+        lines = done.stdout if done.stdout.startswith(b'{"type"') else b""
+        output = Output(lines, done.stderr.decode(), done.returncode)
+        output.stdout = done.stdout
+        return output
+
+    return run_tap
+
+
+@cache
+def _tap_class(connector_name: str) -> type[ConnectorTap]:
+    return tap_class(plugins.load(connector_name))
+
+
+def read(config: Mapping[str, Any], *, state: Any = None, catalog: Any = None) -> Output:
+    """Run ScanSource's tap in this process, as the command does; errors are raised."""
+    written = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(written, encoding="utf-8", write_through=True)) as text:
+        made = _tap_class("scansource")(config=dict(config), state=state, catalog=catalog)
+        try:
+            made.sync_all()
+        finally:
+            made.client.close()
+            text.flush()
+    return Output(written.getvalue())
+
+
+@pytest.fixture(scope="session")
+def read_tap() -> Callable[..., Output]:
+    return read
+
+
+@pytest.fixture(scope="session")
+def catalog(scansource: Connector) -> Callable[..., Any]:
+    """Makes catalogs: ``catalog(deselect={"invoices": ["PONumber"]}, streams=["invoices"])``."""
+    return make_catalog
+
+
+def make_catalog(
+    *, streams: Sequence[str] | None = None, deselect: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """The discovered catalog with only these streams selected, and without these fields (``Lines[].Price``)."""
+    document: dict[str, Any] = json.loads(_discovered())
+    for entry in document["streams"]:
+        unwanted = {_crumb(path) for path in (deselect or {}).get(entry["tap_stream_id"], ())}
+        for item in entry["metadata"]:
+            if not item["breadcrumb"]:
+                item["metadata"]["selected"] = streams is None or entry["tap_stream_id"] in streams
+            elif tuple(item["breadcrumb"]) in unwanted:
+                item["metadata"]["selected"] = False
+    return document
+
+
+def _crumb(path: str) -> tuple[str, ...]:
+    crumb: list[str] = []
+    for name in path.split("."):
+        crumb += ["properties", name.removesuffix("[]")] + (["items"] if name.endswith("[]") else [])
+    return tuple(crumb)
+
+
+@cache
+def _discovered() -> str:
+    made = _tap_class("scansource")(validate_config=False, setup_mapper=False)
+    return json.dumps(made.catalog_dict)
+
+
+# --- into DuckDB -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Warehouse:
+    """A DuckDB file that ScanSource is loaded into, through real processes."""
+
+    folder: Path
+    file: Files
+    schema: str = "scansource"
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state.json"
+
+    def target(self) -> list[str]:
+        config = self.file({"path": str(self.path), "default_target_schema": self.schema})
+        return [executable("target-vendortap-duckdb"), "--config", config]
+
+    def load(self, config: Mapping[str, Any], catalog: Any = None) -> run.Outcome:
+        """The tap into the target, as `vendortap run` does it, state kept."""
+        chosen = Path(self.file(catalog)) if catalog else None
+        job = run.Job("scansource", [self.file(config)], self.target(), self.state, chosen, {"LOGLEVEL": "WARNING"})
+        return run.run(job)
+
+    def query(self, sql: str) -> list[Any]:
+        import duckdb
+
+        with duckdb.connect(str(self.path), read_only=True) as database:
+            return database.execute(sql).fetchall()
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Names and types of a table, without the target's own columns."""
+        described = self.query(f"DESCRIBE {self.schema}.{table}")
+        return {row[0]: row[1] for row in described if not row[0].startswith("_sdc_")}
+
+    def table(self, name: str) -> list[Any]:
+        """A table, in the order of its key; date-times as microseconds, for which DuckDB needs no other package."""
+        columns = [
+            f'epoch_us("{column}")' if kind.startswith("TIMESTAMP") else f'"{column}"'
+            for column, kind in self.columns(name).items()
+        ]
+        return self.query(
+            f"SELECT {', '.join(columns)} FROM {self.schema}.{name} ORDER BY CustomerNumber, InvoiceNumber"
+        )
+
+
+@pytest.fixture
+def warehouses(tmp_path: Path, file: Files) -> Callable[[str], Warehouse]:
+    def make(name: str) -> Warehouse:
+        folder = tmp_path / name
+        folder.mkdir()
+        return Warehouse(folder, file)
+
+    return make
+
+
+@pytest.fixture
+def warehouse(warehouses: Callable[[str], Warehouse]) -> Warehouse:
+    return warehouses("one")

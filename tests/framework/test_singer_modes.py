@@ -1,0 +1,336 @@
+"""Selection, stream maps, flattening and decimals do the same in every output mode, and the same as in the SDK."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from singer_sdk import Stream, Tap
+from vendortap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tests.conftest import Output, RunTap, StartVendor, Vendor
+
+STREAMS = ("invoices", "invoice_details")
+KEYS = {"CustomerNumber": "CustomerNumber", "InvoiceNumber": "InvoiceNumber"}
+MAPS: Mapping[str, Any] = {
+    "none": None,
+    "rename": {"invoice_details": {"PurchaseOrder": "PONumber", "PONumber": None}},
+    "drop": {"invoice_details": {"PONumber": None, "InvoiceLines": None}, "invoices": {"PONumber": "__NULL__"}},
+    "mask": {stream: {"PONumber": "md5(PONumber)"} for stream in STREAMS},
+    "filter": {"invoice_details": {"__filter__": "Currency == 'USD'"}, "invoices": None},
+    "alias": {"invoices": {"__alias__": "bills"}},
+    "two streams": {
+        "invoice_details": {"PONumber": None},
+        "ledger": {
+            "__source__": "invoice_details",
+            **KEYS,
+            "__else__": None,
+            "Total": "Total",
+            "PONumber": "md5(PONumber)",
+        },
+    },
+    "only some fields": {
+        "invoice_details": {**KEYS, "__else__": None, "Total": "Total", "Who": "SalesRepCode or 'none'"}
+    },
+    "only some streams": {"invoice_details": {"Twice": "str(Total)"}, "__else__": None},
+}
+DESELECTED: Mapping[str, tuple[str, ...]] = {
+    "nothing": (),
+    "fields": ("SalesRepEmail", "TaxAmount", "ShipDate"),
+    "in objects": ("BillingAddress.Street1", "ShippingAddress.Name", "SalesRepEmail"),
+    "in arrays": ("InvoiceLines[].ItemDescription", "InvoiceLines[].SerialNumbers"),
+    "a whole array": ("InvoiceLines", "TrackingNumbers"),
+}
+FLATTENING: Mapping[str, Mapping[str, Any]] = {
+    "off": {},
+    "one level": {"flattening_enabled": True, "flattening_max_depth": 1},
+    "three levels": {"flattening_enabled": True, "flattening_max_depth": 3, "flattening_separator": "."},
+}
+
+
+@pytest.fixture(scope="module")
+def full(vendor: Vendor, read_tap: Callable[..., Output]) -> Mapping[bool, Output]:
+    """What there is, without selection and maps; with amounts as numbers and as strings."""
+    return {strings: read_tap(some(vendor, use_singer_decimal=strings)) for strings in (False, True)}
+
+
+def some(vendor: Vendor, **changes: Any) -> dict[str, Any]:
+    """Settings for fourteen documents, among them one without lines, and the list of the second customer."""
+    numbers = [str(40_000_000 + n) for n in range(14)]
+    return vendor.config(invoice_numbers=numbers, customer_numbers=["1000012345"], on_missing="skip", **changes)
+
+
+def by_stream(records: Iterable[tuple[str, Any]]) -> dict[str, list[str]]:
+    """Stream → its records, in order, as text that tells 1.0 from 1.00."""
+    found: dict[str, list[str]] = {}
+    for stream, record in records:
+        found.setdefault(stream, []).append(repr(sorted(record.items())))
+    return found
+
+
+def in_records(output: Output) -> dict[str, list[str]]:
+    return by_stream((m["stream"], m["record"]) for m in output.of("RECORD"))
+
+
+def batch_files(output: Output) -> Iterator[tuple[str, bytes]]:
+    for message in output.of("BATCH"):
+        for url in message["manifest"]:
+            yield message["stream"], gzip.decompress(Path(urlsplit(url).path).read_bytes())
+
+
+def in_batches(output: Output) -> dict[str, list[str]]:
+    return by_stream(
+        (stream, json.loads(line, parse_float=Decimal))
+        for stream, content in batch_files(output)
+        for line in content.splitlines()
+    )
+
+
+def batch_config(folder: Path, size: int = 5) -> dict[str, Any]:
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    return {"encoding": encoding, "storage": {"root": folder.as_uri(), "prefix": "x-"}, "batch_size": size}
+
+
+# --- the reference: a plain tap on the SDK -----------------------------------------------------------
+
+
+class PlainStream(Stream):
+    records: ClassVar[dict[str, list[Any]]] = {}
+
+    def get_records(self, context: Any) -> Iterable[dict[str, Any]]:  # noqa: ARG002 - the SDK's signature
+        return copy.deepcopy(self.records[self.name])
+
+
+class PlainTap(Tap):
+    name = "tap-plain"
+    config_jsonschema: ClassVar[dict[str, Any]] = {"properties": {}}
+    schemas: ClassVar[dict[str, Any]] = {}
+
+    def discover_streams(self) -> list[Stream]:
+        streams: list[Stream] = []
+        for name, schema in self.schemas.items():
+            stream = PlainStream(self, schema, name)
+            stream.primary_keys = ["CustomerNumber", "InvoiceNumber"]
+            stream.replication_key = "LastChanged"
+            streams.append(stream)
+        return streams
+
+
+def plainly(full: Output, config: Mapping[str, Any], catalog: Any) -> list[Any]:
+    """What the SDK makes of the records and schemas of an output, with these settings and this catalog."""
+    PlainTap.schemas = {m["stream"]: m["schema"] for m in full.of("SCHEMA")}
+    PlainStream.records = {stream: full.records(stream) for stream in STREAMS}
+    for entry in catalog["streams"]:
+        entry["schema"] = PlainTap.schemas[entry["tap_stream_id"]]  # a plain tap believes what the catalog says
+    with redirect_stdout(io.StringIO()) as text:
+        PlainTap(config=copy.deepcopy(dict(config)), catalog=catalog).sync_all()
+    return [json.loads(line, parse_float=Decimal) for line in text.getvalue().splitlines()]
+
+
+# --- properties --------------------------------------------------------------------------------------
+
+
+@given(
+    maps=st.sampled_from(sorted(MAPS)),
+    deselected=st.sampled_from(sorted(DESELECTED)),
+    flattening=st.sampled_from(sorted(FLATTENING)),
+    strings=st.booleans(),
+)
+@hypothesis_settings(
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make_the_same(
+    vendor: Vendor,
+    read_tap: Callable[..., Output],
+    catalog: Callable[..., Any],
+    full: Mapping[bool, Output],
+    tmp_path: Path,
+    maps: str,
+    deselected: str,
+    flattening: str,
+    strings: bool,
+) -> None:
+    if maps == "drop" and deselected == "a whole array":
+        return  # a map of what is not selected
+    chosen = catalog(deselect={"invoice_details": DESELECTED[deselected]})
+    shaping = {**FLATTENING[flattening], **({"stream_maps": MAPS[maps]} if MAPS[maps] else {})}
+    config = some(vendor, use_singer_decimal=strings, **shaping)
+    records = read_tap(config, catalog=chosen)
+    batches = read_tap({**config, "batch_config": batch_config(tmp_path)}, catalog=chosen)
+
+    assert in_batches(batches) == in_records(records)
+    assert batches.of("SCHEMA") == records.of("SCHEMA")
+    assert batches.of("RECORD") == []
+    assert batches.state == records.state
+
+    if deselected != "in arrays":  # where the SDK selects nothing
+        plain = plainly(full[strings], shaping, catalog(deselect={"invoice_details": DESELECTED[deselected]}))
+        assert in_records(records) == by_stream((m["stream"], m["record"]) for m in plain if m["type"] == "RECORD")
+        assert [drop_descriptions(m) for m in records.of("SCHEMA")] == [
+            drop_descriptions(m) for m in plain if m["type"] == "SCHEMA"
+        ]
+
+
+def drop_descriptions(value: Any) -> Any:
+    """The SDK's own copy of a schema keeps fewer annotations, and an empty list of required properties."""
+    if isinstance(value, dict):
+        return {k: drop_descriptions(v) for k, v in value.items() if k != "description" and (k, v) != ("required", [])}
+    return [drop_descriptions(v) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("flattening", FLATTENING)
+@pytest.mark.parametrize("mode", ["RECORD", "BATCH"])
+@pytest.mark.parametrize("how", ["deselected", "dropped", "masked"])
+def test_what_is_withheld_is_nowhere_in_the_output(
+    vendor: Vendor,
+    read_tap: Callable[..., Output],
+    catalog: Callable[..., Any],
+    tmp_path: Path,
+    how: str,
+    mode: str,
+    flattening: str,
+) -> None:
+    truth = list(vendor.state.invoices())[:14]
+    withheld = {invoice["PONumber"] for invoice in truth} | {"29615"}
+    fields = ["PONumber", "BillingAddress.PostalCode"]
+    lines = {line["ItemDescription"] for invoice in truth for line in invoice["InvoiceLines"]}
+    chosen = catalog()
+    maps: dict[str, Any] = {}
+    if how == "deselected":
+        withheld |= {serial for i in truth for line in i["InvoiceLines"] for serial in line["SerialNumbers"]}
+        withheld |= {json.dumps(text)[1:-1] for text in lines}
+        fields += ["InvoiceLines[].SerialNumbers", "InvoiceLines[].ItemDescription"]
+        chosen = catalog(deselect={"invoice_details": fields, "invoices": ["PONumber"]})
+    elif how == "dropped":
+        maps = {"invoice_details": {"PONumber": None, "BillingAddress": None}, "invoices": {"PONumber": None}}
+    else:
+        hidden = {"PONumber": "md5(PONumber)"}
+        maps = {"invoices": hidden, "invoice_details": {**hidden, "BillingAddress": "md5(str(BillingAddress))"}}
+    config = some(vendor, **FLATTENING[flattening], stream_maps=maps)
+    if mode == "BATCH":
+        config["batch_config"] = batch_config(tmp_path)
+    output = read_tap(config, catalog=chosen)
+    everything = output.stdout.decode() + "".join(content.decode() for _, content in batch_files(output))
+    assert '"InvoiceNumber":"40000001"' in everything
+    present = {value for value in withheld if value in everything}
+    assert present == set()
+
+
+def test_selection_inside_arrays_reaches_schema_and_records(
+    vendor: Vendor, read_tap: Callable[..., Output], catalog: Callable[..., Any]
+) -> None:
+    chosen = catalog(deselect={"invoice_details": ["InvoiceLines[].Price", "ShippingAddress.City"]})
+    output = read_tap(some(vendor), catalog=chosen)
+    (schema,) = [message["schema"]["properties"] for message in output.of("SCHEMA", "invoice_details")]
+    assert "Price" not in schema["InvoiceLines"]["items"]["properties"]
+    assert "City" not in schema["ShippingAddress"]["properties"]
+    assert "City" in schema["BillingAddress"]["properties"]
+    for record in output.records("invoice_details"):
+        assert all("Price" not in line and "Shipped" in line for line in record["InvoiceLines"])
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_state_in_batch_mode_follows_the_batch_that_it_covers(
+    vendor: Vendor, read_tap: Callable[..., Output], tmp_path: Path, size: int
+) -> None:
+    output = read_tap(vendor.config(batch_config=batch_config(tmp_path, size)))
+    changed = {
+        record["InvoiceNumber"]: record["LastChanged"] for record in read_tap(vendor.config()).records("invoices")
+    }
+    written: set[str] = set()
+    states = 0
+    for message in output.messages:
+        if message["type"] == "BATCH" and message["stream"] == "invoice_details":
+            (url,) = message["manifest"]
+            lines = gzip.decompress(Path(urlsplit(url).path).read_bytes()).splitlines()
+            assert len(lines) <= size
+            written |= {json.loads(line)["InvoiceNumber"] for line in lines}
+        elif message["type"] == "STATE":
+            parts = message["value"].get("bookmarks", {}).get("invoice_details", {}).get("partitions", [])
+            states += bool(parts)
+            covered = {number for part in parts for key in part["seen"] for number in key}
+            assert covered <= written
+    assert states >= 1
+    assert written == set(changed)
+    again = read_tap(vendor.config(batch_config=batch_config(tmp_path, size)), state=output.state)
+    assert again.of("BATCH") == []
+
+
+def test_the_state_of_a_stream_whose_records_are_all_filtered_out_advances(
+    vendor: Vendor, read_tap: Callable[..., Output], tmp_path: Path
+) -> None:
+    maps = {"invoices": {"__filter__": "Total == 'never'"}, "invoice_details": None}
+    for mode in ({}, {"batch_config": batch_config(tmp_path)}):
+        output = read_tap(vendor.config(stream_maps=maps, **mode))
+        assert output.of("RECORD") == output.of("BATCH") == []
+        assert len(output.state["bookmarks"]["invoices"]["partitions"]) == 2
+
+
+# --- what is wrong with them -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("maps", "message"),
+    [
+        ({"invoices": {"PONumber": "md5("}}, "'stream_maps' cannot be used: Failed to parse expression md5\\("),
+        ({"invoices": {"InvoiceNumber": None}}, "'stream_maps' cannot be used: Removing key property"),
+        ({"invoices": {"__else__": "all"}}, "'stream_maps' cannot be used: Option '__else__=all' is not supported"),
+        ({"__other__": None}, "'stream_maps' cannot be used"),
+        ({"invoices": {"X": "Unknown"}}, "'stream_maps' cannot be applied to 'invoices': Failed to evaluate"),
+        (
+            {"invoices": {"X": "Total * 1.5"}},
+            "'stream_maps' cannot be applied to 'invoices': it fails with a TypeError",
+        ),
+        ({"invoices": {"X": "int(PONumber)"}}, "'stream_maps' cannot be applied to 'invoices': it fails with a ValueE"),
+    ],
+)
+def test_a_map_that_cannot_be_used_is_a_sentence_without_data(
+    vendor: Vendor, read_tap: Callable[..., Output], maps: Any, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_tap(vendor.config(stream_maps=maps))
+    assert "PO#" not in str(caught.value)
+
+
+def test_settings_are_left_as_they_were_given(vendor: Vendor, read_tap: Callable[..., Output]) -> None:
+    config = vendor.config(stream_maps={"invoices": {"PONumber": None}, "__else__": None})
+    before = copy.deepcopy(config)
+    read_tap(config)
+    assert config == before
+
+
+@pytest.mark.parametrize("broken", [{"encoding": {}}, {"storage": {"root": "file:///x"}}, {"size": 5}])
+def test_a_batch_config_that_cannot_be_used_is_a_sentence(
+    vendor: Vendor, read_tap: Callable[..., Output], broken: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="'batch_config' needs 'encoding'"):
+        read_tap(vendor.config(batch_config=broken))
+
+
+def test_a_mistake_in_a_map_ends_the_command_with_2(tap: RunTap, vendor: Vendor) -> None:
+    done = tap(vendor.config(stream_maps={"invoices": {"X": "Total * 1.5"}}))
+    assert done.code == 2
+    assert "the setting 'stream_maps' cannot be applied to 'invoices'" in done.complaint
+
+
+def test_batches_that_cannot_be_written_are_a_sentence_and_exit_1(
+    tap: RunTap, start: StartVendor, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where a folder should be", encoding="utf-8")
+    done = tap(start(invoices=3).config(batch_config=batch_config(blocked / "batches")))
+    assert done.code == 1
+    assert str(blocked) in done.complaint
