@@ -1,0 +1,370 @@
+"""The Singer target on singer-sdk: sink, settings, and when to commit."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import click
+import msgspec
+from singer_sdk import Target
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.helpers.capabilities import TargetCapabilities
+from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.singerlib.json import serialize_json
+from singer_sdk.sinks import BatchSink, Sink
+
+from vendortap.duckdb import database
+from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
+from vendortap.duckdb.reader import LineReader
+from vendortap.duckdb.settings import SETTINGS, setting_errors
+from vendortap.duckdb.values import Misfit, converter
+from vendortap.errors import ConfigError, LoadError, VendortapError
+
+_encoder = msgspec.json.Encoder()
+
+
+class DuckdbSink(BatchSink):
+    """One stream into one table. Rows are checked and written to a batch file as they come."""
+
+    is_full = False
+    """Never by itself: the target commits all sinks together."""
+
+    def __init__(
+        self, target: DuckdbTarget, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+    ) -> None:
+        super().__init__(target, stream_name, schema, key_properties)
+        self._target = target
+        self._warned: set[str] = set()
+        self.table = database.Table(target.catalog, self.config["default_target_schema"], stream_name)
+        self.columns = self._plan_columns()
+        row = Column("STRUCT", fields=self.columns)
+        self._convert = converter(row, strict=self.config["validate_records"], notice=self._notice)
+        self._prepared = False
+
+    def get_validator(self) -> None:
+        """None: the conversion to the table's types is the check."""
+
+    def _plan_columns(self) -> dict[str, Column]:
+        """Return the stream's columns with the types that the table must have; raises LoadError."""
+        where = f"stream {self.stream_name!r}"
+        properties = {"type": "object", **{k: self.schema.get(k) for k in ("properties", "required")}}
+        number = Column("DECIMAL", precision=self.config["decimal_precision"], scale=self.config["decimal_scale"])
+        wanted = from_schema(properties, number).fields
+        complain = self._target.reader.complaint
+        try:
+            check_names([self.stream_name], where)
+            check_nested_names(Column("STRUCT", fields=wanted), where)
+            grown = widen_fields(database.columns_of(self._target.connection, self.table), wanted, where)
+        except LoadError as error:
+            raise complain(str(error)) from None
+        columns = {name: grown[name] for name in wanted}
+        if not columns:
+            raise complain(f"{where} declares no properties")
+        for key in self.key_properties:
+            if key not in columns:
+                raise complain(f"{where} has no property for its key {key!r}")
+            if columns[key].kind in ("STRUCT", "LIST", "JSON"):
+                raise complain(f"{where} has the key {key!r} of type {columns[key].kind}; a key must be a single value")
+        return columns
+
+    def _notice(self, path: str) -> None:
+        if path not in self._warned:
+            self._warned.add(path)
+            self.logger.warning("%s is not declared by the schema of %r, and not loaded", path, self.stream_name)
+
+    # The SDK's own checks are replaced by process_record, which says line and path and shows no value.
+
+    def _validate_and_parse(self, record: dict[str, Any]) -> dict[str, Any]:
+        return record
+
+    def _singer_validate_message(self, record: dict[str, Any]) -> None:
+        pass
+
+    def _after_process_record(self, context: dict[str, Any]) -> None:
+        pass
+
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+        """Add the record to the batch; raises LoadError with line, stream and path where it does not fit."""
+        try:
+            row = self._convert(record)
+            for key in self.key_properties:
+                if row.get(key) is None:
+                    raise Misfit(f"lacks a value for its key {key!r}")
+            encoded = _encoder.encode(row)
+        except Misfit as misfit:
+            raise self._target.reader.complaint(f"stream {self.stream_name!r}: {misfit}") from None
+        if "batch" not in context:
+            context["batch"] = database.Batch(self._target.folder.name)
+        context["batch"].add(encoded)
+
+    def prepare(self) -> None:
+        """Make the table ready for the columns, inside the transaction of the first commit."""
+        if self._prepared:
+            return
+        database.grow(self._target.connection, self.table, self.columns)
+        if self.config["load_method"] == "overwrite" and self.stream_name not in self._target.emptied:
+            self._target.connection.execute(f"DELETE FROM {self.table.sql}")  # noqa: S608 (quoted)
+            self._target.emptied.add(self.stream_name)
+        self._prepared = True
+
+    def process_batch(self, context: dict[str, Any]) -> None:
+        """Load the batch, inside the target's transaction."""
+        keys = () if self.config["load_method"] == "append-only" else self.key_properties
+        database.load(self._target.connection, self.table, self.columns, keys, context["batch"])
+        context["batch"].remove()
+
+    @property
+    def needed(self) -> bool:
+        """Whether there is anything to commit."""
+        return not self._prepared or self.current_size > 0
+
+
+class DuckdbTarget(Target):
+    """Loads Singer streams into one DuckDB file: exact DECIMAL, STRUCT and LIST, upsert, one commit a batch."""
+
+    name = "target-vendortap-duckdb"
+    package_name = "vendortap"
+    default_sink_class = DuckdbSink
+    message_reader_class = LineReader
+    capabilities = [*Target.capabilities, TargetCapabilities.TARGET_SCHEMA]  # noqa: RUF012 (as the SDK has it)
+    config_jsonschema = SETTINGS
+
+    def __init__(self, **options: Any) -> None:
+        """Check the settings and open the file; raises ConfigError and LoadError. Options are the SDK's."""
+        self._signal: int | None = None
+        try:
+            super().__init__(**options)
+        except ValueError:
+            prefix = f"{self._env_var_prefix}*"
+            raise ConfigError(f"an environment variable {prefix} is not of its setting's type") from None
+        except SingerSDKError as error:
+            raise ConfigError(f"setting stream_maps: cannot be used ({type(error).__name__})") from None
+        self.reader = cast(LineReader, self.message_reader)
+        self.emptied: set[str] = set()
+        self._names: dict[str, str] = {}
+        self._pending = 0
+        self._emitted = ""
+        path = Path(self.config["path"]).expanduser().absolute()
+        self.connection = database.connect(path)
+        self.catalog = database.catalog_of(self.connection)
+        self.folder = database.batch_folder(path)
+        if not self.logger.isEnabledFor(10):
+            # The SDK logs two METRIC lines a stream and commit; at INFO one line a commit is enough.
+            self.metrics_logger.setLevel("WARNING")
+
+    def close(self) -> None:
+        """Close the file as of the last commit, and drop what was not committed."""
+        self.connection.close()
+        self.folder.cleanup()
+
+    # --- settings ---
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Raise ConfigError for the first bad setting, never with its value."""
+        self.append_builtin_config(self.config_jsonschema)
+        self._config = {name: value for name, value in self._config.items() if value is not None}
+        errors = [*setting_errors(self._config, self.config_jsonschema)]
+        if errors and raise_errors:
+            raise ConfigError(errors[0])
+        return errors
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the --config files; raises ConfigError."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as error:
+            files = ", ".join(name for name in value if name != "ENV")
+            problem = "is not a JSON object" if not isinstance(error, OSError) else "cannot be read"
+            raise ConfigError(f"--config {files}: {problem}") from None
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the SDK's command, with --input read as bytes like standard input."""
+        command = super().get_singer_command()
+        for param in command.params:
+            if param.name == "file_input":
+                param.type = click.File("rb")
+        return command
+
+    @classmethod
+    def invoke(  # type: ignore[override]
+        cls, *, about: bool = False, about_format: str | None = None, config: Any = None, file_input: Any = None
+    ) -> None:
+        """Run the target over the input, and close the file whatever happens."""
+        if about:
+            cls.print_about(about_format)
+            return
+        target = cls(config=config.config, parse_env_config=config.parse_env)
+        with closing(target):
+            target.listen(file_input)
+
+    # --- messages ---
+
+    def _stream_of(self, message: dict[str, Any], *fields: str) -> str:
+        """Return the message's stream; raises LoadError where it or one of the fields is missing."""
+        missing = [name for name in ("stream", *fields) if name not in message]
+        if missing:
+            raise self.reader.complaint(f"{message['type']} message without {', '.join(missing)}")
+        stream = message["stream"]
+        if not isinstance(stream, str) or not stream:
+            raise self.reader.complaint(f"{message['type']} message whose stream is not a name")
+        return stream
+
+    def get_sink(
+        self,
+        stream_name: str,
+        *,
+        record: dict[str, Any] | None = None,
+        schema: dict[str, Any] | None = None,
+        key_properties: Sequence[str] | None = None,
+    ) -> Sink:
+        """Return the stream's sink; one with a new schema starts after a commit, as it may alter the table."""
+        if schema is not None:
+            other = self._names.setdefault(fold(stream_name), stream_name)
+            if other != stream_name:
+                raise self.reader.complaint(
+                    f"streams {other!r} and {stream_name!r} would be one table for DuckDB: give one an __alias__ "
+                    "with a stream map"
+                )
+            if stream_name in self._sinks_active:
+                self.drain_all()
+        return super().get_sink(stream_name, record=record, schema=schema, key_properties=key_properties)
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        stream = self._stream_of(message_dict, "schema")
+        schema, keys = message_dict["schema"], message_dict.get("key_properties")
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise self.reader.complaint(f"stream {stream!r}: the schema has no object 'properties'")
+        if not isinstance(keys, list | None) or not all(isinstance(key, str) for key in keys or ()):
+            raise self.reader.complaint(f"stream {stream!r}: key_properties is not a list of names")
+        with self._mapping(stream):
+            super()._process_schema_message({**message_dict, "key_properties": keys or []})
+        for stream_map in self.mapper.stream_maps[stream]:
+            if isinstance(stream_map, RemoveRecordTransform):
+                self._sinks_active.pop(stream_map.stream_alias, None)  # or it would get an empty table
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        stream = self._stream_of(message_dict, "record")
+        if stream not in self.mapper.stream_maps:
+            raise self.reader.complaint(f"stream {stream!r}: a RECORD came before its SCHEMA")
+        if type(message_dict["record"]) is not dict:
+            raise self.reader.complaint(f"stream {stream!r}: the record is not an object")
+        with self._mapping(stream):
+            super()._process_record_message(message_dict)
+        self._pending += 1
+        if self._pending >= self.config["batch_size_rows"]:
+            self.drain_all()
+
+    @contextmanager
+    def _mapping(self, stream: str) -> Iterator[None]:
+        """Turn what a stream map raises into a LoadError; its own text may hold values."""
+        try:
+            yield
+        except VendortapError:
+            raise
+        except Exception as error:  # noqa: BLE001 (an expression in stream_maps can raise anything)
+            raise self.reader.complaint(
+                f"stream {stream!r}: cannot be mapped ({type(error).__name__}); check stream_maps"
+            ) from None
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        if "value" not in message_dict:
+            raise self.reader.complaint("STATE message without value")
+        super()._process_state_message(message_dict)
+        if time.time() - self._last_full_drain_at >= self.config["max_batch_age_seconds"]:
+            self.drain_all()
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        self.logger.debug("ACTIVATE_VERSION of %r ignored", message_dict.get("stream"))
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:
+        """Load the records of local JSONL files, one a line, as if they had come one by one."""
+        stream = self._stream_of(message_dict, "encoding", "manifest")
+        encoding, files = message_dict["encoding"], message_dict["manifest"]
+        if not isinstance(encoding, dict) or encoding.get("format") != "jsonl" or not isinstance(files, list):
+            raise self.reader.complaint(f"stream {stream!r}: BATCH takes a manifest of files in format jsonl only")
+        compression = encoding.get("compression")
+        if compression not in (None, "none", "gzip"):
+            raise self.reader.complaint(f"stream {stream!r}: BATCH files may be gzip or not compressed, nothing else")
+        try:
+            for number, url in enumerate(files, start=1):
+                with self._open_batch(str(url), compression) as file:
+                    for line, text in enumerate(file, start=1):
+                        self.reader.inside = f", BATCH file {number}, its line {line}"
+                        record = self.reader.deserialize_json(text)
+                        self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
+        except (OSError, EOFError, zlib.error) as error:
+            raise self.reader.complaint(
+                f"stream {stream!r}: a BATCH file cannot be read to its end ({type(error).__name__})"
+            ) from None
+        self.reader.inside = ""
+
+    def _open_batch(self, url: str, compression: str | None) -> IO[bytes]:
+        parts = urlsplit(url)
+        if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
+            raise self.reader.complaint("BATCH files must be local (file://)")
+        path = url2pathname(parts.path) if parts.scheme else url
+        return cast(IO[bytes], gzip.open(path, "rb")) if compression == "gzip" else open(path, "rb")
+
+    # --- commits ---
+
+    def _handle_max_record_age(self) -> None:
+        """Nothing: by rows after a record, and by age at a STATE, is often enough."""
+
+    def _drain_all(self, sink_list: Iterable[Sink], parallelism: int) -> None:  # noqa: ARG002 (one connection)
+        """Load what is pending in these sinks in one transaction."""
+        sinks = [sink for sink in cast("Iterable[DuckdbSink]", sink_list) if sink.needed]
+        rows = {sink.stream_name: sink.current_size for sink in sinks}
+        if sinks:
+            try:
+                with database.transaction(self.connection):
+                    for sink in sinks:
+                        sink.prepare()
+                        self.drain_one(sink)
+            except Exception:
+                # What the signal handler raises inside a query, DuckDB turns into an error of its own.
+                if self._signal is None:
+                    raise
+                raise SystemExit(128 + self._signal) from None
+            counts = ", ".join(f"{name} {count}" for name, count in rows.items())
+            self.logger.info("committed %d rows: %s", sum(rows.values()), counts)
+        self._pending = 0
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        """Print the state with its numbers as they came; once, although the SDK repeats it at each commit."""
+        text = serialize_json(state)
+        if text != self._emitted:
+            self._emitted = text
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()
+
+    def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002
+        """Stop; what is not committed is rolled back. A commit from inside a signal handler would not be safe."""
+        self._signal = signum
+        raise SystemExit(128 + signum)
+
+
+def run() -> None:
+    """Run the command line and end the process: 0 done, 1 not loaded, 2 wrong settings or usage."""
+    try:
+        DuckdbTarget.cli()
+    except VendortapError as error:
+        click.echo(f"{DuckdbTarget.name}: {error}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        click.echo(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", err=True)
+        sys.exit(1)
+    except SystemExit as stop:
+        if isinstance(stop.code, int) and stop.code > 128:
+            click.echo(f"{DuckdbTarget.name}: stopped by a signal; the file is as of the last commit", err=True)
+        raise
