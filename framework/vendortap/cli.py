@@ -1,0 +1,476 @@
+"""The ``vendortap`` command: arguments into calls, errors into exit codes, progress on standard error.
+
+Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped.
+Imports of what is slow stand where they are used: ``vendortap list`` has to be quick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from vendortap import plugins
+from vendortap.errors import ConfigError, PluginError, UsageError, VendortapError
+
+if TYPE_CHECKING:
+    from vendortap.model import Connector
+    from vendortap.report import Report
+    from vendortap.run import Job, Outcome
+
+CHECK_SECONDS = 5
+"""How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
+
+
+def main() -> NoReturn:
+    """Run the command and end the process."""
+    for name in ("SIGTERM", "SIGHUP"):  # the latter where there is one, and nohup does not ignore it
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminated)
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _terminated(signum: int, _frame: Any) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        result = commands.main(args=list(arguments), prog_name="vendortap", standalone_mode=False)
+    except VendortapError as error:
+        click.echo(f"vendortap: error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vendortap: interrupted", err=True)
+        return 128 + signal.SIGINT
+    except OSError as error:
+        click.echo(f"vendortap: error: {error}", err=True)
+        return VendortapError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _examples(*lines: str) -> str:
+    """Return the end of a command's help; the control character keeps click from filling the lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class _Output(click.Path):
+    """A file to write; refused before anything is fetched where there is no folder for it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        return path
+
+
+_CONFIG = click.option(
+    "--config",
+    "configs",
+    metavar="FILE|ENV",
+    multiple=True,
+    required=True,
+    help="Settings: a JSON file, or ENV for those in the environment. May be repeated.",
+)
+
+
+@click.group(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try `vendortap demo` first: it needs no account. Then `vendortap describe scansource`.",
+)
+@click.version_option(package_name="vendortap", prog_name="vendortap")
+def commands() -> None:
+    """Get invoices out of vendors' APIs.
+
+    Each connector is a Singer tap; `run` pipes one into a database or any Singer target.
+    """
+
+
+# --- list, describe, catalog -------------------------------------------------------------------------
+
+
+@commands.command(
+    "list",
+    epilog=_examples(
+        "vendortap list",
+        "vendortap list --check",
+    ),
+)
+@click.option("--check", is_flag=True, help="Load every plugin, and say which are broken and why.")
+def list_command(check: bool) -> int:
+    """List the installed connectors."""
+    found = plugins.find()
+    problems = plugins.problems() if check else {}
+    rows = [[name, plugin.distribution, _health(problems, name)] for name, plugin in found.items()]
+    click.echo(_table(["connector", "from", *(["state"] if check else [])], [r if check else r[:2] for r in rows]))
+    broken = {name: reason for name, reason in problems.items() if reason}
+    for reason in broken.values():
+        click.echo(f"\n{reason}", err=True)
+    return PluginError.exit_code if broken else 0
+
+
+def _health(problems: Mapping[str, str | None], name: str) -> str:
+    return "broken" if problems.get(name) else "ok"
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap describe scansource",
+        "vendortap describe scansource --json",
+    ),
+)
+@click.argument("connector")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def describe(connector: str, as_json: bool) -> None:
+    """Show a connector's streams and settings."""
+    description = _description(plugins.load(connector))
+    if as_json:
+        click.echo(json.dumps(description, indent=2))
+        return
+    click.echo(f"{description['title']}  {description['docs']}\n")
+    streams = [
+        [s["name"], ", ".join(s["keys"]), s["replication_key"] or "full", s["title"]] for s in description["streams"]
+    ]
+    click.echo(_table(["stream", "key", "incremental on", "what"], streams))
+    click.echo("\nSettings (those marked * are needed):\n")
+    for setting in description["settings"]:
+        click.echo(_setting_text(setting))
+
+
+def _description(connector: Connector) -> dict[str, Any]:
+    from vendortap import declaration
+
+    schema = declaration.settings(connector)
+    return {
+        "name": connector.name,
+        "title": connector.title,
+        "docs": connector.docs,
+        "executable": f"tap-{connector.name}",
+        "streams": [
+            {"name": s.name, "title": s.title, "keys": list(s.keys), "replication_key": s.replication_key}
+            for s in connector.streams
+        ],
+        "settings": [
+            {
+                "name": name,
+                "type": setting["type"],
+                "required": name in schema["required"],
+                "secret": bool(setting.get("secret")),
+                "default": setting.get("default"),
+                "options": setting.get("enum"),
+                "description": setting["description"],
+            }
+            for name, setting in sorted(
+                schema["properties"].items(), key=lambda item: item[0] not in schema["required"]
+            )
+        ],
+    }
+
+
+def _setting_text(setting: Mapping[str, Any]) -> str:
+    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
+    facts = [
+        " or ".join(map(str, setting["options"]))
+        if setting["options"]
+        else " or ".join(t for t in types if t != "null")
+    ]
+    if setting["default"] is not None:
+        facts.append(f"default {json.dumps(setting['default'])}")
+    if setting["secret"]:
+        facts.append("secret")
+    mark = "*" if setting["required"] else " "
+    head = f"{mark} {click.style(setting['name'], bold=True)} ({', '.join(facts)})"
+    body = click.wrap_text(setting["description"], width=96, initial_indent="      ", subsequent_indent="      ")
+    return f"{head}\n{body}"
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap catalog scansource > catalog.json",
+        "vendortap catalog",
+    ),
+)
+@click.argument("connector", required=False)
+def catalog(connector: str | None) -> None:
+    """Print Singer catalogs.
+
+    With a connector's name: its catalog, ready for --catalog. Without: of all first-party connectors title,
+    executable, capabilities and catalog, by name.
+    """
+    from vendortap import singer
+
+    if connector:
+        click.echo(json.dumps(singer.catalog(plugins.load(connector)), indent=2))
+        return
+    first_party = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+    click.echo(json.dumps({name: singer.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
+
+
+# --- check, run --------------------------------------------------------------------------------------
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap check scansource --config scansource.json",
+        "TAP_SCANSOURCE_SUBSCRIPTION_KEY=… vendortap check scansource --config settings.json --config ENV",
+    ),
+)
+@click.argument("connector")
+@_CONFIG
+def check(connector: str, configs: tuple[str, ...]) -> None:
+    """Check settings and credentials with one request, and say how it went."""
+    from vendortap import sync
+    from vendortap.connect import connect
+    from vendortap.declaration import settings, shapes
+
+    loaded = plugins.load(connector)
+    config = _config(loaded, configs)
+    config["retry_seconds"] = min(config["retry_seconds"], CHECK_SECONDS)
+    client = connect(loaded, config, settings(loaded))
+    started = time.monotonic()
+    source = sync.Source(loaded, config, client.send, shapes(loaded))
+    stream = next(stream for stream in loaded.streams if stream.keyed is None)
+    count = len(sync.probe(source, stream).records)
+    seconds = time.monotonic() - started
+    click.echo(
+        f"{connector}: ok. The credentials are accepted; "
+        f"{stream.name} answered with {count:,} records in {seconds:.2f} s."
+    )
+
+
+def _config(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
+    """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
+    from vendortap import singer
+    from vendortap.files import read_json
+    from vendortap.schemas import check_config, with_defaults
+
+    tap = singer.tap_class(connector)
+    merged: dict[str, Any] = {}
+    for name in configs:
+        if name != "ENV":
+            merged |= read_json(name, ConfigError, f"the config file {name}")
+    if "ENV" in configs:
+        merged |= singer.environment(connector)
+    config = with_defaults(merged, tap.settings_schema)
+    check_config(config, tap.config_jsonschema, tap.name)
+    return config
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap run scansource --config scansource.json --to invoices.duckdb --state scansource.state.json",
+        'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json"',
+    ),
+)
+@click.argument("connector")
+@_CONFIG
+@click.option("--to", type=_Output(), help="Load into this DuckDB file.")
+@click.option("--target", help="Load into any Singer target: its command line.")
+@click.option("--state", type=_Output(), help="Go on from this file, and keep it. Without it everything is fetched.")
+@click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show the log of tap and target.")
+def run(
+    connector: str,
+    configs: tuple[str, ...],
+    to: Path | None,
+    target: str | None,
+    state: Path | None,
+    catalog: Path | None,
+    verbose: bool,
+) -> int:
+    """Run a connector into a database.
+
+    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped.
+    """
+    from vendortap import run as runner
+
+    if (to is None) == (target is None):
+        raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
+    _config(plugins.load(connector), configs)  # the tap does it too, but then the target has made its database
+    with _target_command(connector, to, target) as command:
+        job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose))
+        outcome = _watched(job)
+    if outcome.report.get("streams"):
+        click.echo(_outcome_table(outcome.report))
+    if outcome.problem:
+        click.echo(f"vendortap: error: {outcome.problem}", err=True)
+    elif to and outcome.exit_code != UsageError.exit_code:
+        tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
+        click.echo(f"\nLoaded into {to}: {', '.join(tables)}", err=True)
+    if outcome.skipped:
+        click.echo(f"vendortap: skipped {outcome.skipped:,} that the vendor does not have; see above", err=True)
+    return outcome.exit_code
+
+
+def _target_command(connector: str, to: Path | None, target: str | None) -> AbstractContextManager[list[str]]:
+    from vendortap import extras
+    from vendortap import run as runner
+
+    if to is None:
+        return nullcontext(runner.target_command(target or ""))
+    extras.require("duckdb", "--to", "duckdb")
+    return runner.duckdb_command(connector, to)
+
+
+def _log_level(verbose: bool) -> dict[str, str]:
+    """Taps and targets of the SDK log a lot at INFO; shown when it is asked for."""
+    return {} if verbose or "LOGLEVEL" in os.environ else {"LOGLEVEL": "WARNING"}
+
+
+def _watched(job: Job) -> Outcome:
+    """Run a job; where standard error is a terminal with progress, and everybody's messages above it."""
+    from vendortap import run as runner
+
+    if not sys.stderr.isatty():
+        return runner.run(job)
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        return runner.run(
+            job,
+            watch=lambda report: status.update(Text(_progress(report))),
+            log=lambda line: console.print(Text.from_ansi(line), soft_wrap=True),
+        )
+
+
+def _progress(report: Report) -> str:
+    streams = ", ".join(f"{name} {stream['records']:,}" for name, stream in report.get("streams", {}).items())
+    return f"{streams or 'starting'} · {report.get('requests', 0):,} requests, {report.get('retries', 0):,} retries"
+
+
+_FIGURES = {
+    "records": "records",
+    "unchanged": "known",
+    "skipped": "missing",
+    "requests": "requests",
+    "retries": "retries",
+    "seconds": "seconds",
+}
+"""Heads of the closing table, and where their figures are in a report."""
+
+
+def _outcome_table(report: Report) -> str:
+    return _table(["stream", *_FIGURES], list(_outcome_rows(report)))
+
+
+def _outcomes_table(reports: Sequence[tuple[str, Report]]) -> str:
+    rows = [[name, *row] for name, report in reports for row in _outcome_rows(report)]
+    return _table(["connector", "stream", *_FIGURES], rows)
+
+
+def _outcome_rows(report: Report) -> Iterator[list[str]]:
+    for name, stream in report.get("streams", {}).items():
+        yield [name, *(_figure(stream[figure]) for figure in _FIGURES.values())]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+# --- sandbox, demo -----------------------------------------------------------------------------------
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap sandbox scansource",
+        "vendortap sandbox scansource --port 0 --invoices 500 --latency-ms 50 --rate 20",
+    ),
+)
+@click.argument("connector")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port on 127.0.0.1; 0 takes a free one.",
+)
+@click.option("--invoices", type=click.IntRange(1), default=2000, show_default=True, help="How many invoices it has.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same invoices.")
+@click.option(
+    "--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="How long each answer takes."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Requests a second before it answers 429; 0 for any.",
+)
+def sandbox(connector: str, port: int, invoices: int, seed: int, latency_ms: float, rate: float) -> None:
+    """Run a local server that speaks a vendor's protocol, until Ctrl-C."""
+    from vendortap import serve
+
+    loaded = plugins.load(connector)
+    app = serve.application(loaded, invoices=invoices, seed=seed, latency_ms=latency_ms, rate=rate)
+    with serve.serving(app, port) as served:
+        click.echo(f"The sandbox of {loaded.title} listens on {served.url}. Settings that lead to it:\n", err=True)
+        click.echo(json.dumps(serve.settings(loaded, served.url), indent=2))
+        sys.stdout.flush()
+        click.echo("\nCtrl-C ends it.", err=True)
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap demo",
+        "vendortap demo --connector scansource --connector midnight --to /tmp/demo.duckdb --invoices 200",
+    ),
+)
+@click.option("--connector", "names", multiple=True, help="Only this one; may be repeated. Default: vendortap's own.")
+@click.option(
+    "--to",
+    type=_Output(),
+    default=Path("vendortap-demo.duckdb"),
+    show_default=True,
+    help="The DuckDB file; an earlier demo's is replaced.",
+)
+@click.option(
+    "--invoices", type=click.IntRange(1), default=2000, show_default=True, help="How many invoices each sandbox has."
+)
+def demo(names: tuple[str, ...], to: Path, invoices: int) -> None:
+    """Run the sandboxes into one DuckDB file, twice, and hold the result against them."""
+    from vendortap import demo as scenario
+
+    chosen = names or [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+    connectors = [plugins.load(name) for name in dict.fromkeys(chosen)]
+    scenario.demo(connectors, to, invoices, click.echo, _outcomes_table, _watched)
+
+
+# --- output ------------------------------------------------------------------------------------------
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align columns with spaces, figures to the right, so that the output also serves programs."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    right = [all(row[i][:1].isdigit() for row in rows) and bool(rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+if __name__ == "__main__":
+    main()
