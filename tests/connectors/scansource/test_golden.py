@@ -1,0 +1,199 @@
+"""ScanSource's documented sample, in both formats, against one record that was written from the document by hand.
+
+``invoice.json`` and ``invoice.xml`` are the vendor's, to the byte. In ``invoice.record.json`` decimals are text.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from tap_scansource import SCANSOURCE
+from vendortap import declaration
+from vendortap.model import Node, Record, Reply, Rows
+from vendortap.record import Reader
+from vendortap.wire import Dates
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "scansource"
+SHAPES = declaration.shapes(SCANSOURCE)
+FORMATS = {"json": "application/json; charset=utf-8", "xml": "application/xml; charset=utf-8"}
+
+# The tables of the vendor's page: names in order, and what is not a string.
+INVOICE = [
+    "InvoiceNumber",
+    "SalesOrderNumber",
+    "BillingAddress",
+    "ShippingAddress",
+    "PONumber",
+    "EndUserPO",
+    "ReferenceNumber",
+    "ShipDate",
+    "Cancelled",
+    "DocType",
+    "SalesRepCode",
+    "SalesRepName",
+    "SalesRepEmail",
+    "FreightAmount",
+    "TaxAmount",
+    "InsuranceAmount",
+    "Total",
+    "Currency",
+    "EnteredByEmail",
+    "ShippingOption",
+    "ShippingOptionDescription",
+    "InvoiceLines",
+    "TrackingNumbers",
+]
+LINE = [
+    "Id",
+    "LineNumber",
+    "POLineNumber",
+    "ReferenceLineNumber",
+    "ItemNumber",
+    "ProductMfrPart",
+    "ItemDescription",
+    "ItemCatCode",
+    "Ordered",
+    "Committed",
+    "BackOrdered",
+    "Shipped",
+    "Price",
+    "Currency",
+    "DeliveryNumber",
+    "DeliveryLineNumber",
+    "SerialNumbers",
+]
+ADDRESS = ["Name", "Attn", "Street1", "Street2", "City", "State", "PostalCode", "Country"]
+SUMMARY = [
+    "OrderNumber",
+    "InvoiceNumber",
+    "PONumber",
+    "DocType",
+    "Total",
+    "ShippingOption",
+    "ShippingOptionDescription",
+    "DateEntered",
+    "LastChanged",
+]
+DATES = {"ShipDate", "Cancelled"}
+DECIMALS = {"FreightAmount", "TaxAmount", "InsuranceAmount", "Total"}
+LINE_DECIMALS = {"LineNumber", "POLineNumber", "Ordered", "Committed", "BackOrdered", "Shipped", "Price"}
+LINE_INTEGERS = {"Id", "DeliveryLineNumber"}
+
+
+def golden() -> Record:
+    """Read the record; what is a date or a decimal in it is said above, not by the schema."""
+    record: Record = json.loads((FIXTURES / "invoice.record.json").read_text(encoding="utf-8"))
+    for name in DATES:
+        record[name] = datetime.fromisoformat(record[name])
+    for name in DECIMALS:
+        record[name] = Decimal(record[name])
+    for line in record["InvoiceLines"]:
+        line.update({name: Decimal(line[name]) for name in LINE_DECIMALS})
+    return record
+
+
+def rows(stream: str, body: bytes, content_type: str) -> list[Any]:
+    declared = SCANSOURCE.stream(stream)
+    assert isinstance(declared.rows, Rows)
+    reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("America/New_York")))
+    return list(reader.read(Reply(200, {"content-type": content_type}, body, datetime.now(timezone.utc))).rows)
+
+
+def kinds(node: Node) -> dict[str, str]:
+    return {name: member.kind for name, member in node.fields.items() if member.kind not in ("string", "object")}
+
+
+@pytest.mark.parametrize(("form", "line_id"), [("json", None), ("xml", 1)])
+def test_the_documented_sample_is_the_golden_record(form: str, line_id: int | None) -> None:
+    (record,) = rows("invoice_details", (FIXTURES / f"invoice.{form}").read_bytes(), FORMATS[form])
+    assert [line.pop("Id") for line in record["InvoiceLines"]] == [line_id, line_id]
+    assert record == golden()
+    assert {type(record[name]) for name in DECIMALS} == {Decimal}
+    assert {type(line[name]) for line in record["InvoiceLines"] for name in LINE_DECIMALS} == {Decimal}
+
+
+def test_the_sample_that_the_sandbox_serves_is_the_documented_one() -> None:
+    samples = Path(SCANSOURCE.sandbox.app.partition(".")[0]) if SCANSOURCE.sandbox else Path()
+    package = Path(__file__).parents[3] / "connectors" / samples / "samples"
+    for form in FORMATS:
+        assert (package / f"invoice.{form}").read_bytes() == (FIXTURES / f"invoice.{form}").read_bytes()
+
+
+def test_the_schema_of_the_details_has_the_names_and_types_of_the_vendors_tables() -> None:
+    row = SHAPES["invoice_details"].row
+    assert list(row.fields) == INVOICE
+    assert len(INVOICE) == 23
+    lists = {"InvoiceLines": "array", "TrackingNumbers": "array"}
+    assert kinds(row) == {**dict.fromkeys(DATES, "date-time"), **dict.fromkeys(DECIMALS, "number"), **lists}
+    for name in ("BillingAddress", "ShippingAddress"):
+        assert list(row.fields[name].fields) == ADDRESS
+        assert kinds(row.fields[name]) == {}
+    line = row.fields["InvoiceLines"].item
+    assert line is not None
+    assert list(line.fields) == LINE
+    assert kinds(line) == {
+        **dict.fromkeys(LINE_DECIMALS, "number"),
+        **dict.fromkeys(LINE_INTEGERS, "integer"),
+        "SerialNumbers": "array",
+    }
+
+
+def test_the_golden_record_has_every_property_of_the_document() -> None:
+    record = golden()
+    assert list(record) == INVOICE
+    assert [list(line) for line in record["InvoiceLines"]] == [LINE[1:]] * 2
+    assert list(record["BillingAddress"]) == list(record["ShippingAddress"]) == ADDRESS
+
+
+def test_the_schema_of_the_list_has_the_names_and_types_of_the_summary() -> None:
+    row = SHAPES["invoices"].row
+    assert list(row.fields) == SUMMARY
+    assert kinds(row) == {"Total": "number", "DateEntered": "date-time", "LastChanged": "date-time"}
+
+
+SUMMARY_ROW = {
+    "OrderNumber": "60123456",
+    "InvoiceNumber": "INV-1",
+    "PONumber": None,
+    "DocType": "Invoice",
+    "Total": Decimal("1234567890123456.78"),
+    "ShippingOption": "GND",
+    "ShippingOptionDescription": "",
+    "DateEntered": None,
+    "LastChanged": datetime(2025, 7, 18, 13, 47, 21, tzinfo=ZoneInfo("America/New_York")),
+}
+SUMMARY_BODIES = {
+    "json": """[{
+        "OrderNumber": "60123456", "InvoiceNumber": "INV-1", "PONumber": null, "DocType": "Invoice",
+        "Total": 1234567890123456.78, "ShippingOption": "GND", "ShippingOptionDescription": "",
+        "DateEntered": "0001-01-01T00:00:00", "LastChanged": "2025-07-18T13:47:21"
+    }]""",
+    "xml": """<ArrayOfInvoiceSummary xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+        <InvoiceSummary>
+            <OrderNumber>60123456</OrderNumber><InvoiceNumber>INV-1</InvoiceNumber><PONumber xsi:nil="true" />
+            <DocType>Invoice</DocType><Total>1234567890123456.78</Total><ShippingOption>GND</ShippingOption>
+            <ShippingOptionDescription /><DateEntered>0001-01-01T00:00:00</DateEntered>
+            <LastChanged>2025-07-18T13:47:21</LastChanged>
+        </InvoiceSummary>
+    </ArrayOfInvoiceSummary>""",
+}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_row_of_the_list_is_the_same_in_both_formats(form: str) -> None:
+    (row,) = rows("invoices", SUMMARY_BODIES[form].encode(), FORMATS[form])
+    assert row == SUMMARY_ROW
+    assert str(row["Total"]) == "1234567890123456.78"
+    assert row["LastChanged"].isoformat() == "2025-07-18T13:47:21-04:00"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_list_of_none_has_no_rows(form: str) -> None:
+    empty = {"json": b"[]", "xml": b"<ArrayOfInvoiceSummary />"}[form]
+    assert rows("invoices", empty, FORMATS[form]) == []
