@@ -1,0 +1,1 @@
+"""What vendortap costs, measured through its commands: ``python -m benchmarks``."""

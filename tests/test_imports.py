@@ -1,0 +1,62 @@
+"""The floors: import-linter holds them, and here is held that it holds all of them, and that the papers tell them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+CONNECTORS = sorted(path.parent.name for path in (ROOT / "connectors").glob("tap_*/__init__.py"))
+
+
+@pytest.fixture(scope="module")
+def linter() -> dict[str, Any]:
+    """import-linter's configuration."""
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = document["tool"]["importlinter"]
+    return found
+
+
+def contract(linter: dict[str, Any], word: str) -> dict[str, Any]:
+    """Return the contract whose name holds the word."""
+    (found,) = (entry for entry in linter["contracts"] if word in entry["name"])
+    result: dict[str, Any] = found
+    return result
+
+
+def test_every_contract_is_kept() -> None:
+    command = [str(Path(sysconfig.get_path("scripts")) / "lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", CONNECTORS)
+def test_every_connector_is_held_by_the_contracts(linter: dict[str, Any], package: str) -> None:
+    assert package in linter["root_packages"]
+    for word in ("singer_sdk", "requests", "declaration"):
+        assert package in contract(linter, word)["source_modules"]
+    assert package in contract(linter, "Connectors")["modules"]
+    if (ROOT / "connectors" / package / "sandbox.py").exists():
+        sandboxes = contract(linter, "sandbox")
+        assert f"{package}.sandbox" in sandboxes["source_modules"]
+        assert package in sandboxes["forbidden_modules"]
+
+
+def test_the_floors_of_the_architecture_are_those_of_the_contract(linter: dict[str, Any]) -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)
+    layers = [set(layer.split(" | ")) for layer in contract(linter, "points down")["layers"]]
+    floors = {int(number) for number, _ in rows}
+    shown = [{name for number, name in rows if int(number) == floor} for floor in sorted(floors, reverse=True)]
+    assert shown == layers
