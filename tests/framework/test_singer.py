@@ -461,12 +461,12 @@ def test_catalogs_are_held_against_the_connector_by_name(scansource: Connector) 
 class Running:
     """A tap in a process, whose output is read line by line."""
 
-    def __init__(self, config: str) -> None:
+    def __init__(self, config: str, **env: str) -> None:
         self.process = subprocess.Popen(
             [str(Path(sys.executable).with_name("tap-scansource")), "--config", config],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "LOGLEVEL": "WARNING"},
+            env={**os.environ, "LOGLEVEL": "WARNING", **env},
         )
         assert self.process.stdout is not None
         self.lines = self.process.stdout
@@ -513,9 +513,13 @@ def test_a_signal_ends_the_tap_at_once_with_its_last_state(
     assert stamp(part["replication_key_value"]) in {stamp(record["LastChanged"]) for record in handed_on[-2:]}
 
 
-def test_a_signal_does_not_cut_a_line_that_waits_for_a_slow_target(start: StartVendor, file: Files) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_does_not_cut_a_line_that_waits_for_a_slow_target(
+    start: StartVendor, file: Files, unbuffered: str
+) -> None:
     vendor = start(invoices=2000)
-    with Running(file(vendor.config())) as tap:
+    longer = {"invoice_details": {"Longer": "'x' * 20000"}}  # than any buffer
+    with Running(file(vendor.config(stream_maps=longer)), PYTHONUNBUFFERED=unbuffered) as tap:
         tap.read_until(lambda message: message["type"] == "RECORD")
         requests = -1
         while requests != sum(vendor.state.requests.values()):  # until the pipe is full and the tap stands

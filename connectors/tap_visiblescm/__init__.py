@@ -1,0 +1,99 @@
+"""VisibleSCM (Visible Supply Chain Management): invoice summaries, as JSON or XML.  https://api.visiblescm.com/Help
+
+``invoices`` is GET api/Invoice/InvoiceList, ``invoice_details`` is GET api/Invoice/{invoiceRefNumber}. The vendor
+documents no authentication for this API, so the scheme is a setting. A failed call is HTTP 200 with
+``IsSuccessful: false``.
+"""
+
+from __future__ import annotations
+
+from vendortap import hookimpl
+from vendortap.auth import basic, bearer, chosen, header, json_login
+from vendortap.checks import flag
+from vendortap.model import Connector, Keyed, Limit, Plan, Record, Rows, Sandbox, Stream, Value
+from vendortap.paging import page_number
+from vendortap.plan import in_file, listed, since_date
+from vendortap.request import by, get, setting
+
+_OUTCOME = {"successful": Value(("IsSuccessful",), "boolean"), "message": Value(("Message",))}
+
+
+def _charge_type_display(record: Record) -> None:
+    """Fill in what the vendor computes for JSON and leaves out of XML (the help page's two samples)."""
+    for summary in record["Summaries"] or ():
+        if summary["ChargeTypeDisplay"] is None:
+            parts = (summary["ChargeType"], summary["Category"], summary["SubCategory"])
+            summary["ChargeTypeDisplay"] = " - ".join(part or "" for part in parts)
+
+
+VISIBLESCM = Connector(
+    name="visiblescm",
+    title="VisibleSCM",
+    docs="https://api.visiblescm.com/Help",
+    schemas="vendortap_schemas.visiblescm",
+    base_url=setting("base_url"),
+    auth=(
+        chosen(
+            "auth",
+            bearer=bearer(setting="token"),
+            header=header(name=setting("header_name"), setting="header_value"),
+            basic=basic(username="username", password="password"),  # noqa: S106 - settings' names
+            account_token=json_login(
+                url=setting("account_token_url"),
+                members={
+                    "apiKey": "api_key",
+                    "apiSecret": "api_secret",
+                    "userName": "username",
+                    "password": "password",
+                },
+                token="token",  # noqa: S106 - a member's name
+                scheme="",
+            ),
+        ),
+    ),
+    accept=by("format", {"json": "application/json", "xml": "application/xml"}),
+    zone=setting("timezone"),
+    limit=Limit(rate=10, burst=10),
+    streams=(
+        Stream(
+            name="invoices",
+            title="The list of invoices: amounts, status, dates",
+            request=get("/api/Invoice/InvoiceList", InvoiceStatus="{invoice_status}", IssuedDateStart="{issued_from}"),
+            plan=Plan(since=since_date("issued_from", start="start_date")),
+            rows=Rows(("List",), more={**_OUTCOME, "pages": Value(("TotalPage",), "integer")}),
+            pages=page_number("PageNumber", size_param="PageSize", size="page_size", first="first_page", pages="pages"),
+            check=flag("successful", message="message"),
+            keys=("InvoiceRefNumber",),
+        ),
+        Stream(
+            name="invoice_details",
+            title="The summarized view: amounts by charge, and averages",
+            request=get("/api/Invoice/{invoice_number}"),
+            plan=Plan(since=since_date("issued_from", start="start_date"), lookback="lookback_days"),
+            keyed=Keyed(
+                "invoice_number",
+                (listed("invoice_numbers"), in_file("invoice_numbers_file", column="invoice_numbers_column")),
+                parent="invoices",
+                field="InvoiceRefNumber",
+                changed="IssuedDate",
+            ),
+            rows=Rows(many=False, more=_OUTCOME),
+            check=flag("successful", message="message"),
+            finish=_charge_type_display,
+            keys=("InvoiceRefNumber",),
+            add={"InvoiceRefNumber": "invoice_number"},  # a failed call has none
+            replication_key="ListedIssuedDate",
+        ),
+    ),
+    sandbox=Sandbox(
+        app="tap_visiblescm.sandbox:app",
+        config={"base_url": "{url}", "token": "sandbox-visiblescm-bearer", "requests_per_second": None},
+        totals="""SELECT '', count(*), sum("TotalInvoicedAmount") FROM {schema}.invoice_details""",
+    ),
+)
+
+
+@hookimpl
+def register_connector() -> Connector:
+    """Bring VisibleSCM."""
+    return VISIBLESCM
