@@ -10,14 +10,12 @@ from __future__ import annotations
 import json
 
 from vendortap import hookimpl
-from vendortap.auth import Flow, refresh_token, token_document
+from vendortap.auth import Flow, refresh_token, token_credentials, token_document
 from vendortap.checks import no_errors
-from vendortap.errors import CredentialsError
 from vendortap.limits import amazon_rate_limit
 from vendortap.model import (
     Config,
     Connector,
-    Credentials,
     Keyed,
     Limit,
     Plan,
@@ -44,20 +42,15 @@ _SANDBOX = by("region", {r: f"https://sandbox.sellingpartnerapi-{r}.amazon.com" 
 
 
 def _rows(*path: str, many: bool) -> Setting:
-    """v1 wraps in ``payload``, the later version does not."""
+    """v1 wraps in ``payload``, the later version does not; only a list has pages, and may be absent in the model."""
     versions = {"v1": ("payload",), "2021-12-28": ()}
-    return by(
-        "api_version",
-        {
-            v: Rows(
-                (*p, *path),
-                many,
-                {"next": Value((*p, "pagination", "nextToken")), "errors": Value(("errors",), "any")},
-                optional=many,  # customerInvoices is optional in the model
-            )
-            for v, p in versions.items()
-        },
-    )
+    errors = {"errors": Value(("errors",), "any")}
+
+    def rows(payload: tuple[str, ...]) -> Rows:
+        paging = {"next": Value((*payload, "pagination", "nextToken"))} if many else {}
+        return Rows((*payload, *path), many, {**paging, **errors}, optional=many)
+
+    return by("api_version", {version: rows(payload) for version, payload in versions.items()})
 
 
 _login = refresh_token(
@@ -70,6 +63,13 @@ _login = refresh_token(
 )
 
 
+def _restricted_data_token_url(config: Config) -> str:
+    """Where the exchange happens: in production for the static sandbox too, which has none of its own."""
+    host: str = first(setting("base_url"), _PRODUCTION)(config)
+    path = "/tokens/2021-03-01/restrictedDataToken"
+    return config.get("restricted_data_token_url") or f"{host.rstrip('/')}{path}"
+
+
 def _restricted_data_token(config: Config) -> Flow:
     """Login with Amazon, then createRestrictedDataToken (Tokens API 2021-03-01) for both operations."""
     credentials = yield from _login(config)
@@ -79,16 +79,13 @@ def _restricted_data_token(config: Config) -> Flow:
     resources = [{"method": "GET", "path": p} for p in (path, f"{path}/{{purchaseOrderNumber}}")]
     reply = yield Request(
         "POST",
-        first(setting("restricted_data_token_url"), setting("base_url"), _PRODUCTION)(config).rstrip("/")
-        + ("" if config.get("restricted_data_token_url") else "/tokens/2021-03-01/restrictedDataToken"),
+        _restricted_data_token_url(config),
         headers={**credentials.headers, "Content-Type": "application/json", "Accept": "application/json"},
         body=json.dumps({"restrictedResources": resources}).encode(),
     )
-    document = token_document(reply)
-    token_text = document.get("restrictedDataToken")
-    if not isinstance(token_text, str):
-        raise CredentialsError("the answer has no restrictedDataToken; check the roles of the application.")
-    return Credentials({_HEADER: token_text}, float(document.get("expiresIn") or 3600))
+    return token_credentials(
+        token_document(reply), header=_HEADER, scheme="", member="restrictedDataToken", lifetime="expiresIn"
+    )
 
 
 def _token_expired(reply: Reply) -> bool:
@@ -101,7 +98,7 @@ AMAZON_VENDOR = Connector(
     title="Amazon Vendor Direct Fulfillment",
     docs="https://developer-docs.amazon.com/sp-api/docs/vendor-direct-fulfillment-shipping-api-v1-reference",
     schemas="vendortap_schemas.amazon_vendor",
-    base_url=lambda config: config.get("base_url") or (_SANDBOX if config["sandbox"] else _PRODUCTION)(config),
+    base_url=first(setting("base_url"), lambda config: (_SANDBOX if config["sandbox"] else _PRODUCTION)(config)),
     auth=(_restricted_data_token,),
     expired=_token_expired,
     limit=Limit(rate=10, burst=10, each_endpoint=True),

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from vendortap import hookimpl
 from vendortap.auth import client_credentials
-from vendortap.checks import status
+from vendortap.checks import both, no_errors, present, status
 from vendortap.limits import x_rate_limit
 from vendortap.model import Config, Connector, Keyed, Limit, Plan, Reply, Rows, Sandbox, Stream, Value
 from vendortap.paging import page_number
@@ -20,8 +20,10 @@ from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, first, get, post, setting
 
 _V4 = ("serviceresponse", "invoicedetailresponse")
+_FAULT = {"errors": Value(("errors",), "any"), "fault": Value(("faultstring",))}
 _PREAMBLE = ("serviceresponse", "responsepreamble")
 _DAY = 86_400
+_SINCE = Plan(since=since_date("from_date", start="start_date", follows=lambda _: True), lookback="lookback_days")
 
 
 def _im_headers(config: Config) -> Mapping[str, str]:
@@ -31,8 +33,10 @@ def _im_headers(config: Config) -> Mapping[str, str]:
         "IM-CountryCode": config["country_code"],
         "IM-ApplicationID": config["application_id"],
         "IM-CorrelationID": uuid4().hex,
+        "IM-SenderID": config.get("sender_id"),
+        "version": config.get("version_header"),
     }
-    return {**headers, "IM-SenderID": config["sender_id"]} if config.get("sender_id") else headers
+    return {name: value for name, value in headers.items() if value}
 
 
 def _token_expired(reply: Reply) -> bool:
@@ -76,11 +80,11 @@ INGRAM_MICRO = Connector(
             request=get(
                 "/resellers/v6/invoices", invoiceFromDate="{from_date}", orderby="InvoiceDate", direction="asc"
             ),
-            plan=Plan(
-                since=since_date("from_date", start="start_date", follows=lambda _: True),
-                lookback="lookback_days",
-            ),
-            rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer")}),
+            plan=_SINCE,
+            # The same number may stand on several pages: re-issued, with a later date. In this order the last one
+            # that a target is handed is the newest.
+            rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer"), **_FAULT}),
+            check=no_errors(*_FAULT),
             pages=page_number("pageNumber", size_param="pageSize", size="page_size", rows="found"),
             missing_is_empty=True,
             keys=("invoiceNumber",),
@@ -90,17 +94,15 @@ INGRAM_MICRO = Connector(
             name="invoice_details",
             title="The whole invoice: lines, serial numbers, taxes, totals",
             request=get("/resellers/v6.1/invoices/{invoice_number}", includeSerialNumbers="{include_serial_numbers}"),
-            plan=Plan(
-                since=since_date("from_date", start="start_date", follows=lambda _: True),
-                lookback="lookback_days",
-            ),
+            plan=_SINCE,
             keyed=Keyed(
                 "invoice_number",
                 (listed("invoice_numbers"), in_file("invoice_numbers_file", column="invoice_numbers_column")),
                 parent="invoices",
                 field="invoiceNumber",
             ),
-            rows=Rows(many=False, any_case=True),
+            rows=Rows(many=False, more={"number": Value(("invoiceNumber",))}, any_case=True),
+            check=present("number"),
             keys=("requestedNumber",),
             add={"requestedNumber": "invoice_number"},
             replication_key="listedInvoiceDate",
@@ -130,13 +132,17 @@ INGRAM_MICRO = Connector(
                 more={
                     "status": Value((*_PREAMBLE, "responsestatus")),
                     "message": Value((*_PREAMBLE, "responsemessage")),
+                    **_FAULT,
                 },
             ),
-            check=status(
-                "status",
-                good=("SUCCESS",),
-                message="message",
-                missing=("Data Not Found", "Invoice Not Found", "SUCCESSWITHERROR"),
+            check=both(
+                no_errors(*_FAULT),
+                status(
+                    "status",
+                    good=("SUCCESS",),
+                    message="message",
+                    missing=("Data Not Found", "Invoice Not Found", "SUCCESSWITHERROR"),
+                ),
             ),
             keys=("requestednumber",),
             add={"requestednumber": "order_number"},

@@ -1,0 +1,79 @@
+"""Amazon's documented shapes, in both versions of the API, against records that were written from the model by hand.
+
+The vendor gives no whole answer: the bodies have every name of its models.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tap_amazon_vendor import AMAZON_VENDOR
+from vendortap import declaration
+from vendortap.errors import RecordError, RefusedError
+from vendortap.model import Page, Reply, Rows
+from vendortap.record import Reader
+from vendortap.wire import dates
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "amazon_vendor"
+SHAPES = declaration.shapes(AMAZON_VENDOR)
+VERSIONS = ("v1", "2021-12-28")
+STREAMS = ("customer_invoices", "customer_invoices_by_number")
+
+
+def page(stream: str, version: str, body: bytes) -> Page:
+    declared = AMAZON_VENDOR.stream(stream)
+    assert callable(declared.rows)
+    rows = declared.rows({"api_version": version})
+    assert isinstance(rows, Rows)
+    reader = Reader(SHAPES[stream].row, rows, declared.keys, dates("UTC", None))
+    found = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
+    assert declared.check is not None
+    declared.check(found)
+    return found
+
+
+def vendors(row: Any) -> dict[str, Any]:
+    """What of a record is the vendor's; the end of the window is the request's."""
+    return {name: value for name, value in row.items() if name != "createdBefore"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_list_and_the_single_answer_are_the_golden_records(version: str) -> None:
+    wanted = json.loads((FIXTURES / "records.json").read_text(encoding="utf-8"))
+    listed = page("customer_invoices", version, (FIXTURES / f"{version}-list.json").read_bytes())
+    assert [vendors(row) for row in listed.rows] == wanted
+    assert listed.more["next"] == "MDAwMDAwMDAwMQ=="
+    single = page("customer_invoices_by_number", version, (FIXTURES / f"{version}-single.json").read_bytes())
+    assert [vendors(row) for row in single.rows] == wanted[:1]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    "document", [{}, {"customerInvoices": []}, {"pagination": {}}, {"pagination": {"nextToken": None}}]
+)
+def test_a_list_of_none_has_no_rows_and_no_token(version: str, document: dict[str, Any]) -> None:
+    body = json.dumps({"payload": document} if version == "v1" else document).encode()
+    found = page("customer_invoices", version, body)
+    assert (list(found.rows), found.more["next"]) == ([], None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("stream", STREAMS)
+def test_errors_under_200_are_errors(version: str, stream: str) -> None:
+    error = {"code": "InternalFailure", "message": "We encountered an internal error.", "details": "x"}
+    bare = (stream, version) == ("customer_invoices_by_number", "2021-12-28")  # the errors stand where it should
+    kind, message = (RecordError, "purchaseOrderNumber") if bare else (RefusedError, "InternalFailure: We encountered")
+    with pytest.raises(kind, match=message):
+        page(stream, version, json.dumps({"errors": [error]}).encode())
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_the_schema_has_the_documented_names_and_where_a_document_went(stream: str) -> None:
+    fields = {name: node for name, node in SHAPES[stream].row.fields.items() if node.kind != "given"}
+    companions = ["content_path", "content_size", "content_sha256", "content_media_type"]
+    assert list(fields) == ["purchaseOrderNumber", "content", *companions]
+    assert SHAPES[stream].row.required == {"purchaseOrderNumber"}
