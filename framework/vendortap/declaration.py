@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from vendortap import schemas
 from vendortap.errors import DeclarationError
-from vendortap.model import Connector, Node, Stream
+from vendortap.model import Connector, Node, Plan, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def _shape(connector: Connector, stream: Stream) -> Shape:
     schema = schemas.load(connector.schemas, name)
     record = schemas.compile_record(schema, f"{connector.schemas}/{name}.json")
     given = _given(stream)
-    fields = {k: v for k, v in record.fields.items() if k not in given}
+    fields = {k: Node("given") if k in given else v for k, v in record.fields.items()}
     return Shape(schema, record, replace(record, fields=fields, required=record.required - given))
 
 
@@ -79,12 +80,19 @@ def _connector_problems(connector: Connector) -> Iterator[str]:
     names = [stream.name for stream in connector.streams]
     yield from (f"two streams are called {name!r}" for name in names if names.count(name) > 1)
     for stream in connector.streams:
-        if stream.plan.each and not _always_given(schema, stream.plan.each[0]):
-            yield f"stream {stream.name!r}: its plan needs the setting {stream.plan.each[0]!r}, which may be left out"
+        yield from (f"stream {stream.name!r}: {problem}" for problem in _plan_problems(stream.plan, schema))
 
 
-def _always_given(schema: schemas.Schema, name: str) -> bool:
-    return name in schema["required"] or "default" in schema["properties"].get(name, {})
+def _plan_problems(plan: Plan, schema: schemas.Schema) -> Iterator[str]:
+    windows = plan.windows
+    each, span = plan.each[:1] if plan.each else (), (windows.start, windows.days) if windows else ()
+    for name in (*each, *_names(plan.lookback), *span):
+        if name not in schema["required"] and "default" not in schema["properties"].get(name, {}):
+            yield f"its plan needs the setting {name!r}, which may be left out"
+    if windows and schema["properties"].get(windows.days, {}).get("minimum", 0) < 1:
+        yield f"the setting {windows.days!r} has no minimum of 1: windows of no days would never end"
+    if windows and not 0 <= windows.overlap_seconds < timedelta(days=1).total_seconds():
+        yield "its windows overlap by a day or more, or by less than nothing"
 
 
 def _problems(connector: Connector, stream: Stream, record: Node) -> Iterator[str]:

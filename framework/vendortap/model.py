@@ -19,8 +19,9 @@ HOOKSPEC_VERSION = 1
 
 # --- schemas -----------------------------------------------------------------------------------------
 
-Kind = Literal["object", "array", "string", "number", "integer", "boolean", "date-time", "date", "any"]
-"""What stands in a place of a record; ``any`` only beside records, for what a check looks at."""
+Kind = Literal["object", "array", "string", "number", "integer", "boolean", "date-time", "date", "any", "given"]
+"""What stands in a place of a record. ``any`` stands only beside records, for what a check looks at; ``given`` is
+not looked for in a reply, as it comes from the request, and is null until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,12 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Remember:
-    """Asked by an auth flow: keep this text, in the operator's token file if there is one, before going on."""
+    """Asked by an auth flow: keep these texts by name, in the operator's token file if there is one, before going on.
 
-    name: str
-    value: str
+    All of them or none: a token may be worth nothing without the one that came with it.
+    """
+
+    texts: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +279,8 @@ class Stream:
     puts unit params into each record: property → param. ``check`` raises what a reply says of itself under
     HTTP 200; ``finish`` completes a record in place. ``distinct`` hands on the first of several records with one
     key. ``missing_is_empty`` takes a 404 for a list without rows. ``document`` names a Base64 property that
-    ``documents_dir`` puts into files.
+    ``documents_dir`` puts into files. A stream that is not ``selected_by_default`` is read only where a catalog
+    selects it.
     """
 
     name: str
@@ -295,6 +299,7 @@ class Stream:
     distinct: bool = False
     missing_is_empty: bool = False
     document: str | None = None
+    selected_by_default: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,7 +325,8 @@ class Connector:
 
     ``schemas`` is the package that holds ``config.json`` and one JSON schema a stream. ``accept`` gives the
     media type to ask for. ``zone`` gives the IANA name of the zone of date-times that come without an offset,
-    ``date_format`` a strptime pattern for date-times in a format of the vendor's own. ``expired`` tells
+    ``date_format`` a strptime pattern for date-times in a format of the vendor's own; where these are settings,
+    they are called ``timezone`` and ``date_format``. ``expired`` tells
     whether a reply means that the credentials have to be renewed. ``headers`` makes what every request carries
     anew, ``pace`` reads the vendor's limit from a reply, ``trace`` names the header by which the vendor
     identifies a reply.

@@ -12,8 +12,8 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from queue import Full, Queue, SimpleQueue
@@ -22,10 +22,11 @@ from typing import Any
 from vendortap import plan
 from vendortap.declaration import Shape
 from vendortap.documents import Documents, companion_names
-from vendortap.errors import BodyError, MissingError, VendortapError
-from vendortap.model import Bookmark, Config, Connector, Keyed, Record, Reply, Rows, Send, Stream, Unit
+from vendortap.errors import BodyError, ConfigError, MissingError, RecordError, VendortapError
+from vendortap.model import Bookmark, Config, Connector, Keyed, Page, Record, Reply, Rows, Send, Stream, Unit
 from vendortap.paging import single
 from vendortap.record import Reader
+from vendortap.redact import Redactor
 from vendortap.request import write
 from vendortap.wire import dates
 
@@ -71,18 +72,25 @@ class Tally:
 
 @dataclass(slots=True)
 class Source:
-    """All that the pipeline needs of its surroundings to read streams of one connector."""
+    """All that the pipeline needs of its surroundings to read streams of one connector.
+
+    ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
+    secrets in what a vendor says under HTTP 200.
+    """
 
     connector: Connector
     config: Config
     send: Send
     shapes: Mapping[str, Shape]
+    structs: bool = False
+    redact: Callable[[str], str] = field(default_factory=Redactor)
 
     def reader(self, stream: Stream) -> Reader:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
         rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(self.config)
-        return Reader(self.shapes[stream.name].row, rows, stream.keys, dates(zone, pattern))
+        structs = self.structs and stream.finish is None and stream.document is None
+        return Reader(self.shapes[stream.name].row, rows, stream.keys, dates(zone, pattern), structs=structs)
 
 
 def read(
@@ -112,18 +120,25 @@ def read(
             yield from _read_units(source, stream, spool.units(), tally, settled=spool.settled)
 
 
-def probe(source: Source, stream: Stream) -> Records:
+def probe(source: Source, stream: Stream) -> Sequence[Record]:
     """Return the first reply's records of a list stream: one request, to see whether there is an answer.
 
     Raises:
-        VendortapError: there is none.
+        ConfigError: by the settings there is nothing to ask for.
+        VendortapError: there is no answer.
     """
-    unit = next(plan.units(stream.plan, source.config, lambda _: None, datetime.now(timezone.utc)))
+    unit = next(plan.units(stream.plan, source.config, lambda _: None, datetime.now(timezone.utc)), None)
+    if unit is None:
+        raise ConfigError(
+            f"{source.connector.name}, {stream.name}: by these settings there is nothing to ask for; "
+            "check for a start in the future, an end before it, and empty lists"
+        )
     with closing(_fetcher(source, stream)(unit)) as pages:
         try:
-            return next(pages)
+            first = next(pages, None)  # None: a 404 that the vendor means as an empty list
         except VendortapError as error:
             raise _named(error, source, stream, unit) from None
+    return first.records if first else ()
 
 
 # --- one stream --------------------------------------------------------------------------------------
@@ -145,8 +160,9 @@ def _read_units(
     skip = source.config["on_missing"] == "skip" and stream.keyed is not None
     missed = _Missed(stream, tries)
     marks: dict[tuple[str, ...], Bookmark | None] = {}
-    distinct = _Distinct() if stream.distinct else None
-    with closing(ordered(units, fetch, source.config["concurrency"])) as fetched:
+    with ExitStack() as stack:
+        distinct = stack.enter_context(closing(_Distinct())) if stream.distinct else None
+        fetched = stack.enter_context(closing(ordered(units, fetch, source.config["concurrency"])))
         for unit, pages in fetched:
             mark = marks.setdefault(tuple(unit.partition.values()), unit.since)
             top = _Top(unit.since, settled, unit.known)
@@ -199,9 +215,10 @@ def _new_records(
     fresh = page.records
     if distinct:
         fresh = [record for record in fresh if distinct.add(_key(record, stream))]
-    if stream.replication_key and stream.keyed is None and unit.bookmark is None:
+    if stream.replication_key and stream.keyed is None:
         top.settled = page.settled
-        fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
+        if unit.bookmark is None:
+            fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
     tally.emitted += len(fresh)
     tally.known += len(page.records) - len(fresh)
     if fresh:
@@ -220,8 +237,10 @@ def _advanced(
         return None
     if stream.keyed is None and unit.bookmark is None:
         return top.bookmark()
-    if stream.keyed is None:  # a window
-        return mark if unit.bookmark is None or (mark and mark.value >= unit.bookmark) else Bookmark(unit.bookmark)
+    if stream.keyed is None and unit.bookmark is not None:  # a window; its end may be now, by another clock
+        end = min(unit.bookmark, top.settled or unit.bookmark)
+        return mark if mark and mark.value >= end else Bookmark(end)
+    assert stream.keyed is not None  # noqa: S101 - the two cases without are above
     top = _Top(mark, settled)
     top.take(unit.bookmark, (unit.params[stream.keyed.param],))
     return top.bookmark()
@@ -296,8 +315,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     raise
                 settled = settled or _answered(reply) - SETTLED
                 page = reader.read(reply)
-                if stream.check:
-                    stream.check(page)
+                _check(stream, page, source.redact)
                 if page.absent and not reader.rows.optional:
                     raise BodyError(
                         f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
@@ -306,6 +324,16 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                 yield Records([complete(record, unit) for record in page.rows], reply.received, settled)
 
     return fetch
+
+
+def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
+    """Let the stream's check look at a page; a check does not know which secrets its message may not show."""
+    if stream.check is None:
+        return
+    try:
+        stream.check(page)
+    except VendortapError as error:
+        raise type(error)(redact(str(error))) from None
 
 
 def _answered(reply: Reply) -> datetime:
@@ -339,7 +367,11 @@ def _completer(source: Source, stream: Stream) -> Callable[[Record, Unit], Recor
         for name in companions:
             record[name] = None
         if documents and stream.document:
-            documents.keep(record, stream.document)
+            try:
+                documents.keep(record, stream.document)
+            except RecordError as error:
+                key = ", ".join(f"{name} {record[name]}" for name in stream.keys)
+                raise RecordError(f"{key}: {error}") from None
         if stream.finish:
             stream.finish(record)
         return record
@@ -358,6 +390,10 @@ class _Distinct:
     def add(self, key: tuple[str, ...]) -> bool:
         """Note a key; returns whether it is new."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", ("\0".join(key),)).rowcount == 1
+
+    def close(self) -> None:
+        """Forget them all."""
+        self._db.close()
 
 
 class _Spool:

@@ -88,11 +88,15 @@ def dates(zone: str, pattern: str | None) -> Dates:
         try:
             datetime.strptime(datetime(2001, 2, 3).strftime(pattern), pattern)
         except (ValueError, re.error) as error:
-            raise ConfigError(f"{pattern!r} is not a strptime pattern, such as '%m/%d/%Y %H:%M'") from error
+            raise ConfigError(
+                f"{pattern!r} is not a strptime pattern, such as '%m/%d/%Y %H:%M'; check the setting 'date_format'"
+            ) from error
     try:
         return Dates(ZoneInfo(zone), pattern)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(f"{zone!r} is not the name of a time zone, such as 'America/New_York'") from error
+        raise ConfigError(
+            f"{zone!r} is not the name of a time zone, such as 'America/New_York'; check the setting 'timezone'"
+        ) from error
 
 
 _is_integer = re.compile(r"[+-]?[0-9]{1,4000}").fullmatch

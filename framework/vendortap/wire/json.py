@@ -140,7 +140,8 @@ def _typed_dict(node: Node) -> Any:
     for name in node.fields:  # a non-ASCII key that was never encoded is not found (msgspec issue 1126)
         msgspec.json.encode(name)
     required = {name: _type(member) for name, member in node.fields.items() if name in node.required}
-    rest = {name: _type(member) for name, member in node.fields.items() if name not in node.required}
+    free = {name: member for name, member in node.fields.items() if name not in node.required}
+    rest = {name: _type(member) for name, member in free.items() if member.kind != "given"}
     base: Any = TypedDict("Required", required)  # type: ignore[misc]
     make: Any = type(base)
     return make("Record", (base,), {"__annotations__": rest}, total=False)
@@ -204,13 +205,11 @@ def _others(node: Node, dates: Dates) -> Iterator[tuple[str, Finish]]:
 
 def _finish_object(node: Node, dates: Dates) -> Finish:
     nulls = dict.fromkeys(node.fields)
-    count = len(nulls)
     numbers = tuple(name for name, member in node.fields.items() if member.kind == "number")
     members = tuple(_others(node, dates))
 
     def finish(value: Any) -> Any:
-        if len(value) != count:
-            value = {**nulls, **value}
+        value = {**nulls, **value}  # complete, and in the schema's order
         for name in numbers:  # by far the most frequent, hence without a call for each
             if (found := value[name]) is not None and not found.is_finite():
                 raise Mismatch(f".{name}", "a finite number")

@@ -224,6 +224,8 @@ class _Members:
         self.attributes: dict[str, Store] = {}
         self.repeated: list[str] = []
         for name, member in node.fields.items():
+            if member.kind == "given":
+                continue
             if member.xml_attribute:
                 self.attributes[member.xml_name or name] = _one(name, _text_reader(member, dates))
             elif member.item is not None and not member.xml_wrapped:
