@@ -2,15 +2,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test check bench catalog clean
+.PHONY: help demo test check bench docs catalog clean
 
 help:
-	@echo "make demo     run ScanSource's sandbox into a DuckDB file and check the result"
+	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
 	@echo "make test     run all tests"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure throughput, latency, memory and start-up"
+	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make clean    remove .venv and what the tools left"
 
@@ -18,7 +20,7 @@ demo: .venv/installed
 	$(BIN)/vendortap demo
 
 test: .venv/developed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: .venv/developed
 	$(BIN)/ruff check .
@@ -28,6 +30,13 @@ check: .venv/developed
 
 bench: .venv/developed
 	$(BIN)/python -m benchmarks
+
+docs: .venv/installed
+	mkdir -p docs/connectors
+	for name in $(CONNECTORS); do \
+	  $(BIN)/vendortap describe $$name --markdown > docs/connectors/$$name.md.new || exit 1; \
+	  mv docs/connectors/$$name.md.new docs/connectors/$$name.md; \
+	done
 
 catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new

@@ -1,6 +1,5 @@
 """What the tests share: a running sandbox, taps in a process of their own and in this one, and the way into DuckDB."""
 
-# ruff: noqa: S311 - chance that can be repeated, for no secret
 from __future__ import annotations
 
 import asyncio
@@ -10,8 +9,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -20,8 +22,11 @@ from random import Random
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 from vendortap import plugins, run, serve
 from vendortap.model import Connector
+from vendortap.sandbox import json_answer
 from vendortap.singer import ConnectorTap, tap_class
 
 Message = dict[str, Any]
@@ -62,6 +67,57 @@ class Output:
         return sentence
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request as it arrived; header names are lower case."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+class Wire:
+    """Stands between a tap and a sandbox.
+
+    ``asked`` is what was asked for, token calls included. ``at`` acts before the so many-th request of a path is
+    passed on. ``change`` makes another answer (a document, or a response) of the documents of a path.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.asked: list[Asked] = []
+        self.at: dict[tuple[str, int], Callable[[], None]] = {}
+        self.change: dict[str, Callable[[Any], Any]] = {}
+
+    def to(self, path: str) -> list[Asked]:
+        return [asked for asked in self.asked if asked.path == path]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        body, path = await request.body(), scope["path"]
+        self.asked.append(Asked(request.method, path, dict(request.query_params), dict(request.headers), body))
+        if act := self.at.get((path, len(self.to(path)))):
+            act()
+
+        async def given() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        if path not in self.change:
+            await self.app(scope, given, send)
+            return
+        sent: list[bytes] = []
+
+        async def keep(message: Any) -> None:
+            sent.append(message.get("body", b""))
+
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self.app({**scope, "headers": plain}, given, keep)
+        changed = self.change[path](json.loads(b"".join(sent), parse_float=Decimal))
+        await (changed if isinstance(changed, Response) else json_answer(changed))(scope, receive, send)
+
+
 @dataclass
 class Vendor:
     """A sandbox that runs; ``state`` is the sandbox's own, which knows the truth."""
@@ -69,10 +125,34 @@ class Vendor:
     connector: Connector
     url: str
     state: Any
+    wire: Wire
 
     def config(self, **changes: Any) -> dict[str, Any]:
         """The settings that lead to it, and others; the zone is that of the sandbox's own clock."""
-        return {**serve.settings(self.connector, self.url), "timezone": "Etc/GMT+5", **changes}
+        zone = {"timezone": "Etc/GMT+5"} if self.connector.name == "scansource" else {}
+        return {**serve.settings(self.connector, self.url), **zone, **changes}
+
+    @contextmanager
+    def meanwhile(self, details: int, act: Callable[[], None]) -> Iterator[None]:
+        """Act once so many documents have been asked for."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while self.state.requests["detail"] < details and not over.is_set():
+                time.sleep(0.001)
+            act()
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def read(self, *, state: Any = None, catalog: Any = None, **changes: Any) -> Output:
+        """Run the connector's tap in this process; errors are raised."""
+        return read(self.config(**changes), state=state, catalog=catalog, connector=self.connector.name)
 
 
 class Jittery:
@@ -100,8 +180,9 @@ def _sandbox(connector: Connector, stack: ExitStack, jitter_seconds: float = 0, 
     assert connector.sandbox is not None
     module, _, function = connector.sandbox.app.partition(":")
     app = getattr(importlib.import_module(module), function)(**options)
-    served = stack.enter_context(serve.serving(Jittery(app, jitter_seconds) if jitter_seconds else app))
-    return Vendor(connector, served.url, app.state)
+    wire = Wire(app)
+    served = stack.enter_context(serve.serving(Jittery(wire, jitter_seconds) if jitter_seconds else wire))
+    return Vendor(connector, served.url, app.state, wire)
 
 
 @pytest.fixture
@@ -111,11 +192,31 @@ def start(scansource: Connector) -> Iterator[StartVendor]:
         yield lambda **options: _sandbox(scansource, stack, **options)
 
 
+@pytest.fixture(scope="module")
+def sandboxes() -> Iterator[StartVendor]:
+    """Starts a sandbox of any connector, for as long as the module's tests run: ``sandboxes("midnight", seed=2)``."""
+    stacks: list[ExitStack] = []
+
+    def start_sandbox(name: str, **options: Any) -> Vendor:
+        stacks.append(ExitStack())
+        return _sandbox(plugins.load(name), stacks[-1], **options)
+
+    yield start_sandbox
+    with ThreadPoolExecutor(max_workers=32) as pool:  # each takes a tenth of a second to stop
+        list(pool.map(ExitStack.close, stacks))
+
+
 @pytest.fixture(scope="session")
 def vendor(scansource: Connector) -> Iterator[Vendor]:
     """A sandbox of 60 invoices that no test changes."""
     with ExitStack() as stack:
         yield _sandbox(scansource, stack, invoices=60)
+
+
+def pytest_configure() -> None:
+    """Shells have background jobs ignore SIGINT, and what the tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +269,7 @@ RunTap = Callable[..., Output]
 
 @pytest.fixture
 def tap(file: Files, tmp_path: Path) -> RunTap:
-    """Runs `tap-scansource` in a process: settings, state and catalog as documents (or as text, to be broken)."""
+    """Runs a tap (``connector``) in a process: settings, state and catalog as documents (or as text, to be broken)."""
 
     def run_tap(
         config: Any = None,
@@ -176,8 +277,9 @@ def tap(file: Files, tmp_path: Path) -> RunTap:
         state: Any = None,
         catalog: Any = None,
         env: Mapping[str, str] | None = None,
+        connector: str = "scansource",
     ) -> Output:
-        command = [executable("tap-scansource"), *arguments]
+        command = [executable(f"tap-{connector}"), *arguments]
         for option, document in (("--config", config), ("--state", state), ("--catalog", catalog)):
             if document is not None:
                 command += [option, file(document)]
@@ -192,16 +294,39 @@ def tap(file: Files, tmp_path: Path) -> RunTap:
     return run_tap
 
 
+KillTap = Callable[..., Output]
+
+
+@pytest.fixture
+def killed(file: Files, tmp_path: Path) -> KillTap:
+    """Runs a tap in a process, and kills it as soon as ``when()`` says so; what it wrote until then, in whole lines."""
+
+    def run_and_kill(connector: str, config: Any, when: Callable[[], bool], catalog: Any = None) -> Output:
+        written = tmp_path / "killed.jsonl"
+        with written.open("wb") as stdout:
+            command = [executable(f"tap-{connector}"), "--config", file(config)]
+            command += ["--catalog", file(catalog)] if catalog else []
+            with subprocess.Popen(command, stdout=stdout, stderr=subprocess.DEVNULL, env=environment()) as process:
+                while not when() and process.poll() is None:
+                    time.sleep(0.002)
+                process.kill()
+        assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
+        whole, _, _ = written.read_bytes().rpartition(b"\n")
+        return Output(whole, code=process.returncode)
+
+    return run_and_kill
+
+
 @cache
 def _tap_class(connector_name: str) -> type[ConnectorTap]:
     return tap_class(plugins.load(connector_name))
 
 
-def read(config: Mapping[str, Any], *, state: Any = None, catalog: Any = None) -> Output:
-    """Run ScanSource's tap in this process, as the command does; errors are raised."""
+def read(config: Mapping[str, Any], *, state: Any = None, catalog: Any = None, connector: str = "scansource") -> Output:
+    """Run a tap in this process, as the command does; errors are raised."""
     written = io.BytesIO()
     with redirect_stdout(io.TextIOWrapper(written, encoding="utf-8", write_through=True)) as text:
-        made = _tap_class("scansource")(config=dict(config), state=state, catalog=catalog)
+        made = _tap_class(connector)(config=dict(config), state=state, catalog=catalog)
         try:
             made.sync_all()
         finally:
@@ -222,10 +347,13 @@ def catalog(scansource: Connector) -> Callable[..., Any]:
 
 
 def make_catalog(
-    *, streams: Sequence[str] | None = None, deselect: Mapping[str, Sequence[str]] | None = None
+    *,
+    streams: Sequence[str] | None = None,
+    deselect: Mapping[str, Sequence[str]] | None = None,
+    connector: str = "scansource",
 ) -> dict[str, Any]:
     """The discovered catalog with only these streams selected, and without these fields (``Lines[].Price``)."""
-    document: dict[str, Any] = json.loads(_discovered())
+    document: dict[str, Any] = json.loads(_discovered(connector))
     for entry in document["streams"]:
         unwanted = {_crumb(path) for path in (deselect or {}).get(entry["tap_stream_id"], ())}
         for item in entry["metadata"]:
@@ -244,8 +372,8 @@ def _crumb(path: str) -> tuple[str, ...]:
 
 
 @cache
-def _discovered() -> str:
-    made = _tap_class("scansource")(validate_config=False, setup_mapper=False)
+def _discovered(connector: str) -> str:
+    made = _tap_class(connector)(validate_config=False, setup_mapper=False)
     return json.dumps(made.catalog_dict)
 
 
@@ -254,11 +382,15 @@ def _discovered() -> str:
 
 @dataclass
 class Warehouse:
-    """A DuckDB file that ScanSource is loaded into, through real processes."""
+    """A DuckDB file that a connector is loaded into, through real processes."""
 
     folder: Path
     file: Files
-    schema: str = "scansource"
+    connector: str = "scansource"
+
+    @property
+    def schema(self) -> str:
+        return self.connector.replace("-", "_")
 
     @property
     def path(self) -> Path:
@@ -275,7 +407,7 @@ class Warehouse:
     def load(self, config: Mapping[str, Any], catalog: Any = None) -> run.Outcome:
         """The tap into the target, as `vendortap run` does it, state kept."""
         chosen = Path(self.file(catalog)) if catalog else None
-        job = run.Job("scansource", [self.file(config)], self.target(), self.state, chosen, {"LOGLEVEL": "WARNING"})
+        job = run.Job(self.connector, [self.file(config)], self.target(), self.state, chosen, {"LOGLEVEL": "WARNING"})
         return run.run(job)
 
     def query(self, sql: str) -> list[Any]:
@@ -290,22 +422,20 @@ class Warehouse:
         return {row[0]: row[1] for row in described if not row[0].startswith("_sdc_")}
 
     def table(self, name: str) -> list[Any]:
-        """A table, in the order of its key; date-times as microseconds, for which DuckDB needs no other package."""
+        """A table, its rows in order; date-times as microseconds, for which DuckDB needs no other package."""
         columns = [
             f'epoch_us("{column}")' if kind.startswith("TIMESTAMP") else f'"{column}"'
             for column, kind in self.columns(name).items()
         ]
-        return self.query(
-            f"SELECT {', '.join(columns)} FROM {self.schema}.{name} ORDER BY CustomerNumber, InvoiceNumber"
-        )
+        return self.query(f"SELECT {', '.join(columns)} FROM {self.schema}.{name} ORDER BY ALL")
 
 
 @pytest.fixture
-def warehouses(tmp_path: Path, file: Files) -> Callable[[str], Warehouse]:
-    def make(name: str) -> Warehouse:
+def warehouses(tmp_path: Path, file: Files) -> Callable[..., Warehouse]:
+    def make(name: str, connector: str = "scansource") -> Warehouse:
         folder = tmp_path / name
         folder.mkdir()
-        return Warehouse(folder, file)
+        return Warehouse(folder, file, connector)
 
     return make
 

@@ -1,7 +1,8 @@
 """Midnight (Print Reach): print shops' invoices, as JSON or XML.  https://api.vsmidnight.com/Help
 
 ``invoices`` is POST v1/Generic/InvoiceList, ``invoice_details`` is POST v2/invoice/detail; both only read. The list
-is paged by row offset, says its total in each row, and repeats an invoice once for each of its orders.
+is paged by row offset, says its total in each row, and repeats an invoice once for each of its orders. Neither
+call can be asked for what changed. What is assumed of the vendor is a setting whose description says so.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from collections.abc import Mapping
 
 from vendortap import hookimpl
 from vendortap.auth import JsonRenewal, json_login
-from vendortap.model import Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream
+from vendortap.checks import present
+from vendortap.model import Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
 from vendortap.paging import row_offset
 from vendortap.plan import in_file, listed
 from vendortap.request import by, post, setting
@@ -39,8 +41,12 @@ MIDNIGHT = Connector(
                 "IsPasswordEncrypted": setting("is_password_encrypted"),
             },
             scheme=setting("authorization_scheme"),
+            unit_seconds=by("expires_in_unit", {"seconds": 1, "minutes": 60, "milliseconds": 0.001}),
             renewal=JsonRenewal(
-                "/v1/Token/RegenerateAuthToken", auth_member="AuthToken", refresh_member="RefreshToken"
+                "/v1/Token/RegenerateAuthToken",
+                auth_member="AuthToken",
+                refresh_member="RefreshToken",
+                account=("base_url", "domain_name", "user_name"),
             ),
         ),
     ),
@@ -60,7 +66,7 @@ MIDNIGHT = Connector(
                     "tableFilterModel": {"Filters": {}, "SortField": "InvoiceDate", "SortOrder": 1},
                 },
             ),
-            pages=row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords"),
+            pages=row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords", first="first_row"),
             keys=("Guid",),
             distinct=True,
         ),
@@ -78,7 +84,8 @@ MIDNIGHT = Connector(
                 field="Guid",
                 changed="InvoiceDate",
             ),
-            rows=Rows(many=False),
+            rows=Rows(many=False, more={"guid": Value(("GUID",))}),
+            check=present("guid"),
             keys=("RequestedGuid",),
             add={"RequestedGuid": "guid"},
             replication_key="ListedInvoiceDate",

@@ -437,6 +437,10 @@ class _Book:
         return map(self.detail, range(len(self)))
 
 
+_ANY: Final = _Book(seed=1, count=1)
+"""For the names of members, where there may be no invoices."""
+
+
 def _order(index: int, order: int) -> int:
     return 500_000 + 4 * index + order
 
@@ -514,6 +518,7 @@ _LIST: Final = XmlNames("ArrayOfInvoiceListResponse", nil=frozenset({"InvoiceDat
 class _Api:
     book: _Book
     missing: Literal["404", "empty"]
+    max_rows: int
     tokens: Tokens
     refresh: dict[str, str] = field(default_factory=dict)
     """Refresh token → its access token."""
@@ -566,14 +571,13 @@ class _Api:
 
     def list(self, call: Call) -> Response:
         """POST v1/Generic/InvoiceList: a bare array, TotalRecords in each row; empty after the last one."""
-        columns = frozenset(self.book.row(0, 0))
         try:
-            query, first, rows = _page(call.json(), columns)
+            query, first, rows = _page(call.json(), frozenset(_ANY.row(0, 0)))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise HTTPException(400, "The request is invalid.") from None
         found = self.book.found(query)
         # Assumption: Rows of 0, which is what .NET makes of an absent one, asks for all of them.
-        shown = found[first : first + rows] if rows else found[first:]
+        shown = found[first : first + min(rows or len(found), self.max_rows or len(found))]
         documents = [{**self.book.row(*divmod(at, 4)), "TotalRecords": len(found)} for at in shown]
         return answer(call.request, documents, _LIST)
 
@@ -587,7 +591,7 @@ class _Api:
             return answer(call.request, self.book.detail(index), _DETAIL)
         # Assumption: no failed look-up is documented, hence the option.
         if self.missing == "empty":
-            return answer(call.request, blank(self.book.detail(0)), _DETAIL)
+            return answer(call.request, blank(_ANY.detail(0)), _DETAIL)
         raise HTTPException(404, "Invoice not found.")
 
 
@@ -620,6 +624,7 @@ def app(
     rate: float = 0,
     token_seconds: float = 3600,
     missing: Literal["404", "empty"] = "404",
+    max_rows: int = 0,
 ) -> Starlette:
     """The sandbox as an ASGI application.
 
@@ -630,12 +635,13 @@ def app(
         rate: API requests a second before 429 (bursts of the same size, at least 1); 0 for no limit.
         token_seconds: how long an access token is good; its refresh token is until it is used.
         missing: what an unknown Guid gets (the vendor does not say): 404, or a document whose GUID is null.
+        max_rows: the most rows of a list's answer (the vendor names no maximum); 0 for as many as are asked for.
 
     Its ``state`` carries ``totals()``, ``invoices()``, ``requests``, ``touch(guid, at)``, ``add(count)``,
     ``fail(number_of_requests, status, headers)`` and ``revoke_tokens(refresh=False)``. ``requests`` counts
     arrivals as "token", "refresh", "list" and "detail", whatever their answer, and the 429s sent as "429".
     """
-    api = _Api(_Book(seed, invoices), missing, Tokens(token_seconds))
+    api = _Api(_Book(seed, invoices), missing, max_rows, Tokens(token_seconds))
     server = Server(web_api_error, latency_ms, Bucket(rate))
     post = ["POST"]
     return server.application(

@@ -1,14 +1,16 @@
 """ScanSource: invoices and their details, as JSON or XML.  https://services.scansource.com/Help
 
-``invoices`` is GET invoice/summary, ``invoice_details`` is GET invoice/detail. What the vendor does not document
-(host and path of the gateway, limits, what fromDate filters) is a setting whose description says so.
+``invoices`` is GET invoice/summary, ``invoice_details`` is GET invoice/detail, ``invoice_documents`` is GET
+invoice/pdf. What the vendor does not document (host and path of the gateway, limits, what fromDate filters) is a
+setting whose description says so.
 """
 
 from __future__ import annotations
 
 from vendortap import hookimpl
 from vendortap.auth import api_key, client_credentials, optional
-from vendortap.model import Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream
+from vendortap.checks import present
+from vendortap.model import Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
 from vendortap.paging import page_number
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, choose, first, get, setting
@@ -19,6 +21,16 @@ _EACH_CUSTOMER = Plan(
         "from_date",
         start="start_date",
         follows=lambda config: config["from_date_filters"] == "last_changed",
+    ),
+)
+
+_EACH_INVOICE = Keyed(
+    param="invoice_number",
+    parent="invoices",
+    field="InvoiceNumber",
+    sources=(
+        listed("invoice_numbers"),
+        in_file("invoice_numbers_file", column="invoice_numbers_column"),
     ),
 )
 
@@ -85,19 +97,29 @@ SCANSOURCE = Connector(
                 ),
             ),
             plan=_EACH_CUSTOMER,
-            keyed=Keyed(
-                param="invoice_number",
-                parent="invoices",
-                field="InvoiceNumber",
-                sources=(
-                    listed("invoice_numbers"),
-                    in_file("invoice_numbers_file", column="invoice_numbers_column"),
-                ),
-            ),
+            keyed=_EACH_INVOICE,
             rows=Rows(many=False),
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
             add={"CustomerNumber": "customer_number"},
+        ),
+        Stream(
+            name="invoice_documents",
+            title="The invoice as PDF, in Base64 or in files (documents_dir); read only where a catalog selects it",
+            request=choose(
+                "path_style",
+                path=get("/invoice/pdf/{customer_number}/{invoice_number}"),
+                query=get("/pdf", customerNumber="{customer_number}", InvoiceNumber="{invoice_number}"),
+            ),
+            plan=_EACH_CUSTOMER,
+            keyed=_EACH_INVOICE,
+            rows=Rows(many=False, more={"document": Value(("InvoiceData",)), "errors": Value(("Errors",), "any")}),
+            check=present("document", errors="errors"),
+            keys=("CustomerNumber", "InvoiceNumber"),
+            replication_key="LastChanged",
+            add={"CustomerNumber": "customer_number", "InvoiceNumber": "invoice_number"},
+            document="InvoiceData",
+            selected_by_default=False,  # a request an invoice more
         ),
     ),
     sandbox=Sandbox(
@@ -109,6 +131,7 @@ SCANSOURCE = Connector(
             "client_id": "0c5a1e00-5ca4-4007-8ce0-5a4db0c5e111",
             "client_secret": "sandbox~not-a-secret",
             "customer_numbers": ["1000012345", "1000067890"],
+            "timezone": "Etc/GMT+5",  # the sandbox has no summer time
             "requests_per_second": None,
         },
         totals='SELECT "Currency", count(*), sum("Total") FROM {schema}.invoice_details GROUP BY ALL',

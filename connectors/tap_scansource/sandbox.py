@@ -5,6 +5,7 @@ for the box of sandboxes, so that a mistake in one shows in the other. The sourc
 
 * GET invoice/detail/{customerNumber}/{invoiceNumber}: https://services.scansource.com/Help
 * GET invoice/summary/{customerNumber}: http://webapitest.scansource.com/Help
+* GET invoice/pdf/{customerNumber}/{invoiceNumber}: https://services.scansource.com/Help
 * OAuth2 token and subscription key: https://partnerportal.scansource.com/faqoauth
 * refusals of the gateway: Azure API Management's default bodies
 * all else on the wire: ASP.NET Web API's defaults (Json.NET, XmlSerializer), as the page's samples show
@@ -16,6 +17,7 @@ computed from the seed and *i* alone whenever it is asked for.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -384,6 +386,30 @@ class _Book:
             "TrackingNumbers": self._tracking(index, rng),
         }
 
+    def document(self, index: int) -> Document:
+        """The answer of invoice/pdf: the PDF in Base64, or why there is none.
+
+        Assumption: codes and wording of errors and warnings. Every 50th invoice, which is cancelled, has no
+        document; every 20th has a warning beside it.
+        """
+        if self._cancelled(index):
+            return _no_document(_number(index), "The document was not found.")
+        head = _head(self.seed, index)
+        changes = len(self.touched.get(index, ()))
+        lines = (
+            f"{head.doc_type} {_number(index)}, revision {changes}",
+            f"Customer {_customer(index)}, order {_order(index)}",
+            *(f"{line.shipped} x {line.product.item} at {line.price}" for line in head.sold),
+            f"Total {head.total} {head.currency}",
+        )
+        warning = {"Code": "Archive", "Message": "The document comes from the archive & may be out of date."}
+        return {
+            "InvoiceNumber": _number(index),
+            "InvoiceData": b64encode(_pdf(lines)).decode(),
+            "Errors": [],
+            "Warnings": [warning] if index % 20 == 4 else [],
+        }
+
     def _ship_date(self, index: int) -> str:
         at = self.entered(index) + timedelta(hours=5)
         if index % 20 == 4:
@@ -411,6 +437,34 @@ class _Book:
             yield {"CustomerNumber": _customer(index), **self.detail(index)}
 
 
+def _no_document(number: str, message: str) -> Document:
+    error = {"Code": "NotFound", "Message": message}
+    return {"InvoiceNumber": number, "InvoiceData": None, "Errors": [error], "Warnings": []}
+
+
+def _pdf(lines: Iterable[str]) -> bytes:
+    """A PDF 1.4 of one page with these lines (ISO 32000-1, annex H.3): ASCII without parentheses."""
+    shown = "".join(f"({line}) '\n" for line in lines)
+    content = f"BT /F1 10 Tf 14 TL 50 800 Td\n{shown}ET"
+    objects = (
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
+        " /Resources << /Font << /F1 5 0 R >> >> >>",
+        f"<< /Length {len(content)} >>\nstream\n{content}\nendstream",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    )
+    body, offsets = "%PDF-1.4\n", []
+    for number, text in enumerate(objects, 1):
+        offsets.append(len(body))
+        body += f"{number} 0 obj\n{text}\nendobj\n"
+    entries = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    size = len(objects) + 1
+    table = f"xref\n0 {size}\n0000000000 65535 f \n{entries}"
+    trailer = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(body)}\n%%EOF\n"
+    return f"{body}{table}{trailer}".encode("ascii")
+
+
 # --------------------------------------------------------------------------------------------------- the wire
 
 _NAMESPACES: Final = ("xsd", "xsi")
@@ -423,6 +477,10 @@ _DETAIL: Final = XmlNames(
 # Assumption: the vendor names no XML root for the list. XmlSerializer calls a bare list of T "ArrayOfT", and T is
 # taken to be InvoiceSummary.
 _SUMMARY: Final = XmlNames("ArrayOfInvoiceSummary", namespaces=_NAMESPACES)
+# Assumption: the name of the root.
+_DOCUMENT: Final = XmlNames(
+    "InvoicePDF", items={"Errors": "ERPError", "Warnings": "ERPWarning"}, namespaces=_NAMESPACES
+)
 
 
 def _detail_answer(request: Request, document: Document) -> Response:
@@ -516,6 +574,14 @@ class _Api:
                 line["SerialNumbers"] = []
         return _detail_answer(call.request, document)
 
+    def pdf(self, call: Call) -> Response:
+        """GET invoice/pdf: the document in Base64; what is wrong is said inside a normal body."""
+        customer, number = call.params.get("customernumber", ""), call.params.get("invoicenumber", "")
+        index = self.book.index(number)
+        if index is None or _customer(index) != customer:
+            return answer(call.request, _no_document(number, "The invoice was not found."), _DOCUMENT)
+        return answer(call.request, self.book.document(index), _DOCUMENT)
+
     def summary(self, call: Call) -> Response:
         """GET invoice/summary: a bare array in the order of entry, an empty one after the last page."""
         if call.params.get("customernumber") not in CUSTOMER_NUMBERS:
@@ -579,7 +645,7 @@ def app(
 
     Its ``state`` carries ``totals()``, ``invoices()``, ``requests``, ``touch(number, at)``, ``add(count)``,
     ``fail(number_of_requests, status, headers)`` and ``revoke_tokens()``. ``requests`` counts arrivals as
-    "token", "summary" and "detail", whatever their answer, and the 429s sent as "429".
+    "token", "summary", "detail" and "pdf", whatever their answer, and the 429s sent as "429".
 
     The legacy form (``/api``: keys in the path; subscription key) and the gateway's (``/scsc/invoice/v1``:
     keys in the query; subscription key and bearer token) are both served, and both also without prefix, where
@@ -591,14 +657,19 @@ def app(
         server.route(TOKEN_PATH, "token", api.token, methods=["POST"]),
         server.route("/scsc/invoice/v1/summary", "summary", api.summary, guard=api.gateway_guard),
         server.route("/scsc/invoice/v1/detail", "detail", api.detail, guard=api.gateway_guard),
+        # Assumption: the gateway's form of invoice/pdf, by analogy.
+        server.route("/scsc/invoice/v1/pdf", "pdf", api.pdf, guard=api.gateway_guard),
         server.route("/summary", "summary", api.summary, guard=api.guard),
         server.route("/detail", "detail", api.detail, guard=api.guard),
+        server.route("/pdf", "pdf", api.pdf, guard=api.guard),
     ]
     for prefix in ("", "/api"):
         path = f"{prefix}/invoice/summary/{{customerNumber}}"
         routes.append(server.route(path, "summary", api.summary, guard=api.guard))
         path = f"{prefix}/invoice/detail/{{customerNumber}}/{{invoiceNumber}}"
         routes.append(server.route(path, "detail", api.detail, guard=api.guard))
+        path = f"{prefix}/invoice/pdf/{{customerNumber}}/{{invoiceNumber}}"
+        routes.append(server.route(path, "pdf", api.pdf, guard=api.guard))
     return server.application(
         routes,
         totals=api.book.totals,

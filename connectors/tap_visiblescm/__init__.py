@@ -2,7 +2,7 @@
 
 ``invoices`` is GET api/Invoice/InvoiceList, ``invoice_details`` is GET api/Invoice/{invoiceRefNumber}. The vendor
 documents no authentication for this API, so the scheme is a setting. A failed call is HTTP 200 with
-``IsSuccessful: false``.
+``IsSuccessful: false``. POST api/Invoice/InvoiceLineList is left out, as nothing is known of its answer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, get, setting
 
 _OUTCOME = {"successful": Value(("IsSuccessful",), "boolean"), "message": Value(("Message",))}
+_EXTENT = {"pages": Value(("TotalPage",), "integer"), "rows": Value(("TotalCount",), "integer")}
 
 
 def _charge_type_display(record: Record) -> None:
@@ -60,8 +61,10 @@ VISIBLESCM = Connector(
             title="The list of invoices: amounts, status, dates",
             request=get("/api/Invoice/InvoiceList", InvoiceStatus="{invoice_status}", IssuedDateStart="{issued_from}"),
             plan=Plan(since=since_date("issued_from", start="start_date")),
-            rows=Rows(("List",), more={**_OUTCOME, "pages": Value(("TotalPage",), "integer")}),
-            pages=page_number("PageNumber", size_param="PageSize", size="page_size", first="first_page", pages="pages"),
+            rows=Rows(("List",), more={**_OUTCOME, **_EXTENT}),
+            pages=page_number(
+                "PageNumber", size_param="PageSize", size="page_size", first="first_page", pages="pages", rows="rows"
+            ),
             check=flag("successful", message="message"),
             keys=("InvoiceRefNumber",),
         ),
@@ -80,8 +83,8 @@ VISIBLESCM = Connector(
             rows=Rows(many=False, more=_OUTCOME),
             check=flag("successful", message="message"),
             finish=_charge_type_display,
-            keys=("InvoiceRefNumber",),
-            add={"InvoiceRefNumber": "invoice_number"},  # a failed call has none
+            keys=("RequestedInvoiceRefNumber",),
+            add={"RequestedInvoiceRefNumber": "invoice_number"},
             replication_key="ListedIssuedDate",
         ),
     ),

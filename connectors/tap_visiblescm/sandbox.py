@@ -351,6 +351,10 @@ class _Book:
         return map(self.detail, range(len(self)))
 
 
+_ANY: Final = _Book(seed=1, count=1)
+"""For the names of members, where there may be no invoices."""
+
+
 # --- wire --------------------------------------------------------------------------------------------
 
 _NIL: Final = frozenset({"StartDate", "EndDate", "DueDate", "IssuedDate"})
@@ -403,7 +407,7 @@ class _Api:
             return sample_answer(call.request, "tap_visiblescm")
         index = self.book.index(number)
         if index is None:
-            return _failed(call.request, self.book.detail(0), _DETAIL, f"Invoice '{number}' was not found.")
+            return _failed(call.request, _ANY.detail(0), _DETAIL, f"Invoice '{number}' was not found.")
         return answer(call.request, self.book.detail(index), _DETAIL)
 
     def list(self, call: Call) -> Response:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote_plus, urlencode
 
@@ -105,7 +105,7 @@ def client_credentials(
 
     def flow(config: Config) -> Flow:
         reply = yield _token_call(config, client, {"grant_type": "client_credentials"})
-        return _credentials(token_document(reply), max_seconds)
+        return token_credentials(token_document(reply), max_seconds)
 
     return flow
 
@@ -154,8 +154,8 @@ def refresh_token(
         document = token_document(reply)
         successor = document.get("refresh_token")
         if isinstance(successor, str) and successor and successor != token:
-            yield Remember(name, successor)
-        return _credentials(document, max_seconds, header, scheme)
+            yield Remember({name: successor})
+        return token_credentials(document, max_seconds, header, scheme)
 
     return flow
 
@@ -187,6 +187,7 @@ def json_login(
     token: str = "access_token",  # noqa: S107 - a member's name
     header: str = "Authorization",
     scheme: Value = "Bearer",
+    unit_seconds: Callable[[Config], float] = lambda _: 1,
     renewal: JsonRenewal | None = None,
 ) -> Authorize:
     """Sign in with a JSON document, for vendors with a login of their own.
@@ -197,6 +198,7 @@ def json_login(
         token: The member of the answer that holds the token.
         header: The header that carries it.
         scheme: What stands before it there; empty for nothing.
+        unit_seconds: The seconds in one unit of ``expires_in``, for vendors that do not say which unit it is.
         renewal: How a token is exchanged for the next one. Tokens are remembered before they are used. Where
             the vendor refuses a renewal, the flow signs in again.
 
@@ -207,12 +209,14 @@ def json_login(
 
     def flow(config: Config) -> Flow:
         document = (yield from renewal.run(config)) if renewal else None
-        if document is None:
+        if document is None or not document.get(token):
             filled = {k: _required(config, v) if isinstance(v, str) else v(config) for k, v in members.items()}
             document = token_document((yield _json_call(_resolve(config, url), filled)))
         if renewal:
-            yield from renewal.keep(document, token)
-        return _credentials(document, None, header, _resolve(config, scheme), token)
+            yield Remember(renewal.remembered(config, document, token))
+        credentials = token_credentials(document, None, header, _resolve(config, scheme), token)
+        seconds = credentials.expires_in and credentials.expires_in * unit_seconds(config)
+        return replace(credentials, expires_in=seconds)
 
     return flow
 
@@ -222,17 +226,20 @@ class JsonRenewal:
     """How a ``json_login``'s token is renewed: by posting it together with its refresh token.
 
     ``auth_member`` and ``refresh_member`` are the document's members, ``answer_member`` is the one of the answers
-    that holds the refresh token. Refresh tokens may rotate: the newest is the one remembered.
+    that holds the refresh token. Refresh tokens may rotate: the newest is the one remembered. ``account`` names
+    the settings that tell whose tokens they are, none of them a secret: no other account is given them.
     """
 
     url: Value
     auth_member: str
     refresh_member: str
+    account: tuple[str, ...]
     answer_member: str = "refresh_token"
 
     def run(self, config: Config) -> Generator[Request | Recall | Remember, Any, dict[str, Any] | None]:
         """Renew what is remembered; ``None`` where there is nothing, or the vendor refuses it."""
-        auth, refresh = (yield Recall("access_token")), (yield Recall("refresh_token"))
+        auth = yield Recall(self._name(config, "access"))
+        refresh = yield Recall(self._name(config, "refresh"))
         if not auth or not refresh:
             return None
         call = _json_call(_resolve(config, self.url), {self.auth_member: auth, self.refresh_member: refresh})
@@ -241,11 +248,14 @@ class JsonRenewal:
         except (CredentialsError, RefusedError):
             return None
 
-    def keep(self, document: Mapping[str, Any], token: str) -> Generator[Remember, None, None]:
-        """Remember the tokens of an answer before they are used."""
-        for name, member in (("access_token", token), ("refresh_token", self.answer_member)):
-            if isinstance(value := document.get(member), str) and value:
-                yield Remember(name, value)
+    def remembered(self, config: Config, document: Mapping[str, Any], token: str) -> dict[str, str]:
+        """Return what to remember of an answer: the access token in member ``token``, and a new refresh token."""
+        members = {"access": token, "refresh": self.answer_member}
+        found = {self._name(config, kind): document.get(member) for kind, member in members.items()}
+        return {name: value for name, value in found.items() if isinstance(value, str) and value}
+
+    def _name(self, config: Config, kind: str) -> str:
+        return f"{kind} token of {', '.join(str(config[name]) for name in self.account)}"
 
 
 def _json_call(url: str, document: Mapping[str, Any]) -> Request:
@@ -328,32 +338,36 @@ def token_document(reply: Reply) -> dict[str, Any]:
     return document
 
 
-def _credentials(
+def token_credentials(
     document: Mapping[str, Any],
-    max_seconds: float | None,
+    max_seconds: float | None = None,
     header: str = "Authorization",
     scheme: str = "Bearer",
     member: str = "access_token",
+    lifetime: str = "expires_in",
 ) -> Credentials:
-    """Read the token and ``expires_in`` (RFC 6749, 5.1).
+    """Read the token and its lifetime out of a token endpoint's answer (RFC 6749, 5.1).
 
     ``token_type`` is not looked at: vendors write it in their own ways and mean bearer tokens.
+
+    Raises:
+        CredentialsError: there is no token, or the lifetime is not a number of seconds.
     """
     token = document.get(member)
     if not isinstance(token, str) or not token:
         raise CredentialsError(f"the token endpoint's answer has no {member} that is a text; check the token URL.")
-    lifetimes = [seconds for seconds in (_lifetime(document), max_seconds) if seconds is not None]
+    lifetimes = [seconds for seconds in (_lifetime(document, lifetime), max_seconds) if seconds is not None]
     return Credentials({header: f"{scheme} {token}".strip()}, min(lifetimes, default=None))
 
 
-def _lifetime(document: Mapping[str, Any]) -> float | None:
-    """Return ``expires_in`` in seconds; ``None`` where it is absent or not positive, so nothing is known."""
-    value = document.get("expires_in")
+def _lifetime(document: Mapping[str, Any], member: str) -> float | None:
+    """Return the lifetime in seconds; ``None`` where it is absent or not positive, so nothing is known."""
+    value = document.get(member)
     if value is None:
         return None
     digits = isinstance(value, str) and value.isascii() and value.isdigit()
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     seconds = float(str(value)) if digits or number else math.nan
     if not math.isfinite(seconds):
-        raise CredentialsError("the token endpoint's answer has an expires_in that is not a number of seconds.")
+        raise CredentialsError(f"the token endpoint's answer has an {member} that is not a number of seconds.")
     return seconds if seconds > 0 else None

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 5
 """How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
+PORT = 8080
+"""Where sandboxes listen, unless another port is asked for."""
 
 
 def main() -> NoReturn:
@@ -134,14 +136,22 @@ def _health(problems: Mapping[str, str | None], name: str) -> str:
     epilog=_examples(
         "vendortap describe scansource",
         "vendortap describe scansource --json",
+        "vendortap describe scansource --markdown",
     ),
 )
 @click.argument("connector")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def describe(connector: str, as_json: bool) -> None:
+@click.option("--json", "form", flag_value="json", help="Print JSON for programs.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the connector's page for docs/connectors.")
+def describe(connector: str, form: str | None) -> None:
     """Show a connector's streams and settings."""
-    description = _description(plugins.load(connector))
-    if as_json:
+    from vendortap import reference, serve
+
+    loaded = plugins.load(connector)
+    if form == "markdown":
+        click.echo(reference.markdown(loaded, serve.settings(loaded, f"http://127.0.0.1:{PORT}")), nl=False)
+        return
+    description = reference.describe(loaded)
+    if form == "json":
         click.echo(json.dumps(description, indent=2))
         return
     click.echo(f"{description['title']}  {description['docs']}\n")
@@ -152,36 +162,6 @@ def describe(connector: str, as_json: bool) -> None:
     click.echo("\nSettings (those marked * are needed):\n")
     for setting in description["settings"]:
         click.echo(_setting_text(setting))
-
-
-def _description(connector: Connector) -> dict[str, Any]:
-    from vendortap import declaration
-
-    schema = declaration.settings(connector)
-    return {
-        "name": connector.name,
-        "title": connector.title,
-        "docs": connector.docs,
-        "executable": f"tap-{connector.name}",
-        "streams": [
-            {"name": s.name, "title": s.title, "keys": list(s.keys), "replication_key": s.replication_key}
-            for s in connector.streams
-        ],
-        "settings": [
-            {
-                "name": name,
-                "type": setting["type"],
-                "required": name in schema["required"],
-                "secret": bool(setting.get("secret")),
-                "default": setting.get("default"),
-                "options": setting.get("enum"),
-                "description": setting["description"],
-            }
-            for name, setting in sorted(
-                schema["properties"].items(), key=lambda item: item[0] not in schema["required"]
-            )
-        ],
-    }
 
 
 def _setting_text(setting: Mapping[str, Any]) -> str:
@@ -245,9 +225,9 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     config["retry_seconds"] = min(config["retry_seconds"], CHECK_SECONDS)
     client = connect(loaded, config, settings(loaded))
     started = time.monotonic()
-    source = sync.Source(loaded, config, client.send, shapes(loaded))
+    source = sync.Source(loaded, config, client.send, shapes(loaded), redact=client.redact)
     stream = next(stream for stream in loaded.streams if stream.keyed is None)
-    count = len(sync.probe(source, stream).records)
+    count = len(sync.probe(source, stream))
     seconds = time.monotonic() - started
     click.echo(
         f"{connector}: ok. The credentials are accepted; "
@@ -401,7 +381,7 @@ def _figure(value: float) -> str:
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8080,
+    default=PORT,
     show_default=True,
     help="Port on 127.0.0.1; 0 takes a free one.",
 )

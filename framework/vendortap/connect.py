@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from vendortap.model import Config, Connector, Limit
 from vendortap.schemas import Schema
 
 
-def connect(connector: Connector, config: Config, settings: Schema) -> Client:
-    """Return the connection of a connector; nothing is sent yet.
+def connect(connector: Connector, config: Config, settings: Schema, watch: Callable[[], None] = lambda: None) -> Client:
+    """Return the connection of a connector; nothing is sent yet. ``watch`` is told whenever something happens.
 
     Raises:
         ConfigError: an address that is neither https nor loopback.
@@ -32,6 +33,7 @@ def connect(connector: Connector, config: Config, settings: Schema) -> Client:
         pace=connector.pace,
         trace=connector.trace,
         memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
+        watch=watch,
         secrets=[str(config[name]) for name, s in properties.items() if s.get("secret") and config.get(name)],
     )
 

@@ -57,7 +57,7 @@ def demo(
         show(table([(job.connector, _report(execute(job))) for job in jobs]))
         show("\n4. The database held against the sandboxes:\n")
         agrees = [reconcile(one.connector, to, invoices, one.app.state.totals(), show) for one in served]
-    show(f"\nTry next, in `duckdb {to}` or with Python's duckdb.connect({str(to)!r}).sql(…).show():\n")
+    show(f"Try next, in `duckdb {to}` or with Python's duckdb.connect({str(to)!r}).sql(…).show():\n")
     for query in queries(connectors, to):
         show(f"   {query}")
     if not all(agrees):
@@ -162,7 +162,7 @@ def held(connector: Connector, to: Path) -> tuple[dict[str, int], dict[str | Non
     try:
         with duckdb.connect(str(to), read_only=True) as database:
             for stream in connector.streams:
-                if stream.keyed is None or stream.keyed.parent:
+                if stream.selected_by_default and (stream.keyed is None or stream.keyed.parent):
                     table = run.table_name(connector.name, stream.name, to)
                     [(counts[table],)] = database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - of a declaration
             query = connector.sandbox.totals if connector.sandbox else ""

@@ -24,6 +24,9 @@ _SUFFIXES = {
     "image/tiff": ".tiff",
     "application/zip": ".zip",
 }
+_ZIP = b"PK\x03\x04"
+_SURE = 0.3
+"""Less than this is a signature of two letters, with which many a text begins."""
 
 
 def companion_names(name: str) -> tuple[str, ...]:
@@ -52,8 +55,8 @@ class Documents:
 
                 self._storage, self._root = fsspec.core.url_to_fs(directory)
                 self._storage.makedirs(self._root, exist_ok=True)
-        except (OSError, ValueError, ImportError) as error:
-            raise ConfigError(f"the folder 'documents_dir' cannot be used: {error}") from None
+        except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
+            raise ConfigError(f"the folder 'documents_dir' cannot be used: {_reason(error)}") from None
 
     def keep(self, record: Record, name: str) -> None:
         """Put the Base64 text in property ``name`` into a file; the record then says where, and what it is.
@@ -84,24 +87,42 @@ class Documents:
                     write_atomically(path, data)
                 return str(path)
             url = f"{self._root.rstrip('/')}/{file_name}"
-            if not self._storage.exists(url):
+            # The size, as not every storage writes a file as a whole or not at all.
+            if not self._storage.exists(url) or self._storage.size(url) != len(data):
                 self._storage.pipe_file(url, data)
             return str(self._storage.unstrip_protocol(url))
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else type(error).__name__
-            raise ConfigError(f"a document cannot be written to 'documents_dir': {reason}") from None
+        except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
+            raise ConfigError(f"a document cannot be written to 'documents_dir': {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Say why, without the address: it may hold a password. What is not installed or not known is told in full."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) if isinstance(error, ImportError | ValueError) else type(error).__name__
 
 
 def media_type(data: bytes) -> str:
-    """Tell the media type from the first bytes; text that nothing else claims is ``text/plain``."""
+    """Tell the media type from the bytes; text that nothing else lays good claim to is ``text/plain``.
+
+    A ZIP is just that: its first bytes do not tell which of the formats made of one it is.
+    """
     import puremagic
 
+    if data.startswith(_ZIP):
+        return "application/zip"
     try:
-        return str(puremagic.from_string(data, mime=True)) or "application/octet-stream"
+        best = puremagic.magic_string(data)[0]
     except (puremagic.PureError, ValueError):
-        pass
+        best = None
+    if _is_text(data) and (best is None or not best.mime_type or best.confidence < _SURE):
+        return "text/plain"
+    return (best and best.mime_type) or "application/octet-stream"
+
+
+def _is_text(data: bytes) -> bool:
     try:
-        data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return "application/octet-stream"
-    return "text/plain" if data else "application/octet-stream"
+        return False
+    return bool(text) and "\0" not in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,15 @@ def read_json(path: str | Path, error: type[UsageError], what: str) -> Any:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all: temporary file beside it, fsync, rename. Follows symbolic links.
 
+    Only its owner can read it. Several threads and processes may write the same file at once.
+
     Raises:
         OSError: as the file system has it; the old file is as it was.
     """
     path = Path(os.path.realpath(path))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:200]}.", suffix=".new", dir=path.parent)
+    temporary = Path(name)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()

@@ -87,13 +87,15 @@ class Stopped(VendortapError):
 class Traffic:
     """What a client did so far, token calls included. ``bytes`` counts bodies as they came (compressed).
 
-    ``waited_seconds`` adds up the waits of all threads for the token bucket and before retries.
+    ``waited_seconds`` adds up the waits of all threads for the token bucket and before retries. ``watch`` is called
+    after each change, by the thread that made it.
     """
 
     requests: int = 0
     retries: int = 0
     waited_seconds: float = 0.0
     bytes: int = 0
+    watch: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0, size: int = 0) -> None:
@@ -103,6 +105,7 @@ class Traffic:
             self.retries += retries
             self.waited_seconds += waited_seconds
             self.bytes += size
+        self.watch()
 
 
 # --- pace --------------------------------------------------------------------------------------------
@@ -120,7 +123,7 @@ class TokenBucket:
         self._burst = burst
         self._clock = clock
         self._set(rate)
-        self._full_at = clock()
+        self._full_at = self._paused_until = clock()
         self._state = threading.Lock()
         self._turn = threading.Lock()
 
@@ -129,9 +132,12 @@ class TokenBucket:
         self._tolerance = (self._burst - 1) * self._interval
 
     def change(self, rate: float) -> None:
-        """Let through ``rate`` requests a second from now on."""
+        """Let through ``rate`` requests a second from now on; as many permits are missing as before."""
         with self._state:
+            begin = max(self._clock(), self._paused_until)
+            missing, before = max(0, self._full_at - begin), self._interval or 1
             self._set(rate)
+            self._full_at = begin + missing * self._interval // before
 
     def take(self) -> int:
         """Take a token and return 0, or return the nanoseconds until there may be one."""
@@ -146,8 +152,8 @@ class TokenBucket:
     def pause(self, seconds: float) -> None:
         """Let nothing through for ``seconds``; afterwards start with one permit, not with a burst."""
         with self._state:
-            until = self._clock() + round(seconds * 1e9)
-            self._full_at = max(self._full_at, until + self._tolerance)
+            self._paused_until = max(self._paused_until, self._clock() + round(seconds * 1e9))
+            self._full_at = max(self._full_at, self._paused_until + self._tolerance)
 
     def acquire(self, stop: threading.Event) -> None:
         """Take a token, waiting for it as long as it takes.
@@ -337,8 +343,8 @@ class Keyring:
             self._redact.learn([recalled] if recalled else [])
             return recalled
         if isinstance(asked, Remember):
-            self._redact.learn([asked.value])
-            self._memory.remember(asked.name, asked.value)
+            self._redact.learn(asked.texts.values())
+            self._memory.remember(asked.texts)
             return None
         self._redact.learn(_request_secrets(asked))
         return self._send(asked)
@@ -375,23 +381,30 @@ def _body_members(body: bytes) -> Iterable[tuple[str, str]]:
 # --- addresses ---------------------------------------------------------------------------------------
 
 
-def _checked(url: str, who: str) -> Url:
+def _checked(url: str, who: str, config: Config) -> Url:
     """Parse a URL with the parser that later decides where the connection goes, and check that it may.
 
     Raises:
         ConfigError: it is not https (or http on this machine), or has a user name or password in it.
     """
-    parts = _parsed(url)
+    parts, what = _parsed(url), f"{who}: {_source(url, config)}"
     if parts is None or not parts.host or parts.scheme not in ("https", "http"):
-        raise ConfigError(f"{who}: a URL is not an absolute https URL; check the URLs in the settings.")
+        raise ConfigError(f"{what} is not an absolute https URL; check the URLs in the settings.")
     if parts.auth is not None:
-        raise ConfigError(f"{who}: a URL has a user name in it; move the credentials to their settings.")
+        raise ConfigError(f"{what} has a user name in it; move the credentials to their settings.")
     if parts.scheme == "http" and not _is_loopback(parts.host):
         raise ConfigError(
-            f"{who}: http://{parts.host} would show credentials and invoices to the network; use https "
+            f"{what}: http://{parts.host} would show credentials and invoices to the network; use https "
             "(http is for 127.0.0.1, ::1 and localhost only)."
         )
     return parts
+
+
+def _source(url: str, config: Config) -> str:
+    """Say which setting a URL is, or begins with, as far as that can be told."""
+    texts = {name: value.rstrip("/") for name, value in config.items() if isinstance(value, str)}
+    begins = [name for name, text in texts.items() if text and (url == text or url.startswith(f"{text}/"))]
+    return f"the setting {max(begins, key=lambda name: len(texts[name]))!r}" if begins else "a URL of the connector's"
 
 
 def _parsed(url: str) -> Url | None:
@@ -528,8 +541,9 @@ class Client:
         secrets: Values of settings that no message may show.
         headers: Makes what every attempt carries anew, such as a correlation id.
         pace: Reads from an answer what it says about the limit.
-        trace: Name of the header (lower case) by which the vendor identifies an answer; messages quote it.
+        trace: Name of the header by which the vendor identifies an answer; messages quote it.
         memory: Where auth flows keep what the next run needs, such as a rotated refresh token.
+        watch: Called by any thread whenever something has happened, to show how far things are.
         stop: When set, every wait ends with ``Stopped``.
 
     Raises:
@@ -553,13 +567,16 @@ class Client:
         pace: Callable[[Reply], Pace | None] = lambda _: None,
         trace: str | None = None,
         memory: Memory | None = None,
+        watch: Callable[[], None] = lambda: None,
         stop: threading.Event | None = None,
     ) -> None:
-        self.traffic = Traffic()
+        self.traffic = Traffic(watch=watch)
         self._name = name
-        base = _checked(base_url, name)
+        self._config = config
+        base = _checked(base_url, name, config)
         if base.query is not None or base.fragment is not None:
-            raise ConfigError(f"{name}: the base URL has a '?' or '#', so paths cannot follow it; remove it.")
+            what = f"{name}: {_source(base_url, config)}"
+            raise ConfigError(f"{what} has a '?' or '#', so paths cannot follow it; remove it.")
         self._base_url = base_url.rstrip("/")
         self._origin = _origin(base)
         self._environments = {self._origin: _environment(base, name)}
@@ -570,10 +587,11 @@ class Client:
         self._limit = limit
         self._buckets: dict[str, TokenBucket] = {}
         self._pace = pace
-        self._trace = trace
+        self._trace = (trace or "").lower()
         self._fresh = headers
-        self._redact = Redactor(secrets)
-        self._keyring = Keyring(name, auth, config, self._send_token_call, self._redact, memory=memory)
+        self.redact = Redactor(secrets)
+        """Makes a vendor's text fit for a message, and knows this connection's secrets."""
+        self._keyring = Keyring(name, auth, config, self._send_token_call, self.redact, memory=memory)
         self._headers = {"User-Agent": _user_agent(name), "Accept-Encoding": "gzip"}
         self._adapter = HTTPAdapter(pool_maxsize=connections, pool_block=True, max_retries=0)
 
@@ -624,12 +642,12 @@ class Client:
         absolute = _ABSOLUTE.match(request.path) is not None
         path = request.path.lstrip("/")
         joined = f"{self._base_url}/{path}" if path else self._base_url
-        url = _checked(request.path if absolute else joined, self._name)
+        url = _checked(request.path if absolute else joined, self._name, self._config)
         origin = _origin(url)
         if origin not in self._environments:
             self._environments[origin] = _environment(url, self._name)
         host = "" if origin == self._origin else url.host
-        shown = self._redact(f"{host}{url.path or '/'}")
+        shown = self.redact(f"{host}{url.path or '/'}")
         label = f"{request.method} {shown}"
         return _Call(request, url, label, self._environments[origin])
 
@@ -654,9 +672,9 @@ class Client:
     def _follow(self, call: _Call, reply: Reply) -> None:
         """Keep to what the vendor says about its limit. An operator's own rate is never exceeded."""
         limit = self._limit
-        if limit is None or (said := self._pace(reply)) is None:
+        if (said := self._pace(reply)) is None:
             return
-        if said.rate:
+        if said.rate and limit:
             self._bucket(call).change(said.rate if limit.adaptive else min(said.rate, limit.rate))
         if said.pause_seconds:
             self._bucket(call).pause(min(said.pause_seconds, self._retry_seconds))
@@ -773,7 +791,7 @@ class Client:
 
     def _redirect_host(self, reply: Reply) -> str:
         target = _parsed(reply.headers.get("location", ""))
-        return self._redact(target.host) if target and target.host else "another path"
+        return self.redact(target.host) if target and target.host else "another path"
 
     def _sentence(self, call: _Call, reply: Reply) -> str:
         """Say who asked what, and what the vendor answered, as far as that may be shown."""
@@ -782,7 +800,7 @@ class Client:
         except ValueError:
             phrase = ""
         message = vendor_message(reply)
-        quoted = f": {self._redact(message).rstrip('.')}" if message else ""
-        traced = reply.headers.get(self._trace or "")
-        trace = f" (request id {self._redact(traced)})" if traced else ""
+        quoted = f": {self.redact(message).rstrip('.')}" if message else ""
+        traced = reply.headers.get(self._trace)
+        trace = f" (request id {self.redact(traced)})" if traced else ""
         return f"{self._name}: {call.label} answered {reply.status}{phrase}{trace}{quoted}."

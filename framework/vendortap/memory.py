@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from vendortap.errors import ConfigError
 from vendortap.files import read_json, write_atomically
 
+_CHECK = "check the setting 'token_file'"
+
 
 class Memory:
     """Texts by name; in ``path`` if there is one, else for the life of the process.
 
-    Each change is on disk, whole, before ``remember`` returns: a rotated token that were used first and lost
-    then could not be had again.
+    What is remembered is on disk, whole, before ``remember`` returns: a rotated token that were used first and
+    lost then could not be had again. For the same reason ``recall`` already refuses a file that could not be
+    written: a vendor may rotate a token with the very call that it is recalled for.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -24,29 +29,41 @@ class Memory:
         """Return what was remembered.
 
         Raises:
-            ConfigError: the file is there and cannot be read.
+            ConfigError: the file cannot be read or written, or is something else.
         """
         return self._read().get(name)
 
-    def remember(self, name: str, value: str) -> None:
-        """Keep a text.
+    def remember(self, texts: Mapping[str, str]) -> None:
+        """Keep texts by name, all of them or none.
 
         Raises:
-            ConfigError: the file cannot be written.
+            ConfigError: the file cannot be written, or is something else.
         """
-        kept = {**self._read(), name: value}
+        kept = {**self._read(), **texts}
         if self._path:
             try:
                 write_atomically(self._path, json.dumps(kept).encode())
             except OSError as error:
-                raise ConfigError(f"the token file {self._path} cannot be written: {error.strerror}") from None
+                raise ConfigError(
+                    f"the token file {self._path} cannot be written: {error.strerror}; {_CHECK}"
+                ) from None
         self._kept = kept
 
     def _read(self) -> dict[str, str]:
         if self._kept is None:
-            exists = self._path is not None and self._path.exists()
-            document = (
-                read_json(self._path, ConfigError, f"the token file {self._path}") if self._path and exists else {}
-            )
-            self._kept = {name: value for name, value in document.items() if isinstance(value, str)}
+            self._kept = _kept_in(self._path) if self._path else {}
         return self._kept
+
+
+def _kept_in(path: Path) -> dict[str, str]:
+    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder of the token file {path} is not there, or cannot be written; {_CHECK}")
+    if not os.path.exists(path):
+        return {}
+    try:
+        document: dict[str, str] = read_json(path, ConfigError, f"the token file {path}")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {_CHECK}, or remove the file to sign in anew") from None
+    if not all(isinstance(value, str) for value in document.values()):
+        raise ConfigError(f"{path} is not a token file, and is left alone; {_CHECK}")
+    return document

@@ -15,6 +15,8 @@ from vendortap.model import Bookmark, Config, KeySource, Plan, Unit, Windows
 Bookmarks = Callable[[Mapping[str, str]], Bookmark | None]
 """Partition → its bookmark."""
 
+_BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
+
 
 def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> Iterator[Unit]:
     """Yield the units of a plan, in the order of the settings, windows from the oldest on.
@@ -34,18 +36,32 @@ def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> It
 
 
 def _set_back(bookmark: Bookmark, days: int) -> Bookmark:
-    return Bookmark(bookmark.value - timedelta(days=days)) if days else bookmark
+    return Bookmark(_before(bookmark.value, timedelta(days=days))) if days else bookmark
+
+
+def _before(moment: datetime, span: timedelta) -> datetime:
+    """Go back in time, but not beyond its beginning."""
+    try:
+        return moment - span
+    except OverflowError:
+        return _BEGINNING
 
 
 def _windowed(unit: Unit, windows: Windows, config: Config, now: datetime) -> Iterator[Unit]:
-    """Cut a unit into windows that overlap a little and leave nothing out; the last one ends at ``now``."""
+    """Cut a unit into windows that overlap a little and leave nothing out; the last one ends at ``now``.
+
+    No window ends later than that, whatever the settings say: its bookmark would cover what is still to come.
+    """
     first = _midnight(config[windows.start], windows.start)
-    end = _midnight(config[windows.end], windows.end) if config.get(windows.end) else now.replace(microsecond=0)
+    end = now.replace(microsecond=0)
+    if config.get(windows.end):
+        end = min(_midnight(config[windows.end], windows.end), end)
     start = max(first, unit.known.value) if unit.known else first
     overlap = timedelta(seconds=windows.overlap_seconds)
     while start < end:
         stop = min(start + timedelta(days=config[windows.days]) - overlap, end)
-        texts = (f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start - overlap, stop))
+        moments = (_before(start, overlap), stop)
+        texts = (f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" for moment in moments)
         yield replace(unit, params={**unit.params, **dict(zip(windows.params, texts, strict=True))}, bookmark=stop)
         start = stop
 
@@ -62,17 +78,18 @@ def since_date(
 ) -> Callable[..., Mapping[str, str]]:
     """List from a date on: the setting ``start``, or the bookmark if ``follows`` says that may be relied on.
 
-    The bookmark is the one that the plan has set back, where it looks back. Its UTC day less one is sent: the
-    vendor's day may be another one, and asking for more loses nothing.
+    The bookmark is the one that the plan has set back, where it looks back, though never to before ``start``.
+    Its UTC day less one is sent: the vendor's day may be another one, and asking for more loses nothing.
 
     Raises (the result):
         ConfigError: ``start`` is not a date.
     """
 
     def since(config: Config, bookmark: Bookmark | None) -> Mapping[str, str]:
+        days = [_day(config[start], start)] if config.get(start) else []
         if bookmark and follows(config):
-            return {param: (bookmark.value - timedelta(days=1)).date().isoformat()}
-        return {param: _day(config[start], start)} if config.get(start) else {}
+            days.append(_before(bookmark.value, timedelta(days=1)).date().isoformat())
+        return {param: max(days)} if days else {}
 
     return since
 

@@ -39,7 +39,10 @@ class Redactor:
         for secret in self._known:
             text = text.replace(secret, "***")
         text = " ".join("***" if "@" in word else word for word in text.split())
-        return text if len(text) <= MESSAGE_LENGTH else text[: MESSAGE_LENGTH - 1] + "…"
+        if len(text) <= MESSAGE_LENGTH:
+            return text
+        # Not within a word: it may be a part of a secret that whoever reads this text next would blank out.
+        return text[: MESSAGE_LENGTH - 1].rpartition(" ")[0] + "…"
 
 
 def one_line(text: str) -> str:

@@ -45,16 +45,16 @@ def post(
 ) -> Build:
     """Build a POST that reads.
 
-    A text ``{name}`` in the path or the document stands for a unit's param, or else for a setting, in its own
-    type. Where the settings choose XML, the document is the content of ``xml_root``, with the two namespace
-    declarations that ASP.NET's own samples have.
+    A text ``{name}`` in the path or the document stands for a unit's param, or else for a setting; in the document
+    in its own type, null where there is none. Where the settings choose XML, the document is the content of
+    ``xml_root``, with the two namespace declarations that ASP.NET's own samples have.
     """
 
     def build(config: Config, unit: Mapping[str, str]) -> Request:
         values = {**config, **unit}
         chosen: str = media_type(config)
         content = _fill_document(document, values)
-        if chosen.endswith("xml"):
+        if _is_xml(chosen):
             content = {xml_root: {**_NAMESPACES, **content}}
         headers = {"Content-Type": chosen}
         return Request("POST", _fill_path(path, values), headers=headers, document=content, endpoint=path)
@@ -66,8 +66,12 @@ def write(request: Request) -> Request:
     """Return the request with its document written as the body, in the media type of ``Content-Type``."""
     if request.document is None:
         return request
-    wire = xml if request.headers["Content-Type"].endswith("xml") else json
+    wire = xml if _is_xml(request.headers["Content-Type"]) else json
     return replace(request, body=wire.dumps(request.document), document=None)
+
+
+def _is_xml(media_type: str) -> bool:
+    return media_type.partition(";")[0].rstrip().endswith("xml")
 
 
 def choose(setting: str, **builds: Build) -> Build:
@@ -102,16 +106,23 @@ def first(*settings: Setting) -> Setting:
 
 
 def _fill_path(path: str, values: Mapping[str, Any]) -> str:
-    return _PLACE.sub(lambda found: quote(_text(values[found[1]]), safe=""), path)
+    def segment(found: re.Match[str]) -> str:
+        if values.get(found[1]) is None:
+            raise ConfigError(f"the setting {found[1]!r} is missing; the path {path} needs it")
+        return quote(_text(values[found[1]]), safe="")
+
+    return _PLACE.sub(segment, path)
 
 
 def _fill_document(part: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(part, Mapping):
         return {name: _fill_document(member, values) for name, member in part.items()}
+    if isinstance(part, list):
+        return [_fill_document(item, values) for item in part]
     if not isinstance(part, str):
         return part
     whole = _PLACE.fullmatch(part)
-    return values[whole[1]] if whole else _fill_one(part, values)
+    return values.get(whole[1]) if whole else _fill_one(part, values)
 
 
 def _fill(params: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any, cast
 
@@ -42,9 +43,17 @@ def load(package: str, name: str) -> Schema:
     """
     where = f"{package}/{name}.json"
     try:
-        schema = json.loads(files(package).joinpath(f"{name}.json").read_text(encoding="utf-8"))
-    except (ModuleNotFoundError, OSError) as error:
+        text = files(package).joinpath(f"{name}.json").read_text(encoding="utf-8")
+    except (ModuleNotFoundError, OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"schema {where} cannot be read: {error}") from error
+    return _parse(text, where)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, where: str) -> Schema:
+    """Parse and check a schema; once a text, as checking takes much longer than reading."""
+    try:
+        schema = json.loads(text)
     except ValueError as error:
         raise DeclarationError(f"schema {where} is not JSON: {error}") from error
     if not isinstance(schema, dict):
@@ -202,17 +211,20 @@ def _resolved(schema: Schema, root: Schema) -> dict[str, Any]:
 def load_settings(package: str) -> dict[str, Any]:
     """Return a connector's config schema: its own ``config.json`` and the settings that every connector has.
 
+    A setting may be marked ``secret`` (never shown) and ``assumed`` (the vendor does not document what it says).
+
     Raises:
-        DeclarationError: the file is missing or wrong, or a default does not fit its own setting.
+        DeclarationError: the file is missing or wrong, or a default or an example does not fit its own setting.
     """
     own = load(package, "config")
     common = load("vendortap", "settings")
+    own_properties = own.get("properties", {})
     where = f"schema {package}/config.json at $"
     if unknown := sorted(set(own) - _SETTINGS):
         raise DeclarationError(f"{where}: the keyword {unknown[0]!r} is not supported; leave it out")
     merged: dict[str, Any] = {
         "type": "object",
-        "properties": {**common["properties"], **own.get("properties", {})},
+        "properties": own_properties | {k: v for k, v in common["properties"].items() if k not in own_properties},
         "required": list(own.get("required", ())),
         "additionalProperties": False,
     }
@@ -230,6 +242,11 @@ def _setting_problem(setting: Any) -> str | None:
         return "a setting needs a description"
     if "default" in setting and any(_validator(setting).iter_errors(setting["default"])):
         return "the default does not fit"
+    if any(any(_validator(setting).iter_errors(example)) for example in setting.get("examples", ())):
+        return "an example does not fit"
+    for mark in ("secret", "assumed"):
+        if not isinstance(setting.get(mark, False), bool):
+            return f"{mark!r} has to be true or false"
     return None
 
 
@@ -270,6 +287,8 @@ def _problems(config: Mapping[str, Any], schema: Schema) -> Iterator[str]:
                 yield f"the setting {place!r} has to be {types}"
             case "enum":
                 yield f"the setting {place!r} has to be one of {', '.join(map(repr, expected))}"
+            case "pattern" if examples := error.schema.get("examples"):
+                yield f"the setting {place!r} has to read such as {' or '.join(map(str, examples))}"
             case keyword:
                 yield f"the setting {place!r} does not fit ({keyword}: {expected})"
 

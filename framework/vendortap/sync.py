@@ -202,8 +202,9 @@ class _Missed:
 
 def _named(error: VendortapError, source: Source, stream: Stream, unit: Unit) -> VendortapError:
     """Say who and where, in front of what the lower floors said."""
-    keys = {k: v for k, v in unit.params.items() if k in unit.partition or (stream.keyed and k == stream.keyed.param)}
-    where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in keys.items())
+    key = (stream.keyed.param,) if stream.keyed else ()
+    told = {*unit.partition, *key, *(stream.plan.windows.params if stream.plan.windows else ())}
+    where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in unit.params.items() if k in told)
     return type(error)(f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}")
 
 

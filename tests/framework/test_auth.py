@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 import pytest
 from vendortap import auth
-from vendortap.errors import ConfigError, CredentialsError
+from vendortap.errors import ConfigError, CredentialsError, RefusedError, TransportError
 from vendortap.model import Authorize, Credentials, Recall, Remember, Reply, Request
 
 SECRETS = {"id": "client-1", "secret": "s3cr3t/+& ü", "token": "tok-1", "refresh": "refresh-1"}
@@ -31,7 +31,7 @@ def run(
             if isinstance(step, Recall):
                 step = steps.send(kept.get(step.name))
             elif isinstance(step, Remember):
-                kept[step.name] = step.value
+                kept.update(step.texts)
                 step = steps.send(None)
             else:
                 assert waiting, "the flow asks for more token calls"
@@ -222,3 +222,161 @@ def test_secrets_are_not_in_messages() -> None:
         with pytest.raises(CredentialsError) as caught:
             run(oauth(), SECRETS, document)
         assert not [value for value in (*SECRETS.values(), "s3cr3t", "abc") if value in str(caught.value)]
+
+
+# --- headers that the settings name, and flows that they choose --------------------------------------
+
+
+def test_the_header_that_signs_in_may_be_a_setting() -> None:
+    flow = auth.header(name=lambda config: config.get("header"), setting="token")
+    assert run(flow, {**SECRETS, "header": "X-Mine"}) == (Credentials({"X-Mine": "tok-1"}), [])
+    assert run(auth.header(name="X-Key", setting="token"), SECRETS)[0].headers == {"X-Key": "tok-1"}
+    for name in (None, ""):
+        with pytest.raises(ConfigError, match="no name for the header"):
+            run(flow, {**SECRETS, "header": name})
+    with pytest.raises(ConfigError, match="setting 'token' is missing"):
+        run(flow, {"header": "X-Mine"})
+
+
+def test_the_flow_of_the_settings_value_is_used() -> None:
+    flow = auth.chosen("scheme", bearer=auth.bearer(setting="token"), oauth=oauth())
+    assert run(flow, {**SECRETS, "scheme": "bearer"}) == (Credentials({"Authorization": "Bearer tok-1"}), [])
+    credentials, asked = run(flow, {**SECRETS, "scheme": "oauth"}, {"access_token": "abc"})
+    assert (credentials.headers, len(asked)) == ({"Authorization": "Bearer abc"}, 1)
+
+
+def test_a_refreshed_token_may_travel_in_a_header_of_the_vendors_own() -> None:
+    credentials, _ = run(refresh(header="X-Token", scheme=""), SECRETS, {"access_token": "abc"})
+    assert credentials.headers == {"X-Token": "abc"}
+    credentials, _ = run(refresh(scheme="Token"), SECRETS, {"access_token": "abc"})
+    assert credentials.headers == {"Authorization": "Token abc"}
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("refresh-2", "refresh-2"), ("refresh-1", None), ("", None)])
+def test_only_a_new_refresh_token_is_remembered_and_before_it_is_used(answer: str, kept: str | None) -> None:
+    steps = refresh()(SECRETS)
+    assert isinstance(next(steps), Recall)
+    assert isinstance(steps.send(None), Request)
+    document = {"access_token": "abc", "refresh_token": answer}
+    try:
+        step = _answer(steps, document)
+    except StopIteration:
+        step = None
+    assert (list(step.texts.values()) == [kept]) if kept else step is None
+
+
+# --- logins of a vendor's own ------------------------------------------------------------------------
+
+LOGIN = {"domain": "acme", "user": "jane", "password": "s3cr3t/+& ü"}
+SIGNED_IN = {"access_token": "a-1", "refresh_token": "r-1", "expires_in": 600}
+RENEWED = {"access_token": "a-2", "refresh_token": "r-2", "expires_in": 600}
+
+
+def login(*, renews: bool = True, **changes: Any) -> Authorize:
+    renewal = auth.JsonRenewal("/renew", auth_member="Auth", refresh_member="Refresh", account=("domain", "user"))
+    arguments: dict[str, Any] = {
+        "url": "/login",
+        "members": {"Domain": "domain", "User": "user", "Password": "password", "Encrypted": lambda _: False},
+        "renewal": renewal if renews else None,
+    }
+    return auth.json_login(**{**arguments, **changes})
+
+
+def document(request: Request) -> Any:
+    assert request.headers == {"Content-Type": "application/json", "Accept": "application/json"}
+    return json.loads(request.body or b"")
+
+
+def test_a_login_posts_its_members_and_sends_the_token_that_comes_back() -> None:
+    credentials, (request,) = run(login(renews=False), LOGIN, SIGNED_IN)
+    assert (request.method, request.path) == ("POST", "/login")
+    assert document(request) == {"Domain": "acme", "User": "jane", "Password": "s3cr3t/+& ü", "Encrypted": False}
+    assert credentials == Credentials({"Authorization": "Bearer a-1"}, 600)
+
+
+def test_token_header_scheme_url_and_unit_may_be_the_vendors_own() -> None:
+    flow = login(
+        renews=False,
+        url=lambda config: f"https://{config['domain']}.test/in",
+        token="Token",
+        header="X-Token",
+        scheme=lambda _: "",
+        unit_seconds=lambda _: 60,
+    )
+    credentials, (request,) = run(flow, LOGIN, {"Token": "t", "expires_in": "5"})
+    assert request.path == "https://acme.test/in"
+    assert credentials == Credentials({"X-Token": "t"}, 300)
+
+
+@pytest.mark.parametrize("missing", LOGIN)
+def test_a_login_without_one_of_its_settings_names_it(missing: str) -> None:
+    with pytest.raises(ConfigError, match=f"setting '{missing}' is missing"):
+        run(login(renews=False), {name: value for name, value in LOGIN.items() if name != missing})
+
+
+@pytest.mark.parametrize("answer", [{}, {"access_token": ""}, {"access_token": 5}, b"<html/>"])
+def test_a_login_that_brings_no_token_is_refused(answer: Any) -> None:
+    with pytest.raises(CredentialsError):
+        run(login(), LOGIN, answer)
+
+
+def test_a_second_run_renews_what_the_first_one_was_given() -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    assert sorted(memory.values()) == ["a-1", "r-1"]
+    credentials, (request,) = run(login(), LOGIN, RENEWED, memory=memory)
+    assert request.path == "/renew"
+    assert document(request) == {"Auth": "a-1", "Refresh": "r-1"}
+    assert credentials.headers == {"Authorization": "Bearer a-2"}
+    assert sorted(memory.values()) == ["a-2", "r-2"]
+
+
+def test_a_renewal_without_a_new_refresh_token_keeps_the_old_one() -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    run(login(), LOGIN, {"access_token": "a-2"}, memory=memory)
+    _, (request,) = run(login(), LOGIN, RENEWED, memory=memory)
+    assert document(request) == {"Auth": "a-2", "Refresh": "r-1"}
+
+
+def test_tokens_are_remembered_together_and_before_they_are_used() -> None:
+    steps = login()(LOGIN)
+    assert [isinstance(next(steps), Recall), isinstance(steps.send(None), Recall)] == [True, True]
+    assert isinstance(steps.send(None), Request)
+    step = _answer(steps, SIGNED_IN)
+    assert isinstance(step, Remember)
+    assert sorted(step.texts.values()) == ["a-1", "r-1"]
+    with pytest.raises(StopIteration):
+        steps.send(None)
+
+
+@pytest.mark.parametrize("refusal", [CredentialsError("no."), RefusedError("no."), b"<html/>", b"[]", {"ok": False}])
+def test_a_renewal_that_is_refused_is_followed_by_a_login(refusal: Any) -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    credentials, (renewal, request) = run(login(), LOGIN, refusal, RENEWED, memory=memory)
+    assert (renewal.path, request.path) == ("/renew", "/login")
+    assert credentials.headers == {"Authorization": "Bearer a-2"}
+    assert sorted(memory.values()) == ["a-2", "r-2"]
+
+
+def test_a_renewal_that_gets_no_answer_is_no_reason_to_sign_in() -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    with pytest.raises(TransportError):
+        run(login(), LOGIN, TransportError("no answer."), memory=memory)
+
+
+def test_a_refused_login_is_told() -> None:
+    with pytest.raises(CredentialsError, match="wrong password"):
+        run(login(), LOGIN, CredentialsError("wrong password."))
+
+
+@pytest.mark.parametrize("other", [{"user": "joe"}, {"domain": "other"}])
+def test_another_account_is_not_given_the_tokens(other: dict[str, str]) -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    _, (request,) = run(login(), {**LOGIN, **other}, RENEWED, memory=memory)
+    assert request.path == "/login"
+    assert sorted(memory.values()) == ["a-1", "a-2", "r-1", "r-2"]
+    assert not any(LOGIN["password"] in name for name in memory)

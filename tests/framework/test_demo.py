@@ -1,7 +1,8 @@
-"""The demonstration, and that it notices when the database is not what the sandbox is."""
+"""The demonstration of all five vendors, and that it notices when the database is not what the sandboxes are."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sysconfig
 from decimal import Decimal
@@ -9,13 +10,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tap_scansource import SCANSOURCE
-from vendortap import demo, serve
+from vendortap import demo, plugins, serve
 from vendortap.errors import UsageError, VendortapError
-from vendortap.report import Report
+from vendortap.model import Connector
 
 VENDORTAP = str(Path(sysconfig.get_path("scripts")) / "vendortap")
 INVOICES = 60
+FIRST_PARTY = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+
+Truth = dict[str | None, tuple[int, Decimal]]
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +35,43 @@ def shown(database: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def truth() -> dict[str, tuple[int, Decimal]]:
-    app = serve.application(SCANSOURCE, invoices=INVOICES, seed=1, latency_ms=0, rate=0)
-    totals: dict[str, tuple[int, Decimal]] = app.state.totals()
+def truth_of(connector: Connector) -> Truth:
+    """What a sandbox of its own, made as the demo makes it, says of itself."""
+    options = connector.sandbox.options if connector.sandbox else {}
+    totals: Truth = serve.application(connector, invoices=INVOICES, **options).state.totals()
     return totals
 
 
-def test_it_prints_the_sandboxs_own_totals(shown: str, truth: dict[str, tuple[int, Decimal]]) -> None:
-    assert len(truth) > 1
-    for currency, (count, amount) in truth.items():
-        assert f"{count:,} invoices" in shown
-        assert f"{amount:,f} {currency}  = sandbox" in shown
+@pytest.fixture(scope="module")
+def truth(scansource: Connector) -> Truth:
+    return truth_of(scansource)
+
+
+def test_five_vendors_are_shown_in_one_table(shown: str) -> None:
+    assert len(FIRST_PARTY) == 5
+    first, _, again = shown.partition("\n3. ")
+    for table in (first, again):
+        rows = [line.split()[0] for line in table.splitlines() if re.match(r"\S+ +\S+ +\d", line)]
+        assert list(dict.fromkeys(rows)) == FIRST_PARTY
+
+
+@pytest.mark.parametrize("name", FIRST_PARTY)
+def test_the_database_holds_exactly_what_the_sandbox_holds(name: str, shown: str, database: Path) -> None:
+    connector = plugins.load(name)
+    counts, totals = demo.held(connector, database)
+    assert counts
+    assert set(counts.values()) == {INVOICES}
+    assert totals == truth_of(connector)
+    assert sum(total.invoices for total in totals.values()) == INVOICES
+    assert all(isinstance(total.amount, Decimal) for total in totals.values())
+    for currency, (count, amount) in totals.items():
+        assert f"{count:>9,} invoices  {demo.money(amount):>28} {currency or '   '}  = sandbox" in shown
     assert "the sandbox has" not in shown
 
 
-def test_the_second_run_fetches_nothing_twice(shown: str) -> None:
-    rows = [line.split() for line in shown.splitlines() if line.startswith(("invoice_details ", "invoices "))]
-    assert [(name, records, unchanged) for name, records, unchanged, *_ in rows] == [
+def test_the_second_run_fetches_nothing_twice_where_the_vendor_says_what_changed(shown: str) -> None:
+    rows = [line.split() for line in shown.splitlines() if re.match(r"scansource +invoice(s|_details) ", line)]
+    assert [(name, records, unchanged) for _, name, records, unchanged, *_ in rows] == [
         ("invoice_details", str(INVOICES), "0"),
         ("invoices", str(INVOICES), "0"),
         ("invoice_details", "0", str(INVOICES)),
@@ -57,13 +79,17 @@ def test_the_second_run_fetches_nothing_twice(shown: str) -> None:
     ]
 
 
-def test_the_database_holds_exactly_what_the_sandbox_holds(
-    shown: str, database: Path, truth: dict[str, tuple[int, Decimal]]
-) -> None:
-    counts, totals = demo.held(SCANSOURCE, database)
-    assert counts == {"scansource.invoices": INVOICES, "scansource.invoice_details": INVOICES}
-    assert totals == truth
-    assert all(isinstance(total.amount, Decimal) for total in totals.values())
+def test_a_connector_may_be_picked(tmp_path: Path) -> None:
+    command = [VENDORTAP, "demo", "--connector", "visiblescm", "--invoices", "5", "--to", str(tmp_path / "one.duckdb")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "listen on 127.0.0.1: VisibleSCM.\n" in done.stdout
+    assert re.findall(r"^ +5 rows in (\S+)  = sandbox", done.stdout, re.MULTILINE) == [
+        "visiblescm.invoices",
+        "visiblescm.invoice_details",
+    ]
+    (query,) = re.findall(r"^ +(SELECT .*)", done.stdout, re.MULTILINE)
+    with duckdb.connect(str(tmp_path / "one.duckdb"), read_only=True) as connection:
+        assert len(connection.execute(query).fetchall()) == 5
 
 
 def test_the_queries_to_try_next_work(shown: str, database: Path) -> None:
@@ -92,21 +118,21 @@ def copy(database: Path, shown: str, tmp_path: Path) -> Path:
         "UPDATE invoice_details SET Currency = NULL WHERE Currency = 'EUR'",
     ],
 )
-def test_a_database_that_differs_is_noticed(tampering: str, copy: Path, truth: dict[str, tuple[int, Decimal]]) -> None:
-    shown: list[str | Report] = []
-    assert demo.reconcile(SCANSOURCE, copy, truth, shown.append)
-    assert not any("the sandbox has" in str(line) for line in shown)
+def test_a_database_that_differs_is_noticed(tampering: str, copy: Path, scansource: Connector, truth: Truth) -> None:
+    shown: list[str] = []
+    assert demo.reconcile(scansource, copy, INVOICES, truth, shown.append)
+    assert not any("the sandbox has" in line for line in shown)
     with duckdb.connect(str(copy)) as connection:
         connection.execute(f"USE demo.scansource; {tampering}")
-    assert not demo.reconcile(SCANSOURCE, copy, truth, shown.append)
-    assert any("but the sandbox has" in str(line) for line in shown)
+    assert not demo.reconcile(scansource, copy, INVOICES, truth, shown.append)
+    assert any("but the sandbox has" in line for line in shown)
 
 
-def test_a_database_without_the_tables_is_an_error(tmp_path: Path) -> None:
+def test_a_database_without_the_tables_is_an_error(tmp_path: Path, scansource: Connector) -> None:
     file = tmp_path / "empty.duckdb"
     duckdb.connect(str(file)).close()
     with pytest.raises(VendortapError, match="cannot be read"):
-        demo.reconcile(SCANSOURCE, file, {}, lambda _: None)
+        demo.reconcile(scansource, file, INVOICES, {}, lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -158,16 +158,33 @@ def test_the_rows_and_what_the_pager_needs_are_found_in_both_formats() -> None:
     ("body", "content_type"),
     [
         ("[]", "application/json"),
-        ("null", "application/json"),
         ("<ArrayOfInvoice/>", "application/xml"),
-        (
-            '<ArrayOfInvoice xmlns="urn:v" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
-            "text/xml",
-        ),
     ],
 )
 def test_a_list_of_none_is_a_page_without_rows(body: str, content_type: str) -> None:
     assert read(body, content_type, Rows()) == Page([])
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "rows"),
+    [
+        ("null", "application/json", Rows()),
+        (
+            '<ArrayOfInvoice xmlns="urn:v" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
+            "text/xml",
+            Rows(),
+        ),
+        ("{}", "application/json", INNER),
+        ('{"payload": null}', "application/json", INNER),
+        ('{"payload": {"items": null}}', "application/json", INNER),
+        ("<r><payload/></r>", "application/xml", INNER),
+        ('{"payload": null}', "application/json", Rows(("payload",), many=False)),
+        ("{}", "application/json", Rows(("payload",), many=False)),
+        ("<r/>", "application/xml", Rows(("payload",), many=False)),
+    ],
+)
+def test_a_reply_without_the_place_of_its_rows_says_so(body: str, content_type: str, rows: Rows) -> None:
+    assert read(body, content_type, rows) == Page([], dict.fromkeys(rows.more), absent=True)
 
 
 def test_a_single_object_where_a_list_is_expected_is_a_list_of_one() -> None:

@@ -340,6 +340,9 @@ def test_settings_are_the_connectors_own_and_those_of_every_connector(package: P
     ("change", "why"),
     [
         ({"properties": {"page": {"type": "integer", "default": "1", "description": "P."}}}, "$.page: the default"),
+        ({"properties": {"page": {"type": "integer", "examples": ["1"], "description": "P."}}}, "$.page: an example"),
+        ({"properties": {"page": {"type": "integer", "assumed": "yes", "description": "P."}}}, "$.page: 'assumed' has"),
+        ({"properties": {"page": {"type": "integer", "secret": 1, "description": "P."}}}, "$.page: 'secret' has to be"),
         ({"properties": {"page": {"type": "integer"}}}, "$.page: a setting needs a description"),
         ({"properties": {"page": True}}, "$.page: a setting needs a description"),
         ({"required": ["nothing"]}, "$: 'nothing' is required but has no schema"),

@@ -488,6 +488,7 @@ class Running:
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
+        time.sleep(0.2)  # it arrives before anything is read, that is, while the tap is writing or waiting
         self.messages += [json.loads(line) for line in self.lines]
         _, errors = self.process.communicate(timeout=20)
         assert b"Traceback" not in errors

@@ -269,6 +269,18 @@ def test_state_in_batch_mode_follows_the_batch_that_it_covers(
     assert again.of("BATCH") == []
 
 
+def test_a_failed_run_in_batch_mode_does_not_cover_what_waits_to_be_written(
+    tap: RunTap, start: StartVendor, tmp_path: Path
+) -> None:
+    vendor = start(invoices=60, latency_ms=5)
+    with vendor.meanwhile(30, lambda: vendor.state.fail(10_000, 500)):
+        done = tap(vendor.config(batch_config=batch_config(tmp_path, 1000), retry_seconds=0.1))
+    assert done.code == 1
+    assert done.of("BATCH") == []
+    states = [message["value"].get("bookmarks", {}) for message in done.of("STATE")]
+    assert not any(bookmarks.get("invoice_details") for bookmarks in states)
+
+
 def test_the_state_of_a_stream_whose_records_are_all_filtered_out_advances(
     vendor: Vendor, read_tap: Callable[..., Output], tmp_path: Path
 ) -> None:

@@ -240,6 +240,24 @@ def test_no_more_is_under_way_or_ahead_than_allowed(concurrency: int) -> None:
     assert concurrency == 1 or most["under_way"] > 1
 
 
+@pytest.mark.parametrize("concurrency", CONCURRENCIES)
+def test_a_reader_that_stands_still_stops_the_threads(concurrency: int) -> None:
+    begun: list[Unit] = []
+
+    def fetch(unit: Unit) -> Iterator[Records]:
+        begun.append(unit)
+        yield page_of(0, 0)
+
+    with closing(ordered(units(500), fetch, concurrency)) as fetched:  # type: ignore[arg-type] # a generator
+        _, pages = next(fetched)
+        next(pages)
+        deadline = time.monotonic() + 10
+        while len(begun) < 2 * concurrency and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        assert len(begun) == 2 * concurrency
+
+
 def test_many_pages_in_many_units_do_not_block_each_other() -> None:
     def fetch(unit: Unit) -> Iterator[Records]:
         yield from (page_of(int(unit.params["n"]), page) for page in range(50))
@@ -643,7 +661,7 @@ def test_a_list_that_does_not_move_on_is_an_error_although_its_records_are_chang
 
 def test_a_probe_is_one_request() -> None:
     vendor = Memory({"a": {str(n): at(n) for n in range(9)}, "b": {}})
-    assert len(sync.probe(vendor.source(), LIST).records) == 3
+    assert len(sync.probe(vendor.source(), LIST)) == 3
     assert vendor.calls.total() == 1
 
 

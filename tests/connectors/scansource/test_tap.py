@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -261,28 +260,9 @@ def test_a_wrong_client_secret_stops_before_the_first_request(start: StartVendor
     assert vendor.state.requests == {"token": 1}
 
 
-@contextmanager
-def meanwhile(vendor: Vendor, details: int, act: Callable[[], None]) -> Iterator[None]:
-    """Act once so many documents have been asked for."""
-
-    def watch() -> None:
-        while vendor.state.requests["detail"] < details and not over.is_set():
-            time.sleep(0.001)
-        act()
-
-    over = threading.Event()
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def test_a_token_that_is_revoked_in_the_middle_is_renewed_once(start: StartVendor, read_tap: ReadTap) -> None:
     vendor = start(invoices=100, latency_ms=5)
-    with meanwhile(vendor, 30, vendor.state.revoke_tokens):
+    with vendor.meanwhile(30, vendor.state.revoke_tokens):
         output = read_tap(vendor.config())
     assert totals(output.records("invoice_details")) == vendor.state.totals()
     assert vendor.state.requests["token"] == 2
@@ -294,7 +274,7 @@ def test_bursts_of_refusals_are_retried_and_nothing_is_lost(
 ) -> None:
     vendor = start(invoices=60)
     vendor.state.fail(2, status, headers)
-    with meanwhile(vendor, 20, lambda: vendor.state.fail(6, status, headers)):
+    with vendor.meanwhile(20, lambda: vendor.state.fail(6, status, headers)):
         output = read_tap(vendor.config())
     assert totals(output.records("invoice_details")) == vendor.state.totals()
     assert len(output.records("invoices")) == 60

@@ -1,0 +1,50 @@
+"""Acme, a vendor that does not exist: invoices and their lines, as JSON or XML.  https://api.acme.example/docs"""
+
+from vendortap import hookimpl
+from vendortap.auth import bearer
+from vendortap.model import Connector, Keyed, Limit, Rows, Sandbox, Stream
+from vendortap.paging import page_number
+from vendortap.plan import listed
+from vendortap.request import by, get, setting
+
+ACME = Connector(
+    name="acme",
+    title="Acme",
+    docs="https://api.acme.example/docs",
+    schemas="tap_acme.schemas",
+    base_url=setting("base_url"),
+    auth=(bearer(setting="api_token"),),
+    accept=by("format", {"json": "application/json", "xml": "application/xml"}),
+    limit=Limit(rate=5, burst=5),
+    streams=(
+        Stream(
+            name="invoices",
+            title="The list of invoices: numbers, totals, changes",
+            request=get("/invoices"),
+            rows=Rows(("invoices",)),
+            pages=page_number("page", size_param="per_page", size="page_size"),
+            keys=("number",),
+            replication_key="updated_at",
+        ),
+        Stream(
+            name="invoice_details",
+            title="The whole invoice with its lines",
+            request=get("/invoices/{number}"),
+            rows=Rows(many=False),
+            keyed=Keyed("number", (listed("invoice_numbers"),), parent="invoices", field="number"),
+            keys=("number",),
+            replication_key="updated_at",
+        ),
+    ),
+    sandbox=Sandbox(
+        app="tap_acme.sandbox:app",
+        config={"base_url": "{url}", "api_token": "sandbox-token", "requests_per_second": None},
+        totals="SELECT currency, count(*), sum(total) FROM {schema}.invoice_details GROUP BY ALL",
+    ),
+)
+
+
+@hookimpl
+def register_connector() -> Connector:
+    """Bring Acme."""
+    return ACME

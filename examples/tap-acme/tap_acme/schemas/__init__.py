@@ -1,0 +1,1 @@
+"""The JSON schemas of Acme: its settings, and one of each stream's records."""

@@ -1,0 +1,69 @@
+"""Acme, held against its sandbox: a real server, real processes, a real database."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from vendortap import plugins, serve
+
+Done = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[serve.Served]:
+    with serve.serving(serve.application(plugins.load("acme"), invoices=250)) as running:
+        yield running
+
+
+def load(served: serve.Served, database: Path, **changes: Any) -> Done:
+    """Run the tap into a database, as people do it."""
+    config = database.with_suffix(".json")
+    config.write_text(json.dumps({**serve.settings(plugins.load("acme"), served.url), **changes}))
+    command = [sys.executable, "-m", "vendortap.cli", "run", "acme", "--config", str(config)]
+    command += ["--to", str(database), "--state", str(database.with_suffix(".state.json"))]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def rows(database: Path, query: str) -> list[Any]:
+    with duckdb.connect(str(database), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_every_invoice_arrives_to_the_cent_in_both_formats_alike(served: serve.Served, tmp_path: Path) -> None:
+    databases = [tmp_path / f"{form}.duckdb" for form in ("json", "xml")]
+    for database in databases:
+        done = load(served, database, format=database.stem)
+        assert done.returncode == 0, done.stderr
+        totals = rows(database, "SELECT currency, count(*), sum(total) FROM acme.invoice_details GROUP BY ALL")
+        assert {currency: (count, total) for currency, count, total in totals} == served.app.state.totals()
+    for table in ("invoices", "invoice_details"):
+        query = f"SELECT COLUMNS('^[^_]')::VARCHAR FROM acme.{table} ORDER BY number"
+        as_json, as_xml = (rows(database, query) for database in databases)
+        assert len(as_json) == 250
+        assert as_json == as_xml
+
+
+def test_nothing_is_fetched_twice(served: serve.Served, tmp_path: Path) -> None:
+    assert load(served, tmp_path / "twice.duckdb").returncode == 0
+    before = served.app.state.requests["detail"]
+    assert load(served, tmp_path / "twice.duckdb").returncode == 0
+    assert served.app.state.requests["detail"] == before
+
+
+def test_an_invoice_that_does_not_exist_is_skipped_and_named(served: serve.Served, tmp_path: Path) -> None:
+    done = load(served, tmp_path / "some.duckdb", invoice_numbers=["A00007", "A99999"])
+    assert done.returncode == 3
+    assert "A99999" in done.stderr
+    assert rows(tmp_path / "some.duckdb", "SELECT number FROM acme.invoice_details") == [("A00007",)]
+
+
+def test_a_wrong_token_is_refused_in_a_sentence(served: serve.Served, tmp_path: Path) -> None:
+    done = load(served, tmp_path / "none.duckdb", api_token="another-token")
+    assert done.returncode == 1
+    assert "The token is not known." in done.stderr
+    assert "another-token" not in done.stderr

@@ -1,0 +1,85 @@
+"""What a vendor says is made fit for one line of a message, without secrets and mail addresses."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from vendortap.redact import MESSAGE_LENGTH, Redactor, one_line
+
+SECRET = "s3cr3t/+value"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Plain words.", "Plain words."),
+        ("two\r\nlines\tand\x1b[31m colours\u202e\x00", "two lines and [31m colours"),
+        (f"the key {SECRET} is bad", "the key *** is bad"),
+        ("the key s3cr3t%2F%2Bvalue is bad", "the key *** is bad"),
+        ("key=s3cr3t/+value-and-more", "key=***"),
+        ("write to <jane.doe@acme.test>, please", "write to *** please"),
+        ("abc", "abc"),
+        ("", ""),
+        ("word " * 39 + "fives", "word " * 39 + "fives"),
+        ("word " * 50, "word " * 38 + "word…"),
+        ("x" * 200, "x" * 200),
+        ("words and " + "x" * 300, "words and…"),
+        ("x" * 300, "…"),
+        ("x" * 195 + SECRET, "x" * 195 + "***"),
+    ],
+)
+def test_what_is_quoted_is_made_fit(text: str, shown: str) -> None:
+    assert Redactor([SECRET, "", "abc", "    ", SECRET + "-and-more", "\ud800long"])(text) == shown
+
+
+@pytest.mark.parametrize("words", range(180, 205, 3))
+def test_no_part_of_a_secret_is_left_when_a_text_is_cut_before_the_secret_is_known(words: int) -> None:
+    text = f"{'w ' * (words // 2)}{SECRET} and more {'w ' * 100}"
+    assert "s3cr" not in Redactor([SECRET])(Redactor()(text))
+
+
+@settings(deadline=None)
+@given(st.text(), st.text(min_size=1))
+def test_redaction_takes_any_text(text: str, secret: str) -> None:
+    shown = Redactor([secret])(text + secret + text)
+    assert len(shown) <= MESSAGE_LENGTH
+    assert shown.isprintable()
+    assert "@" not in shown
+
+
+@settings(deadline=None)
+@given(st.text(max_size=40), st.text(alphabet=st.characters(categories=["L", "N"]), min_size=4), st.text(max_size=40))
+def test_no_secret_is_shown_whatever_stands_around_it(before: str, secret: str, after: str) -> None:
+    assert secret not in Redactor([secret])(f"{before} {secret}{after}")
+
+
+def test_what_is_learned_later_is_blanked_out_too() -> None:
+    redact = Redactor(["first-secret"])
+    assert redact("first-secret second-secret") == "*** second-secret"
+    redact.learn(["second-secret"])
+    assert redact("first-secret second-secret") == "*** ***"
+
+
+def test_threads_may_learn_and_ask_at_once() -> None:
+    redact = Redactor()
+    together = threading.Barrier(8)
+
+    def learn(number: int) -> None:
+        together.wait(20)
+        for n in range(50):
+            redact.learn([f"secret-{number}-{n}-"])
+            redact("whatever")
+
+    threads = [threading.Thread(target=learn, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {redact(f"secret-{number}-{n}-") for number in range(8) for n in range(50)} == {"***"}
+
+
+def test_one_line_has_neither_breaks_nor_runs_of_blanks() -> None:
+    assert one_line(" a\n\n b\u2028c\td ") == "a b c d"
