@@ -214,9 +214,10 @@ def vendor(scansource: Connector) -> Iterator[Vendor]:
 
 
 def pytest_configure() -> None:
-    """Shells have background jobs ignore SIGINT, and what the tests start would inherit that."""
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Background jobs have signals ignored, and what the tests start would inherit that; a handler is not inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
@@ -358,7 +359,8 @@ def make_catalog(
         unwanted = {_crumb(path) for path in (deselect or {}).get(entry["tap_stream_id"], ())}
         for item in entry["metadata"]:
             if not item["breadcrumb"]:
-                item["metadata"]["selected"] = streams is None or entry["tap_stream_id"] in streams
+                usual = item["metadata"]["selected-by-default"]
+                item["metadata"]["selected"] = usual if streams is None else entry["tap_stream_id"] in streams
             elif tuple(item["breadcrumb"]) in unwanted:
                 item["metadata"]["selected"] = False
     return document

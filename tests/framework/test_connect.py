@@ -130,5 +130,5 @@ def test_nothing_is_sent_by_connecting() -> None:
 
 
 def test_an_address_that_would_show_everything_is_refused() -> None:
-    with pytest.raises(ConfigError, match="acme: the setting 'base_url': http://acme.test would show"):
+    with pytest.raises(ConfigError, match=r"acme: the setting 'base_url': http://acme\.test would show"):
         connect(ACME, {**COMMON, "base_url": "http://acme.test"}, SETTINGS)

@@ -135,7 +135,7 @@ def test_many_threads_may_keep_the_same_documents_at_once(tmp_path: Path) -> Non
         (b"\x00\x01\x02\xfe\xff\xfd", "application/octet-stream", ""),
         (b"", "application/octet-stream", ""),
     ],
-    ids=[*"pdf png jpeg xml html zip text utf-8 letters mark gzip unknown empty".split()],
+    ids=lambda value: None if isinstance(value, bytes) else value,
 )
 def test_the_media_type_is_told_from_the_bytes(documents: Documents, data: bytes, kind: str, suffix: str) -> None:
     assert media_type(data) == kind

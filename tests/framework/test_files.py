@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,21 @@ def test_a_file_is_replaced_as_a_whole_and_private(tmp_path: Path) -> None:
     write_atomically(file, b"second")
     assert file.read_bytes() == b"second"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_many_threads_may_write_the_same_file_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "same.bin"
+    together = threading.Barrier(12)
+
+    def write(number: int) -> None:
+        together.wait(20)
+        for _ in range(5):
+            write_atomically(file, bytes([number]) * 50_000)
+            assert len(set(file.read_bytes())) == 1
+
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(write, range(12))) == [None] * 12
     assert list(tmp_path.iterdir()) == [file]
 
 

@@ -389,6 +389,17 @@ def test_every_problem_of_a_config_is_in_one_sentence_and_no_value_is(package: P
     assert message.count("; ") == 8
 
 
+def test_a_pattern_is_told_by_its_examples(package: Path) -> None:
+    month = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$", "description": "When."}
+    put(package, "config", {"type": "object", "properties": {"from": {**month, "examples": ["2025-01"]}, "to": month}})
+    with pytest.raises(ConfigError) as caught:
+        schemas.check_config({"from": "soon", "to": "soon"}, schemas.load_settings(package.name), "tap-vendor")
+    assert str(caught.value).startswith(
+        "tap-vendor: the setting 'from' has to read such as 2025-01; "
+        "the setting 'to' does not fit (pattern: ^[0-9]{4}-[0-9]{2}$). "
+    )
+
+
 def test_each_missing_setting_is_named_once(package: Path) -> None:
     put(package, "config", OWN)
     with pytest.raises(ConfigError) as caught:

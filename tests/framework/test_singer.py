@@ -15,11 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import jsonschema
 import pytest
+from vendortap import plugins, report, singer
 from vendortap.errors import CatalogError, ConfigError, StateError
 from vendortap.model import Connector
-from vendortap.singer import MessageWriter, check_catalog, check_state, tap_class
+from vendortap.singer import MessageWriter, _bookmark, check_catalog, check_state, tap_class
 
 if TYPE_CHECKING:
     from tests.conftest import Files, Output, RunTap, StartVendor, Vendor
@@ -35,7 +37,7 @@ def test_discover_needs_no_settings_and_prints_the_catalog(tap: RunTap) -> None:
     done = tap(None, "--discover")
     assert done.code == 0
     streams = {entry["tap_stream_id"]: entry for entry in json.loads(done.stdout)["streams"]}
-    assert list(streams) == ["invoice_details", "invoices"]
+    assert list(streams) == ["invoice_details", "invoice_documents", "invoices"]
     for entry in streams.values():
         metadata = {tuple(item["breadcrumb"]): item["metadata"] for item in entry["metadata"]}
         assert entry["key_properties"] == metadata[()]["table-key-properties"] == ["CustomerNumber", "InvoiceNumber"]
@@ -69,6 +71,18 @@ def test_about_lists_settings_and_never_the_value_of_a_secret(tap: RunTap, form:
     assert "hush-hush" not in text + done.stderr
     if form == "json":
         assert json.loads(text)["name"] == "tap-scansource"
+
+
+def test_a_config_file_may_be_a_pipe() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        json.dump({"page_size": 7}, pipe)
+    try:
+        context, option = click.Context(click.Command("tap")), click.Option(["--config"])
+        given = tap_class(plugins.load("scansource")).cb_config(context, option, (f"/dev/fd/{reading}", "ENV"))
+    finally:
+        os.close(reading)
+    assert (given.config, given.parse_env) == ({"page_size": 7}, True)
 
 
 def test_config_files_are_merged_and_the_environment_comes_on_top(tap: RunTap, file: Files, vendor: Vendor) -> None:
@@ -125,7 +139,7 @@ def test_test_reads_one_record_of_each_stream(tap: RunTap, vendor: Vendor) -> No
 def test_test_schema_writes_schemas_and_asks_the_vendor_nothing(tap: RunTap, vendor: Vendor) -> None:
     done = tap(vendor.config(base_url="http://127.0.0.1:1"), "--test=schema")
     assert done.code == 0, done.stderr
-    assert [message["type"] for message in done.messages] == ["SCHEMA", "SCHEMA"]
+    assert [message["type"] for message in done.messages] == ["SCHEMA"] * 3
 
 
 # --- what is wrong with the command line -------------------------------------------------------------
@@ -306,6 +320,7 @@ GOOD = {"replication_key": "LastChanged", "replication_key_value": "2021-01-05T0
         ({"bookmarks": {"invoices": {"partitions": [{"context": {}}] * 2}}}, "one object a context"),
         ({"bookmarks": {"invoices": {"replication_key_value": "soon"}}}, "has to be a date-time"),
         ({"bookmarks": {"invoices": {"replication_key_value": 5}}}, "has to be a date-time"),
+        ({"bookmarks": {"invoices": {"replication_key_value": "0001-01-01T00:00:00+14:00"}}}, "has to be a date-time"),
         ({"bookmarks": {"invoices": {"partitions": [{**GOOD, "context": {}, "seen": 5}]}}}, "cannot be read"),
         ({"bookmarks": {"invoices": {"partitions": [{**GOOD, "context": {}, "seen": [5]}]}}}, "cannot be read"),
     ],
@@ -314,6 +329,13 @@ def test_a_state_that_cannot_be_used_is_a_sentence(state: Any, message: str) -> 
     with pytest.raises(StateError, match=message) as caught:
         check_state(state)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["2021-01-20T00:00:00", "2021-01-20T00:00:00Z", "2021-01-20T05:00:00+05:00"])
+def test_a_bookmark_is_a_moment_in_utc_whatever_offset_the_state_has(text: str) -> None:
+    bookmark = _bookmark("invoices", {"replication_key_value": text})
+    assert bookmark is not None
+    assert bookmark.value.isoformat() == "2021-01-20T00:00:00+00:00"
 
 
 def test_a_state_of_another_version_ends_the_command_with_2(tap: RunTap, vendor: Vendor) -> None:
@@ -540,3 +562,20 @@ def test_a_closed_pipe_is_a_sentence(start: StartVendor, file: Files) -> None:
         assert tap.process.wait(20) == 1
     assert "Traceback" not in errors
     assert "the target closed the pipe" in errors
+
+
+# --- progress ----------------------------------------------------------------------------------------
+
+
+def test_progress_is_told_while_requests_are_retried(
+    start: StartVendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    vendor = start(invoices=5)
+    vendor.state.fail(2, 503)
+    told: list[report.Report] = []
+    monkeypatch.setenv(report.ENVIRONMENT, str(tmp_path / "report.json"))
+    monkeypatch.setattr(singer, "REPORT_SECONDS", 0)
+    monkeypatch.setattr(report, "write", told.append)
+    read_tap(vendor.config())
+    without_records = [said for said in told if not any(stream["records"] for stream in said["streams"].values())]
+    assert {said["retries"] for said in without_records} == {0, 1, 2}

@@ -133,6 +133,7 @@ def plainly(full: Output, config: Mapping[str, Any], catalog: Any) -> list[Any]:
     """What the SDK makes of the records and schemas of an output, with these settings and this catalog."""
     PlainTap.schemas = {m["stream"]: m["schema"] for m in full.of("SCHEMA")}
     PlainStream.records = {stream: full.records(stream) for stream in STREAMS}
+    catalog["streams"] = [entry for entry in catalog["streams"] if entry["tap_stream_id"] in PlainTap.schemas]
     for entry in catalog["streams"]:
         entry["schema"] = PlainTap.schemas[entry["tap_stream_id"]]  # a plain tap believes what the catalog says
     with redirect_stdout(io.StringIO()) as text:

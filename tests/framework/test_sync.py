@@ -1,6 +1,6 @@
 """The pipeline, against vendors in memory: order, look-ahead, bookmarks. Only `send` is made up."""
 
-# ruff: noqa: S311 - chance that can be repeated, for no secret
+
 from __future__ import annotations
 
 import json

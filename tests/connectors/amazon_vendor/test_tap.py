@@ -365,7 +365,7 @@ def test_a_plain_token_will_do_where_it_is_allowed(start: Start) -> None:
 
 def test_a_plain_token_that_is_refused_is_a_sentence(start: Start) -> None:
     vendor = start()
-    with pytest.raises(CredentialsError, match=r"amazon-vendor, customer_invoices: .*403.*request id.*denied"):
+    with pytest.raises(CredentialsError, match=r"amazon-vendor, customer_invoices .*: .*403.*request id.*denied"):
         vendor.read(restricted_data_token=False, end_date=END)
     assert vendor.state.requests == {"token": 1, "list": 1}
 
@@ -405,7 +405,7 @@ def test_another_403_stops_with_the_request_id(start: Start) -> None:
         "details": "The LWA secret token you provided has expired",
     }
     vendor.wire.change[LIST] = lambda _: JSONResponse({"errors": [error]}, 403, {"x-amzn-RequestId": "rid-4711"})
-    with pytest.raises(CredentialsError, match=r"amazon-vendor, customer_invoices: .*\(request id rid-4711\)"):
+    with pytest.raises(CredentialsError, match=r"amazon-vendor, customer_invoices .*: .*\(request id rid-4711\)"):
         vendor.read(end_date=END)
     assert vendor.state.requests["token"] == 1
 

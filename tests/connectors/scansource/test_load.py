@@ -1,6 +1,6 @@
 """ScanSource into DuckDB: tap and target as real processes, held against what the sandbox itself holds."""
 
-# ruff: noqa: S311 - chance that can be repeated, for no secret
+
 from __future__ import annotations
 
 import json
