@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
+
 from vendortap import plugins, run, serve
 from vendortap.model import Connector
 from vendortap.sandbox import json_answer

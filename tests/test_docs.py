@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vendortap import declaration, plugins, reference, schemas, serve
 from vendortap.singer import tap_class
 

@@ -33,6 +33,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
 from vendortap.sandbox import Bucket, Call, Document, Handler, Server, Tokens, json_answer
 
 CLIENT_ID: Final = "amzn1.application-oa2-client.sandbox"

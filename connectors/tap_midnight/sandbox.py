@@ -29,6 +29,7 @@ from zlib import crc32
 
 import xmltodict
 from starlette.exceptions import HTTPException
+
 from vendortap.sandbox import (
     UNSET,
     Bucket,

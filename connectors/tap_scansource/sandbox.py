@@ -28,6 +28,7 @@ from urllib.parse import parse_qsl
 from zlib import crc32
 
 from starlette.exceptions import HTTPException
+
 from vendortap.sandbox import (
     UNSET,
     Bucket,

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from zlib import crc32
 
 from starlette.exceptions import HTTPException
+
 from vendortap.sandbox import (
     Bucket,
     Call,

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+
 from vendortap import auth
 from vendortap.errors import ConfigError, CredentialsError, RefusedError, TransportError
 from vendortap.model import Authorize, Credentials, Recall, Remember, Reply, Request

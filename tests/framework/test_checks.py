@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from vendortap.checks import Check, both, flag, no_errors, present, status
 from vendortap.errors import MissingError, RefusedError, VendorError
 from vendortap.model import Page

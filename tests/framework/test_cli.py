@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from tap_scansource import SCANSOURCE
 from vendortap import serve
 from vendortap.cli import commands

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vendortap.auth import refresh_token
 from vendortap.connect import connect, limit
 from vendortap.errors import ConfigError, RefusedError

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from vendortap import declaration
 from vendortap.errors import DeclarationError
 from vendortap.model import Connector, Keyed, Node, Plan, Stream, Windows

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+
 from vendortap import demo, plugins, serve
 from vendortap.errors import UsageError, VendortapError
 from vendortap.model import Connector

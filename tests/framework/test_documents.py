@@ -16,6 +16,7 @@ import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vendortap.documents import Documents, companion_names, media_type
 from vendortap.errors import ConfigError, RecordError
 from vendortap.model import Record

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
 from vendortap.duckdb.columns import Column, from_schema, sql
 from vendortap.duckdb.target import DuckdbTarget
 from vendortap.duckdb.values import Misfit, converter

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import duckdb
 import pytest
+
 from vendortap.duckdb import main
 
 COMMAND = [sys.executable, "-m", "vendortap.duckdb"]

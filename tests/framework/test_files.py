@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from vendortap.errors import ConfigError, StateError
 from vendortap.files import parse_json, read_json, write_atomically
 

@@ -29,6 +29,7 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vendortap import auth, http
 from vendortap.errors import (
     BodyError,

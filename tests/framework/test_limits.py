@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vendortap.limits import amazon_rate_limit, x_rate_limit
 from vendortap.model import Pace, Reply
 

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from vendortap.errors import ConfigError
 from vendortap.memory import Memory
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vendortap.errors import BodyError
 from vendortap.model import Page, Pager, Request
 from vendortap.paging import page_number, row_offset, single, token

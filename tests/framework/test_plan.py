@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from vendortap import plan
 from vendortap.errors import ConfigError
 from vendortap.model import Bookmark, Plan, Unit, Windows

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
 from vendortap import plugins, serve
 
 FIRST_PARTY = list(plugins.find())

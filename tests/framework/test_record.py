@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import Node, Page, Reply, Rows, Value
 from vendortap.record import Reader, repair

@@ -7,6 +7,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from vendortap.redact import MESSAGE_LENGTH, Redactor, one_line
 
 SECRET = "s3cr3t/+value"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import xmltodict
+
 from vendortap.errors import ConfigError
 from vendortap.model import Request
 from vendortap.request import by, choose, first, get, post, setting, write

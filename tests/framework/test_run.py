@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from tap_scansource import SCANSOURCE
 from vendortap import report, run, serve
 from vendortap.errors import ConfigError, StateError

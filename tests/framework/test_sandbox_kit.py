@@ -14,6 +14,7 @@ import xmltodict
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import Response
+
 from vendortap import sandbox, serve
 from vendortap.sandbox import Bucket, Call, Server, Tokens, XmlNames, json_answer, media_type, to_json, to_xml
 

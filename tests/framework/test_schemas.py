@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from vendortap import schemas
 from vendortap.errors import ConfigError, DeclarationError
 from vendortap.model import Node

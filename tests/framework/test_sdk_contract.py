@@ -23,6 +23,7 @@ from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
 from vendortap import plugins
 from vendortap.singer import ConnectorStream, ConnectorTap, MessageWriter, tap_class
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import jsonschema
 import pytest
+
 from vendortap import plugins, report, singer
 from vendortap.errors import CatalogError, ConfigError, StateError
 from vendortap.model import Connector

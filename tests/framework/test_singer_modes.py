@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from singer_sdk import Stream, Tap
+
 from vendortap.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
 from vendortap import schemas, sync
 from vendortap.declaration import Shape
 from vendortap.errors import BodyError, MissingError, RefusedError, VendortapError

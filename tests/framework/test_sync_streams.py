@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+
 from vendortap import schemas, sync
 from vendortap.checks import flag
 from vendortap.declaration import Shape

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from vendortap.errors import ConfigError
 from vendortap.model import Node
 from vendortap.wire import Dates, Malformed, Mismatch, boolean, dates, day, integer, json, number

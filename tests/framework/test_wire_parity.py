@@ -14,11 +14,11 @@ from typing import Any
 import xmltodict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.strategies import exact, leaf_values, texts, to_json, to_xml, values
 from vendortap import schemas
 from vendortap.model import Kind, Node
 from vendortap.wire import Dates, json, xml
-
-from tests.strategies import exact, leaf_values, texts, to_json, to_xml, values
 
 DATES = Dates(timezone(timedelta(hours=-5)))
 

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.strategies import to_json, values
 from vendortap.model import Node, Reply, Rows
 from vendortap.record import Reader, page_node
 from vendortap.wire import Dates, Mismatch, rows
-
-from tests.strategies import to_json, values
 
 DATES = Dates(timezone(timedelta(hours=-5)))
 ROW = Node(

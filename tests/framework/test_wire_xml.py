@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from vendortap.model import Node
 from vendortap.wire import Dates, Malformed, Mismatch, xml
 

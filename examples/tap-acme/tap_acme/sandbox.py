@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
 from vendortap.sandbox import Bucket, Call, Document, Server, XmlNames, add_up, answer, random_for, stamp
 
 PAGE = XmlNames("page", items={"invoices": "invoice"}, namespaces=())

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+
 from vendortap import plugins, serve
 
 Done = subprocess.CompletedProcess[str]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tap_amazon_vendor import AMAZON_VENDOR
 from vendortap import declaration
 from vendortap.errors import RecordError, RefusedError

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import requests
 from lxml import etree
+
 from tap_amazon_vendor import sandbox
 from vendortap.serve import serving as served
 

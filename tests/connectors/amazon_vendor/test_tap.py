@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import fsspec
 import pytest
 from starlette.responses import JSONResponse
+
 from tap_amazon_vendor import AMAZON_VENDOR, _restricted_data_token_url, sandbox
 from vendortap import demo
 from vendortap.errors import ConfigError, CredentialsError, MissingError, RecordError

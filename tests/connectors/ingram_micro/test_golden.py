@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from tap_ingram_micro import INGRAM_MICRO
 from vendortap import declaration
 from vendortap.model import Node, Reply, Rows

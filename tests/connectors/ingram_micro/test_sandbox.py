@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 import requests
+
 from tap_ingram_micro import sandbox
 from vendortap.serve import serving as served
 

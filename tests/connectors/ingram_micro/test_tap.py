@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tap_ingram_micro import INGRAM_MICRO
 from tap_ingram_micro.sandbox import SAMPLE_INVOICE, V4_PATH, V6_PATH, V61_PATH
 from vendortap import demo

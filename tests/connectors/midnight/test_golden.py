@@ -15,15 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+
 from tap_midnight import MIDNIGHT
+from tests import golden
+from tests.strategies import exact, to_json, to_xml, values
 from vendortap import declaration
 from vendortap.model import Node, Page, Record, Reply, Rows
 from vendortap.record import Reader, page_node
 from vendortap.request import write
 from vendortap.wire import dates
-
-from tests import golden
-from tests.strategies import exact, to_json, to_xml, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "midnight"
 SHAPES = declaration.shapes(MIDNIGHT)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from lxml import etree
+
 from tap_midnight import sandbox
 from vendortap.serve import serving as served
 

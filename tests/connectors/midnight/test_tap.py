@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lxml import etree
+
 from tap_midnight import MIDNIGHT, sandbox
+from tests import golden
+from tests.conftest import make_catalog
 from vendortap import declaration
 from vendortap.errors import ConfigError, CredentialsError, MissingError, TransportError
 from vendortap.model import Credentials, Reply, Request
 from vendortap.schemas import with_defaults
 from vendortap.wire import Dates
-
-from tests import golden
-from tests.conftest import make_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

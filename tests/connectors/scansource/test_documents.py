@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import Response
+
 from tap_scansource import SCANSOURCE
+from tests.conftest import make_catalog
+from tests.strategies import exact, to_json, to_xml, values
 from vendortap import declaration
 from vendortap.errors import MissingError, RecordError, RefusedError
 from vendortap.model import Reply, Rows
 from vendortap.record import Reader
 from vendortap.wire import dates
-
-from tests.conftest import make_catalog
-from tests.strategies import exact, to_json, to_xml, values
 
 if TYPE_CHECKING:
     from tests.conftest import KillTap, Message, Output, RunTap, StartVendor, Vendor, Warehouse

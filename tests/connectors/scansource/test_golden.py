@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+
 from tap_scansource import SCANSOURCE
 from vendortap import declaration
 from vendortap.model import Node, Record, Reply, Rows

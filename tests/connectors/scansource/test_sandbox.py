@@ -17,6 +17,7 @@ import pytest
 import requests
 import uvicorn
 from lxml import etree
+
 from tap_scansource import sandbox
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from vendortap.errors import BodyError, ConfigError, CredentialsError, MissingError, RecordError, VendortapError
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from tap_visiblescm import VISIBLESCM
+from tests import golden
+from tests.strategies import exact, to_json, to_xml, values
 from vendortap import declaration
 from vendortap.model import Node, Page, Record, Reply, Rows
 from vendortap.record import Reader, page_node
 from vendortap.wire import dates
-
-from tests import golden
-from tests.strategies import exact, to_json, to_xml, values
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "visiblescm"
 SHAPES = declaration.shapes(VISIBLESCM)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tap_visiblescm import sandbox
-from vendortap.errors import BodyError, ConfigError, CredentialsError, RefusedError, TransportError
-from vendortap.wire import Dates
 
+from tap_visiblescm import sandbox
 from tests import golden
 from tests.conftest import make_catalog
+from vendortap.errors import BodyError, ConfigError, CredentialsError, RefusedError, TransportError
+from vendortap.wire import Dates
 
 if TYPE_CHECKING:
     from collections.abc import Callable
