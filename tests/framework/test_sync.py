@@ -1,6 +1,5 @@
 """The pipeline, against vendors in memory: order, look-ahead, bookmarks. Only `send` is made up."""
 
-
 from __future__ import annotations
 
 import json

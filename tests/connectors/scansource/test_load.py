@@ -1,6 +1,5 @@
 """ScanSource into DuckDB: tap and target as real processes, held against what the sandbox itself holds."""
 
-
 from __future__ import annotations
 
 import json
