@@ -24,7 +24,7 @@ def test_an_object_is_read(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"", "the file is not JSON (line 1, column 1: Expecting value)"),
-        (b'{\n  "a": 1,\n}', "the file is not JSON (line 3, column 1:"),
+        (b'{\n  "a" 1\n}', "the file is not JSON (line 2, column 7: Expecting ':' delimiter)"),
         (b"[1]", "the file is not a JSON object"),
         (b"\xff\xfe", "the file is not UTF-8 text"),
         (b'{"a":' * 100_000, "the file is not JSON that can be read"),
