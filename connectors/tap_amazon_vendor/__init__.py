@@ -57,7 +57,7 @@ _login = refresh_token(
     token_url=setting("token_url"),
     refresh_token="refresh_token",  # noqa: S106 - settings' names
     client_id="client_id",
-    client_secret="client_secret",  # noqa: S106
+    client_secret="client_secret",  # noqa: S106 - likewise
     header=_HEADER,
     scheme="",
 )

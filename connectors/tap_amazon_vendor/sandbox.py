@@ -38,7 +38,7 @@ from vendortap.sandbox import Bucket, Call, Document, Handler, Server, Tokens, j
 
 CLIENT_ID: Final = "amzn1.application-oa2-client.sandbox"
 CLIENT_SECRET: Final = "sandbox~not-a-secret"  # noqa: S105  (opens only this sandbox)
-REFRESH_TOKEN: Final = "Atzr|sandbox"  # noqa: S105
+REFRESH_TOKEN: Final = "Atzr|sandbox"  # noqa: S105  (opens only this sandbox)
 LWA_PATH: Final = "/auth/o2/token"
 RDT_PATH: Final = "/tokens/2021-03-01/restrictedDataToken"
 SHIPPING_PATH: Final = "/vendor/directFulfillment/shipping"

@@ -57,9 +57,9 @@ TOKEN: Final = "sandbox-visiblescm-bearer"  # noqa: S105  (opens only this sandb
 HEADER_NAME: Final = "X-Api-Key"
 HEADER_VALUE: Final = "sandbox-visiblescm-key"
 API_KEY: Final = "sandbox-visiblescm-account"
-API_SECRET: Final = "sandbox~not-a-secret"  # noqa: S105
+API_SECRET: Final = "sandbox~not-a-secret"  # noqa: S105  (opens only this sandbox)
 USER: Final = "sandbox@example.com"
-PASSWORD: Final = "sandbox~not-a-pässword"  # noqa: S105
+PASSWORD: Final = "sandbox~not-a-pässword"  # noqa: S105  (opens only this sandbox)
 
 SAMPLE_INVOICE: Final = "SAMPLE"
 """Under this number stands the document's own sample, byte for byte; no list shows it."""

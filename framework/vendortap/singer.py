@@ -362,7 +362,9 @@ class ConnectorStream(Stream):
         )
         self.state_manager.is_flushed = False
 
-    def _sync_records(self, context: Any = None, *, write_messages: bool = True) -> Iterator[Record]:  # type: ignore[override]
+    def _sync_records(  # type: ignore[override] # an iterator does where the SDK says generator
+        self, context: Any = None, *, write_messages: bool = True
+    ) -> Iterator[Record]:
         """Write the stream's RECORDs, and STATE after the records it covers. Replaces the SDK's record loop."""
         del context, write_messages
         state_due = time.monotonic() + STATE_SECONDS
@@ -623,7 +625,7 @@ class ConnectorTap(Tap):
         return given
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def invoke(  # type: ignore[override] # as the SDK itself does
         cls,
         *,
         about: bool = False,

@@ -1206,7 +1206,7 @@ def test_a_vendor_may_say_otherwise_that_a_token_is_invalid(
             return Say(status, b"<fault>InvalidToken</fault>")
         return login(got)
 
-    expired = lambda reply: b"InvalidToken" in reply.body  # noqa: E731
+    expired = lambda reply: b"InvalidToken" in reply.body  # noqa: E731 - one line says it
     tap = client(vendor(answer), auth=[issuer()], expired=expired)
     assert tap.send(GET).status == 200
     assert (login.issued, tap.traffic.retries) == (2, 0)

@@ -71,7 +71,7 @@ class PlainStream(Stream):
 
 
 class WatchedStream(PlainStream):
-    def _sync_records(self, *args: Any, **named: Any) -> Iterator[Any]:  # type: ignore[override]
+    def _sync_records(self, *args: Any, **named: Any) -> Iterator[Any]:  # type: ignore[override] # only that it is called counts
         assert not args
         self.calls.append(("_sync_records", named))
         yield from ()
@@ -170,7 +170,7 @@ def test_the_tap_takes_the_signals() -> None:
 def test_the_environment_is_read_through_a_property_of_the_class(monkeypatch: pytest.MonkeyPatch) -> None:
     class Environment(PlainTap):
         @classproperty
-        def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805
+        def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
             return {"from": cls._env_var_prefix}
 
     assert dict(Environment(parse_env_config=True).config) == {"from": "TAP_PLAIN_"}
@@ -197,7 +197,7 @@ def test_state_is_loaded_last_and_written_first(capsys: pytest.CaptureFixture[st
 
 def test_a_state_message_is_written_when_the_state_is_not_flushed(capsys: pytest.CaptureFixture[str]) -> None:
     stream = PlainTap().streams["plain"]
-    stream.tap_state["x"] = 1  # type: ignore[typeddict-unknown-key]
+    stream.tap_state["x"] = 1  # type: ignore[typeddict-unknown-key] # not in the SDK's type
     stream.state_manager.is_flushed = True
     stream._write_state_message()
     assert capsys.readouterr().out == ""

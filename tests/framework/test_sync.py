@@ -371,7 +371,7 @@ def test_records_and_bookmarks_are_the_same_at_every_concurrency(stream: Stream,
     runs = []
     for concurrency in CONCURRENCIES:
         vendor, random = random_memory(seed), Random(concurrency)
-        vendor.before = lambda _, random=random: time.sleep(random.random() / 1000)  # type: ignore[misc]
+        vendor.before = lambda _, random=random: time.sleep(random.random() / 1000)  # type: ignore[misc] # mypy infers no lambda with a default
         items = sync.read(vendor.source(concurrency=concurrency), stream, lambda _: None, Tally())
         runs.append([item.records if isinstance(item, Records) else item for item in items])
     assert all(run == runs[0] for run in runs)

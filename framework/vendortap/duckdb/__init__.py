@@ -31,7 +31,7 @@ MISSING = "target-vendortap-duckdb needs the package duckdb: pip install 'vendor
 def main() -> None:
     """Run the target as a command; ends the process: 0 done, 1 not loaded, 2 wrong settings or usage."""
     if importlib.util.find_spec("duckdb") is None:
-        print(MISSING, file=sys.stderr)  # noqa: T201
+        print(MISSING, file=sys.stderr)  # noqa: T201 - the command has nothing else yet
         sys.exit(1)
     from vendortap.duckdb.target import run
 

@@ -204,7 +204,7 @@ def load(
     fields = {"n": "BIGINT", "r": sql(row, json="VARCHAR")}
     declared = ", ".join(f"{name}: {literal(kind)}" for name, kind in fields.items())
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE vendortap_batch AS SELECT n, CAST(r AS {sql(row)}) AS r "  # noqa: S608
+        f"CREATE OR REPLACE TEMP TABLE vendortap_batch AS SELECT n, CAST(r AS {sql(row)}) AS r "  # noqa: S608 - quoted names
         f"FROM read_json({literal(_glob_escape(batch.path))}, format = 'newline_delimited', "
         f"auto_detect = false, hive_partitioning = false, columns = {{{declared}}}, "
         f"maximum_object_size = {max(_OBJECT_SIZE, 2 * batch.longest)})"
@@ -214,10 +214,10 @@ def load(
         names = ", ".join(quote(key) for key in keys)
         values = ", ".join(f"vendortap_new.r.{quote(key)}" for key in keys)
         source = "temp.vendortap_batch AS vendortap_new"
-        connection.execute(f"DELETE FROM {table.sql} WHERE ({names}) IN (SELECT ({values}) FROM {source})")  # noqa: S608
-        which = f" WHERE vendortap_new.n IN (SELECT max(vendortap_new.n) FROM {source} GROUP BY {values})"  # noqa: S608
+        connection.execute(f"DELETE FROM {table.sql} WHERE ({names}) IN (SELECT ({values}) FROM {source})")  # noqa: S608 - quoted names
+        which = f" WHERE vendortap_new.n IN (SELECT max(vendortap_new.n) FROM {source} GROUP BY {values})"  # noqa: S608 - quoted names
     connection.execute(
-        f"INSERT INTO {table.sql} ({', '.join(map(quote, columns))}) "  # noqa: S608
+        f"INSERT INTO {table.sql} ({', '.join(map(quote, columns))}) "  # noqa: S608 - quoted names
         f"SELECT {', '.join(f'vendortap_new.r.{quote(name)}' for name in columns)} "
         f"FROM temp.vendortap_batch AS vendortap_new{which} ORDER BY vendortap_new.n"
     )

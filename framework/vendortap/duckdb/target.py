@@ -197,7 +197,7 @@ class DuckdbTarget(Target):
         return command
 
     @classmethod
-    def invoke(  # type: ignore[override]
+    def invoke(  # type: ignore[override] # as the SDK itself does
         cls, *, about: bool = False, about_format: str | None = None, config: Any = None, file_input: Any = None
     ) -> None:
         """Run the target over the input, and close the file whatever happens."""
@@ -348,7 +348,7 @@ class DuckdbTarget(Target):
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
 
-    def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002
+    def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002 - the SDK's signature
         """Stop; what is not committed is rolled back. A commit from inside a signal handler would not be safe."""
         self._signal = signum
         raise SystemExit(128 + signum)

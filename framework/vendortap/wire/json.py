@@ -129,7 +129,7 @@ def _type(node: Node) -> Any:
         kind: Any = _typed_dict(node)
     elif node.kind == "array":
         assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
-        kind = list[_type(node.item)]  # type: ignore[misc]
+        kind = list[_type(node.item)]  # type: ignore[misc] # a type made at run time
     else:
         kind = _LEAVES[node.kind]
     return kind | None if node.nullable else kind
@@ -142,7 +142,7 @@ def _typed_dict(node: Node) -> Any:
     required = {name: _type(member) for name, member in node.fields.items() if name in node.required}
     free = {name: member for name, member in node.fields.items() if name not in node.required}
     rest = {name: _type(member) for name, member in free.items() if member.kind != "given"}
-    base: Any = TypedDict("Required", required)  # type: ignore[misc]
+    base: Any = TypedDict("Required", required)  # type: ignore[misc] # a type made at run time
     make: Any = type(base)
     return make("Record", (base,), {"__annotations__": rest}, total=False)
 
@@ -152,7 +152,7 @@ def _finish(node: Node, dates: Dates) -> Finish | None:
     if node.kind == "object":
         return _finish_object(node, dates)
     if node.kind == "array":
-        assert node.item is not None  # noqa: S101
+        assert node.item is not None  # noqa: S101 - likewise
         return _finish_array(_finish(node.item, dates))
     if node.kind == "date-time":
         return _finish_date(dates.parse, "a date-time", nullable=node.nullable)

@@ -84,7 +84,7 @@ def _type(node: Node, row: Node, *, inside: bool = False) -> Any:
         inside = inside or node.fields is row.fields
         kind: Any = _struct(node, row) if inside else _wrapper(node, row)
     elif node.item is not None:
-        kind = list[_type(node.item, row, inside=inside)]  # type: ignore[misc]
+        kind = list[_type(node.item, row, inside=inside)]  # type: ignore[misc] # a type made at run time
     else:
         kind = _LEAVES[node.kind]
     return kind | None if node.nullable else kind
@@ -92,7 +92,7 @@ def _type(node: Node, row: Node, *, inside: bool = False) -> Any:
 
 def _wrapper(node: Node, row: Node) -> Any:
     members = {name: _type(member, row) for name, member in node.fields.items()}
-    return TypedDict("Wrapper", members, total=False)  # type: ignore[operator]
+    return TypedDict("Wrapper", members, total=False)  # type: ignore[operator] # likewise
 
 
 def _struct(node: Node, row: Node) -> Any:
