@@ -14,12 +14,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tap_scansource import SCANSOURCE
+from tests.strategies import exact, to_json, to_xml, values
 from vendortap import declaration
 from vendortap.model import Node, Record, Reply, Rows
 from vendortap.record import Reader
 from vendortap.wire import Dates
+from vendortap.wire import json as json_wire
+from vendortap.wire import xml as xml_wire
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "scansource"
 SHAPES = declaration.shapes(SCANSOURCE)
@@ -216,3 +221,19 @@ def test_a_row_of_the_list_is_the_same_in_both_formats(form: str) -> None:
 def test_a_list_of_none_has_no_rows(form: str) -> None:
     empty = {"json": b"[]", "xml": b"<ArrayOfInvoiceSummary />"}[form]
     assert rows("invoices", empty, FORMATS[form]) == []
+
+
+# --- any document ------------------------------------------------------------------------------------
+
+ZONE = Dates(ZoneInfo("America/New_York"))
+
+
+@pytest.mark.parametrize("stream", ["invoices", "invoice_details"])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data(), drop_nulls=st.booleans())
+def test_json_and_xml_of_any_document_give_that_record(stream: str, data: st.DataObject, drop_nulls: bool) -> None:
+    node = SHAPES[stream].row
+    record = data.draw(values(node))
+    in_json = json_wire.compile(node, ZONE)(to_json(record, drop_nulls=drop_nulls).encode())
+    in_xml = xml_wire.compile(node, ZONE)(to_xml(record, node, drop_nulls=drop_nulls))
+    assert exact(in_json) == exact(in_xml) == exact(record)
