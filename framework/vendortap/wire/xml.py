@@ -10,6 +10,7 @@ bodies (``dumps``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -23,8 +24,6 @@ _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 Read = Callable[[Any], Any]
 """Element → value; raises Mismatch with the path inside the element."""
-Store = Callable[[dict[str, Any], Any], None]
-"""Reads an element (or an attribute's text) and puts it into the object; raises Mismatch likewise."""
 ReadText = Callable[[str], Any]
 """Text → value, None for null; raises Mismatch."""
 
@@ -179,10 +178,7 @@ def _wrapped(node: Node, dates: Dates) -> Read:
         values: list[Any] = []
         for child in element:
             if name is None or child.tag == name or _local(child.tag) == name:
-                try:
-                    values.append(item(child))
-                except Mismatch as error:
-                    raise error.inside(f"[{len(values)}]") from None
+                _read_another(values, item, child)
         return values
 
     return read
@@ -193,46 +189,30 @@ def _hold_no_text(element: Any, expected: str) -> None:
         raise Mismatch("", expected)
 
 
-def _one(name: str, read: Callable[[Any], Any]) -> Store:
-    def store(value: dict[str, Any], source: Any) -> None:
-        if value[name] is not None:
-            raise Mismatch(f".{name}", "a single element")
-        try:
-            value[name] = read(source)
-        except Mismatch as error:
-            raise error.inside(f".{name}") from None
-
-    return store
-
-
-def _another(name: str, read: Read) -> Store:
-    def store(value: dict[str, Any], source: Any) -> None:
-        items = value[name]
-        try:
-            items.append(read(source))
-        except Mismatch as error:
-            raise error.inside(f".{name}[{len(items)}]") from None
-
-    return store
+_TEXT, _NUMBER, _NESTED, _AGAIN = range(4)
+"""How an element in an object is read: its text is the value, or its digits; by a reader; as one of several."""
+_FORMS = {"string": _TEXT, "number": _NUMBER}
+_NUMERIC = "0123456789.+-eE"
 
 
 class _Members:
-    """How the members of an object are stored, by the names they have in XML."""
+    """How the members of an object are read, by the names they have in XML: property, form and reader."""
 
     def __init__(self, node: Node, dates: Dates) -> None:
-        self.elements: dict[str, Store] = {}
-        self.attributes: dict[str, Store] = {}
+        self.elements: dict[str, tuple[str, int, Read]] = {}
+        self.attributes: dict[str, tuple[str, ReadText]] = {}
         self.repeated: list[str] = []
         for name, member in node.fields.items():
             if member.kind == "given":
                 continue
             if member.xml_attribute:
-                self.attributes[member.xml_name or name] = _one(name, _text_reader(member, dates))
+                self.attributes[member.xml_name or name] = (name, _text_reader(member, dates))
             elif member.item is not None and not member.xml_wrapped:
                 self.repeated.append(name)
-                self.elements[member.item.xml_name or name] = _another(name, _reader(member.item, dates))
+                self.elements[member.item.xml_name or name] = (name, _AGAIN, _reader(member.item, dates))
             else:
-                self.elements[member.xml_name or name] = _one(name, _reader(member, dates))
+                form = _FORMS.get(member.kind, _NESTED)
+                self.elements[member.xml_name or name] = (name, form, _reader(member, dates))
 
     def absent(self, element: Any, *, nullable: bool) -> bool:
         """Tell whether an element without elements inside stands for null."""
@@ -242,7 +222,6 @@ class _Members:
 
 def _object(node: Node, dates: Dates) -> Read:
     members = _Members(node, dates)
-    elements, attributes = members.elements, tuple(members.attributes.items())
     nulls = dict.fromkeys(node.fields)
 
     def read(element: Any) -> Any:
@@ -251,20 +230,63 @@ def _object(node: Node, dates: Dates) -> Read:
         value: dict[str, Any] = nulls.copy()
         for name in members.repeated:  # no times: an empty list; such a list cannot be null
             value[name] = []
-        for attribute, store in attributes:
-            if (text := element.get(attribute)) is not None:
-                store(value, text)
-        for child in element:
-            tag = child.tag
-            if known := elements.get(tag) or elements.get(_local(tag)):
-                known(value, child)
-        _hold_required(value, node)
+        if members.attributes:
+            _read_attributes(value, element, members)
+        _read_children(value, element, members)
+        for name in node.required:
+            if value[name] is None:
+                raise Mismatch(f".{name}", "a value")
         return value
 
     return read
 
 
-def _hold_required(value: dict[str, Any], node: Node) -> None:
-    for name in node.required:
-        if value[name] is None:
-            raise Mismatch(f".{name}", "a value")
+def _read_attributes(value: dict[str, Any], element: Any, members: _Members) -> None:
+    for attribute, (name, read_text) in members.attributes.items():
+        if (text := element.get(attribute)) is not None:
+            try:
+                value[name] = read_text(text)
+            except Mismatch as error:
+                raise error.inside(f".{name}") from None
+
+
+def _read_children(value: dict[str, Any], element: Any, members: _Members) -> None:
+    """Read the elements inside an object: the hot loop, which calls no reader where an operator does."""
+    elements = members.elements
+    for child in element:
+        tag = child.tag
+        if not (member := elements.get(tag) or elements.get(_local(tag))):
+            continue
+        name, form, read = member
+        if form == _AGAIN:
+            _read_another(value[name], read, child, name)
+        elif value[name] is not None:
+            raise Mismatch(f".{name}", "a single element")
+        elif form == _TEXT and not len(child) and (text := child.text):
+            value[name] = text
+        elif form == _NUMBER and not len(child) and (text := child.text) and not text.strip(_NUMERIC):
+            value[name] = _decimal(text, name)
+        else:
+            value[name] = _read_one(read, child, name)
+
+
+def _decimal(text: str, name: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Mismatch(f".{name}", "a number") from None
+
+
+def _read_one(read: Read, element: Any, name: str) -> Any:
+    try:
+        return read(element)
+    except Mismatch as error:
+        raise error.inside(f".{name}") from None
+
+
+def _read_another(items: list[Any], read: Read, element: Any, name: str = "") -> None:
+    try:
+        items.append(read(element))
+    except Mismatch as error:
+        place = f"[{len(items)}]"
+        raise error.inside(f".{name}{place}" if name else place) from None
