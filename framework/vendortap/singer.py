@@ -61,6 +61,7 @@ REPORT_SECONDS = 0.5
 Shaper = Callable[[Record], Record]
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+_STRINGS_ENCODER = msgspec.json.Encoder(decimal_format="string", enc_hook=str)
 
 
 # --- records -----------------------------------------------------------------------------------------
@@ -159,13 +160,16 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         return _ENCODER.encode(message.to_dict()) + b"\n"
 
     def serialize_records(
-        self, stream: str, records: Iterable[Record], version: int | None, received: datetime
+        self, stream: str, records: Iterable[Record], version: int | None, received: datetime, *, strings: bool = False
     ) -> bytes:
-        """Return the lines of RECORD messages that differ in nothing but their record, and cost no message each."""
+        """Return the lines of RECORD messages that differ in nothing but their record, and cost no message each.
+
+        With ``strings``, decimals that are still numbers become text.
+        """
         empty = RecordMessage(stream, {}, version=version, time_extracted=received)
         head, _, tail = self.serialize_message(empty).partition(b'"record":{}')
         head += b'"record":'
-        encode = _ENCODER.encode
+        encode = (_STRINGS_ENCODER if strings else _ENCODER).encode
         return b"".join([part for record in records for part in (head, encode(record), tail)])
 
     def write_message(self, message: Any) -> None:
@@ -344,7 +348,7 @@ class ConnectorStream(Stream):
         """Whether records are written without anything being made of them: the quick way, with the same bytes."""
         whole = all(self.mask[crumb] for crumb in _inner_crumbs(self.shape.record) if crumb[-1] != "items")
         batches = bool(self.config.get("batch_config"))
-        return bool(self._only_alias) and whole and not batches and not self.config["use_singer_decimal"]
+        return bool(self._only_alias) and whole and not batches
 
     def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
         if self.replication_method != REPLICATION_INCREMENTAL:
@@ -389,7 +393,9 @@ class ConnectorStream(Stream):
                 self._write_record(record, item.received)
             return
         writer = self.tap.writer
-        writer.write_lines(writer.serialize_records(alias, item.records, self._stream_version, item.received))
+        strings = self._as_they_are and bool(self.config["use_singer_decimal"])
+        lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
+        writer.write_lines(lines)
         self.messages += len(item.records)
         counter.increment(len(item.records))
         self.state_manager.is_flushed = False

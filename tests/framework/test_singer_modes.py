@@ -6,6 +6,7 @@ import copy
 import gzip
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from decimal import Decimal
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from singer_sdk import Stream, Tap
 
 from vendortap.errors import ConfigError
+from vendortap.singer import ConnectorStream
 
 if TYPE_CHECKING:
     from tests.conftest import Output, RunTap, StartVendor, Vendor
@@ -184,6 +186,52 @@ def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make
         assert [drop_descriptions(m) for m in records.of("SCHEMA")] == [
             drop_descriptions(m) for m in plain if m["type"] == "SCHEMA"
         ]
+
+
+@given(
+    maps=st.sampled_from(sorted(MAPS)),
+    deselected=st.sampled_from(sorted(DESELECTED)),
+    flattening=st.sampled_from(sorted(FLATTENING)),
+    strings=st.booleans(),
+    batches=st.booleans(),
+    format=st.sampled_from(["json", "xml"]),
+)
+@example(maps="none", deselected="nothing", flattening="off", strings=False, batches=False, format="json")
+@example(maps="none", deselected="nothing", flattening="off", strings=True, batches=False, format="json")
+@hypothesis_settings(
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
+    vendor: Vendor,
+    read_tap: Callable[..., Output],
+    catalog: Callable[..., Any],
+    tmp_path: Path,
+    maps: str,
+    deselected: str,
+    flattening: str,
+    strings: bool,
+    batches: bool,
+    format: str,  # noqa: A002 - the setting's name
+) -> None:
+    if maps == "drop" and deselected == "a whole array":
+        return  # a map of what is not selected
+    chosen = catalog(deselect={"invoice_details": DESELECTED[deselected]})
+    shaping = {**FLATTENING[flattening], **({"stream_maps": MAPS[maps]} if MAPS[maps] else {})}
+    config = some(vendor, use_singer_decimal=strings, format=format, **shaping)
+    if batches:
+        config["batch_config"] = batch_config(tmp_path)
+    quick = read_tap(config, catalog=chosen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConnectorStream, "_as_they_are", False)
+        slow = read_tap(config, catalog=chosen)
+    assert timeless(quick) == timeless(slow)
+    assert [content for _, content in batch_files(quick)] == [content for _, content in batch_files(slow)]
+
+
+def timeless(output: Output) -> list[bytes]:
+    """The lines of an output but for when they were made, and where its batches are."""
+    lines = [re.sub(rb'"time_extracted":"[^"]*"', b"", line) for line in output.stdout.splitlines()]
+    return [re.sub(rb'"manifest":\[[^]]*\]', b"", line) for line in lines]
 
 
 def drop_descriptions(value: Any) -> Any:
