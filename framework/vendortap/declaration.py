@@ -55,12 +55,27 @@ def _given(stream: Stream) -> frozenset[str]:
     return frozenset({*stream.add, *((stream.replication_key,) if by_unit and stream.replication_key else ())})
 
 
-def check(connector: Connector) -> None:
-    """Check the whole declaration.
+def check(connector: Connector, *, fully: bool = False) -> None:
+    """Check the declaration; its schemas as such only ``fully``, or where something is wrong.
 
     Raises:
         DeclarationError: the first contradiction, with its stream.
     """
+    if fully:
+        _check_schemas(connector)
+    try:
+        _check(connector)
+    except Exception:
+        _check_schemas(connector)  # says best what it is, where a schema is the cause
+        raise
+
+
+def _check_schemas(connector: Connector) -> None:
+    for name in ("config", *(stream.schema or stream.name for stream in connector.streams)):
+        schemas.check(schemas.load(connector.schemas, name), f"{connector.schemas}/{name}.json")
+
+
+def _check(connector: Connector) -> None:
     for problem in _connector_problems(connector):
         raise DeclarationError(problem)
     compiled = shapes(connector)

@@ -45,8 +45,10 @@ class Plugin:
 
 
 def _distribution(entry_point: EntryPoint) -> str:
-    found = entry_point.dist
-    return f"{found.name} {found.version}" if found else "an unknown distribution"
+    if (found := entry_point.dist) is None:
+        return "an unknown distribution"
+    metadata = found.metadata  # parsed anew, with the whole description, each time that it is asked for
+    return f"{metadata['Name']} {metadata['Version']}"
 
 
 def find() -> dict[str, Plugin]:
@@ -66,8 +68,8 @@ def _same(one: EntryPoint, other: EntryPoint) -> bool:
     return one.value == other.value and _distribution(one) == _distribution(other)
 
 
-def load(name: str) -> Connector:
-    """Import a plugin and return its connector, checked.
+def load(name: str, *, fully: bool = False) -> Connector:
+    """Import a plugin and return its connector, checked: ``fully``, or as far as each start can wait for.
 
     Raises:
         UnknownConnector: no plugin has that name.
@@ -79,24 +81,24 @@ def load(name: str) -> Connector:
         raise UnknownConnector(f"there is no connector {name!r}; installed: {known}. See `vendortap list`.")
     plugin = plugins[name]
     try:
-        return _load(plugin)
+        return _load(plugin, fully)
     except VendortapError as error:
         raise PluginError(f"connector {name!r} of {plugin.distribution} cannot be used: {error}") from error
 
 
 def problems() -> Mapping[str, str | None]:
-    """Load every plugin; returns the reason why each is broken, or ``None``."""
+    """Load every plugin, fully checked; returns the reason why each is broken, or ``None``."""
     reasons: dict[str, str | None] = {}
     for name in find():
         try:
-            load(name)
+            load(name, fully=True)
             reasons[name] = None
         except PluginError as error:
             reasons[name] = str(error)
     return reasons
 
 
-def _load(plugin: Plugin) -> Connector:
+def _load(plugin: Plugin, fully: bool) -> Connector:
     if plugin.rivals:
         raise PluginError("the name is taken by more than one distribution; uninstall all but one of them")
     from vendortap import declaration  # here, as listing plugins needs none of it
@@ -115,7 +117,7 @@ def _load(plugin: Plugin) -> Connector:
         raise PluginError(f"register_connector returned {type(connector).__name__}, not a Connector")
     if connector.name != plugin.name:
         raise PluginError(f"its entry point is called {plugin.name!r}, its connector {connector.name!r}")
-    _guarded("checking its declaration", lambda: declaration.check(connector))
+    _guarded("checking its declaration", lambda: declaration.check(connector, fully=fully))
     return connector
 
 

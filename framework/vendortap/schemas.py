@@ -36,7 +36,7 @@ _FORMATS: Mapping[str, Kind] = {"date-time": "date-time", "date": "date"}
 
 
 def load(package: str, name: str) -> Schema:
-    """Read ``name``.json from a schema package.
+    """Read ``name``.json from a schema package; ``check`` says whether it is a schema.
 
     Raises:
         DeclarationError: there is no such package or file, or it is not a JSON object.
@@ -51,25 +51,27 @@ def load(package: str, name: str) -> Schema:
 
 @lru_cache(maxsize=256)
 def _parse(text: str, where: str) -> Schema:
-    """Parse and check a schema; once a text, as checking takes much longer than reading."""
+    """Parse a schema; once a text, as every start asks for each of them more than once."""
     try:
         schema = json.loads(text)
     except ValueError as error:
         raise DeclarationError(f"schema {where} is not JSON: {error}") from error
     if not isinstance(schema, dict):
         raise DeclarationError(f"schema {where} is not a JSON object")
-    check(schema, where)
+    if schema.get("$schema", _DIALECT) != _DIALECT:
+        raise DeclarationError(f"schema {where} at $.$schema: only {_DIALECT} is supported")
     return schema
 
 
 def check(schema: Schema, where: str) -> None:
     """Hold a schema against the JSON Schema 2020-12 meta-schema.
 
+    That takes far longer than reading and compiling it, and a schema that can be used seldom fails it: no start
+    should wait for it. It says best what is wrong with one that cannot be used.
+
     Raises:
         DeclarationError: with the place inside the schema.
     """
-    if schema.get("$schema", _DIALECT) != _DIALECT:
-        raise DeclarationError(f"schema {where} at $.$schema: only {_DIALECT} is supported")
     dialect = jsonschema.Draft202012Validator
     try:
         dialect.check_schema(schema, format_checker=dialect.FORMAT_CHECKER)  # is every pattern one?
@@ -162,8 +164,8 @@ class _Compiler:
         declared = schema.get("type")
         types = [declared] if isinstance(declared, str) else list(declared or ())
         kinds = [kind for kind in types if kind != "null"]
-        if len(kinds) != 1:
-            raise self.refuse(path, "'type' has to be one type, or one type and 'null'")
+        if len(kinds) != 1 or kinds[0] not in _KEYWORDS:
+            raise self.refuse(path, "'type' has to be one type of JSON Schema, or one and 'null'")
         return kinds[0], "null" in types
 
     def xml(self, schema: Schema, path: str, kind: str) -> dict[str, Any]:
@@ -261,8 +263,13 @@ def check_config(config: Mapping[str, Any], schema: Schema, who: str) -> None:
 
     Raises:
         ConfigError: with the setting, what is wrong, and what it should be.
+        DeclarationError: the schema is not one.
     """
-    problems = list(dict.fromkeys(_problems(config, schema)))
+    try:
+        problems = list(dict.fromkeys(_problems(config, schema)))
+    except Exception:
+        check(schema, f"of {who}'s settings")  # say, a pattern that is not one
+        raise
     if problems:
         raise ConfigError(f"{who}: " + "; ".join(problems) + ". `vendortap describe` lists all settings.")
 

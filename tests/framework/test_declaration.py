@@ -151,7 +151,32 @@ def test_a_config_schema_that_contradicts_itself_is_refused(
 ) -> None:
     (schemas / "config.json").write_text(json.dumps({**CONFIG, **change}))
     with pytest.raises(DeclarationError, match=reason):
+        declaration.check(connector(schemas, LIST), fully=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"type": "invoice"}, "type: 'invoice' is not valid"),
+        ({"required": "number"}, "required: 'number' is not of type 'array'"),
+        ({"properties": []}, r"properties: \[\] is not of type 'object'"),
+        ({"properties": {"number": {"type": "string", "format": []}}}, r"properties.number.format: \[\] is not"),
+        ({"properties": {"number": {"type": ["string", "nil"]}}}, "properties.number.type: "),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_told_by_the_meta_schema(
+    change: Mapping[str, Any], path: str, schemas: Path
+) -> None:
+    (schemas / "invoices.json").write_text(json.dumps({**INVOICE, **change}))
+    with pytest.raises(DeclarationError, match=rf"invoices\.json at \$\.{path}"):
         declaration.check(connector(schemas, LIST))
+
+
+def test_what_does_not_keep_a_schema_from_being_used_is_refused_only_where_it_is_checked_fully(schemas: Path) -> None:
+    (schemas / "invoices.json").write_text(json.dumps({**INVOICE, "title": 1}))
+    declaration.check(connector(schemas, LIST))
+    with pytest.raises(DeclarationError, match=r"invoices\.json at \$\.title: 1 is not of type 'string'"):
+        declaration.check(connector(schemas, LIST), fully=True)
 
 
 def looked_for(row: Node) -> set[str]:

@@ -72,6 +72,7 @@ BROKEN: Mapping[str, tuple[str, str]] = {
         "unknown hook 'register_conector'",
     ),
     "bad-schema": (GOOD, "schema bad_schema/bills.json at $.properties.amount.type: 'decimal' is not valid"),
+    "bad-title": (GOOD, "schema bad_title/bills.json at $.title: 1 is not of type 'string'"),
     "bad-keyword": (GOOD, "bad_keyword/bills.json at $.amount: the keyword 'multipleOf' is not supported"),
     "other-name": (GOOD.replace("{name!r}", "'acme'"), "its entry point is called 'other-name', its connector 'acme'"),
     "streamless": (GOOD.replace("streams=(", "streams=() and ("), "it has no streams"),
@@ -83,6 +84,7 @@ BROKEN: Mapping[str, tuple[str, str]] = {
 }
 SCHEMAS = {
     "bad-schema": {**BILLS, "properties": {"number": {"type": "string"}, "amount": {"type": "decimal"}}},
+    "bad-title": {**BILLS, "title": 1},
     "bad-keyword": {
         **BILLS,
         "properties": {"number": {"type": "string"}, "amount": {"type": ["number", "null"], "multipleOf": 0.01}},
