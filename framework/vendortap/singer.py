@@ -29,7 +29,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import IO, Any, ClassVar, NoReturn
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
 import msgspec
@@ -46,12 +46,13 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INC
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
 from vendortap import model, plugins, report, schemas, sync
-from vendortap.connect import connect
 from vendortap.declaration import Shape, settings, shapes
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
-from vendortap.http import Client, Traffic
 from vendortap.model import Bookmark, Connector, Node, Record
+
+if TYPE_CHECKING:
+    from vendortap.http import Client, Traffic
 
 STATE_VERSION = 1
 STATE_SECONDS = 1.0
@@ -509,6 +510,12 @@ class ConnectorTap(Tap):
         capability for capability in Tap.capabilities if capability != TapCapabilities.ACTIVATE_VERSION
     ]
 
+    @classproperty
+    def package_name(cls) -> str:  # noqa: N805 - a property of the class
+        """The distribution that brings the connector; looked up when a version is asked for, as that takes a while."""
+        found = plugins.find().get(cls.connector.name)
+        return found.package if found else "vendortap"
+
     def __init__(self, *, catalog: Any = None, **options: Any) -> None:
         self._shapes = shapes(self.connector)
         self._reported = 0.0
@@ -544,6 +551,8 @@ class ConnectorTap(Tap):
     @cached_property
     def client(self) -> Client:
         """The connector's connection, made when it is first needed."""
+        from vendortap.connect import connect  # here, as --discover and --about need no connection
+
         return connect(self.connector, self.config, self.settings_schema, self.report)
 
     @property
@@ -659,7 +668,7 @@ class ConnectorTap(Tap):
             tap.report(final=True)
 
 
-def tap_class(connector: Connector, *, distribution: str = "vendortap") -> type[ConnectorTap]:
+def tap_class(connector: Connector) -> type[ConnectorTap]:
     """Return the Singer tap of a connector.
 
     Raises:
@@ -669,7 +678,6 @@ def tap_class(connector: Connector, *, distribution: str = "vendortap") -> type[
     members: dict[str, Any] = {
         "__doc__": f"{connector.title}: {connector.docs}",
         "name": f"tap-{connector.name}",
-        "package_name": distribution,
         "connector": connector,
         "settings_schema": schema,
         "config_jsonschema": {**schema, "properties": dict(schema["properties"])},
@@ -776,8 +784,7 @@ def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
 def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
     command_name = f"tap-{name}"
     try:
-        tap = tap_class(plugins.load(name), distribution=plugins.find()[name].package)
-        command = tap.cli
+        command = tap_class(plugins.load(name)).cli
         for handler in logging.getLogger().handlers:
             handler.addFilter(_NotTwice())
         result = command.main(args=arguments, prog_name=command_name, standalone_mode=False)

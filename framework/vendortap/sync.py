@@ -8,7 +8,6 @@ of complete units. The pipeline takes ``send``; it opens no connection of its ow
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from queue import Full, Queue, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vendortap import plan
 from vendortap.declaration import Shape
@@ -29,6 +28,9 @@ from vendortap.record import Reader
 from vendortap.redact import Redactor
 from vendortap.request import write
 from vendortap.wire import dates
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _log = logging.getLogger("vendortap.sync")
 
@@ -380,12 +382,20 @@ def _completer(source: Source, stream: Stream) -> Callable[[Record, Unit], Recor
     return complete
 
 
+def _database() -> Connection:
+    """Return a new SQLite database in a file without a name, that holds at most 2 MB of it in memory."""
+    import sqlite3  # here, as most streams need none
+
+    database = sqlite3.connect("")
+    database.execute("PRAGMA cache_size = -2000")
+    return database
+
+
 class _Distinct:
     """The keys handed on so far, on disk, so that memory stays flat."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("")
-        self._db.execute("PRAGMA cache_size = -2000")
+        self._db = _database()
         self._db.execute("CREATE TABLE seen (key TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def add(self, key: tuple[str, ...]) -> bool:
@@ -410,8 +420,7 @@ class _Spool:
         self.base = base
         self.parent = parent
         self.settled: datetime | None = None
-        self._db = sqlite3.connect("")
-        self._db.execute("PRAGMA cache_size = -2000")
+        self._db = _database()
         self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
         try:
             self._fill(source, tally)

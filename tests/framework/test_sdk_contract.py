@@ -123,7 +123,7 @@ def test_what_is_called_exists_and_takes_what_it_took(name: str, names: list[str
 def test_the_list_of_overridden_methods_is_complete() -> None:
     for ours, sdk, overrides in ((ConnectorStream, Stream, STREAM_OVERRIDES), (ConnectorTap, Tap, TAP_OVERRIDES)):
         replaced = {name for name in vars(ours) if not name.startswith("__") and hasattr(sdk, name)}
-        known = {*overrides, "capabilities", "message_writer_class", "_env_var_config", "_abc_impl"}
+        known = {*overrides, "capabilities", "message_writer_class", "package_name", "_env_var_config", "_abc_impl"}
         assert replaced - known == set()
 
 

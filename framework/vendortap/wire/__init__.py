@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -84,6 +83,8 @@ def dates(zone: str, pattern: str | None) -> Dates:
     Raises:
         ConfigError: there is no such zone, or it is not such a pattern.
     """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # here, as each start of a tap would pay for it
+
     if pattern:
         try:
             datetime.strptime(datetime(2001, 2, 3).strftime(pattern), pattern)

@@ -5,6 +5,8 @@ shape. Names are matched without their namespace. Null is an absent element, ``x
 2.7.2), or an empty element of a type that has no empty value: neither string nor list. DTDs and entities are
 refused, nothing external is read. ``xmltodict`` reads small bodies of unknown shape (``loads``) and writes
 bodies (``dumps``).
+
+Both are imported with the first XML there is: lxml is a tenth of a tap's memory, and most runs read JSON only.
 """
 
 from __future__ import annotations
@@ -12,10 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from xml.parsers.expat import ExpatError
-
-import xmltodict
-from lxml import etree
 
 from vendortap.model import Node
 from vendortap.wire import Dates, Decode, Malformed, Mismatch, boolean, day, integer, number
@@ -56,6 +54,8 @@ def parse(body: bytes) -> Any:
     Raises:
         Malformed: not XML; or it has a DTD, which could define entities; or it is nested or sized absurdly.
     """
+    from lxml import etree
+
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
     )
@@ -76,6 +76,10 @@ def loads(body: bytes) -> Any:
     Raises:
         Malformed: as ``parse`` does, which has a look first; or an encoding that expat does not know.
     """
+    from xml.parsers.expat import ExpatError
+
+    import xmltodict
+
     parse(body)
     try:
         return xmltodict.parse(body, process_namespaces=False, disable_entities=True)
@@ -85,6 +89,8 @@ def loads(body: bytes) -> Any:
 
 def dumps(document: Mapping[str, Any]) -> bytes:
     """Write a body: one root element; attributes are members whose name starts with ``@``."""
+    import xmltodict
+
     text: str = xmltodict.unparse(dict(document))
     return text.encode()
 
