@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vendortap.errors import ConfigError, RecordError
-from vendortap.files import write_atomically
+from vendortap.files import remove_temporary, write_atomically
 from vendortap.model import Record
 
 _SUFFIXES = {
@@ -25,6 +25,9 @@ _SUFFIXES = {
     "application/zip": ".zip",
 }
 _ZIP = b"PK\x03\x04"
+_FILE_NAME = r"[0-9a-f]{64}(\.\w+)?"
+_ABANDONED_SECONDS = 3600.0
+"""A temporary file as old as this is no other process's any more: it was killed while it wrote."""
 _SURE = 0.3
 """Less than this is a signature of two letters, with which many a text begins."""
 
@@ -49,6 +52,7 @@ class Documents:
         try:
             if self._local:
                 self._local.mkdir(parents=True, exist_ok=True)
+                remove_temporary(self._local, _FILE_NAME, _ABANDONED_SECONDS)
                 self._storage: Any = None
             else:
                 import fsspec  # a dependency of singer-sdk; the storage's own package is the operator's choice

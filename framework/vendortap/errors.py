@@ -17,7 +17,8 @@
     │   ├── RefusedError                     the vendor answered with an error
     │   └── BodyError                        the answer cannot be read at all
     │       └── RecordError                  one record in it does not fit its schema
-    └── LoadError                            a message or value that the target cannot take
+    ├── LoadError                            a message or value that the target cannot take
+    └── InUseError                           another run is at work on the same state file
 
 A message says who (connector, stream), where (invoice, field, page), what, and what to do next. It never
 holds a response body, a secret, or personal data.
@@ -94,3 +95,7 @@ class RecordError(BodyError):
 
 class LoadError(VendortapError):
     """A Singer message, or a value in it, that the target cannot load exactly."""
+
+
+class InUseError(VendortapError):
+    """Another run is at work on the same state file; nothing was fetched."""

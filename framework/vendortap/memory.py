@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from vendortap.errors import ConfigError
-from vendortap.files import read_json, write_atomically
+from vendortap.files import read_json, remove_temporary, write_atomically
 
 _CHECK = "check the setting 'token_file'"
+_ABANDONED_SECONDS = 3600.0
+"""A temporary file as old as this is no other process's any more: it was killed while it wrote."""
 
 
 class Memory:
@@ -58,6 +61,8 @@ class Memory:
 def _kept_in(path: Path) -> dict[str, str]:
     if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
         raise ConfigError(f"the folder of the token file {path} is not there, or cannot be written; {_CHECK}")
+    real = Path(os.path.realpath(path))
+    remove_temporary(real.parent, re.escape(real.name), _ABANDONED_SECONDS)
     if not os.path.exists(path):
         return {}
     try:

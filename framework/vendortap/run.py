@@ -1,7 +1,8 @@
 """Runs a tap into a target, as separate processes joined by a pipe, and keeps the state they come to.
 
 STATE is kept as the target hands it back, that is, only for what the target has committed. The tap tells how
-far it is through a file of its own, so the pipe between the two is theirs alone.
+far it is through a file of its own, so the pipe between the two is theirs alone. Where this process is killed, the
+tap ends by itself (lifeline), the target at the end of its input, and until then no other run gets the state file.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vendortap import report
-from vendortap.errors import ConfigError, StateError, UsageError
-from vendortap.files import write_atomically
+from vendortap import lifeline, report, state
+from vendortap.errors import ConfigError, UsageError
 from vendortap.report import Report
 
 WATCH_SECONDS = 0.1
 GRACE_SECONDS = 0.8
-"""How long a process may take to end by itself when the run is interrupted."""
+"""How long the tap may take to end by itself when the run is interrupted."""
+STOP_SECONDS = 1.5
+"""How long tap and target together may: what the tap leaves of it, the target has for its last commit."""
+LAST_SECONDS = 0.3
+"""How long the target may take to end when it is told to."""
 
 Watch = Callable[[Report], None]
 Log = Callable[[str], None]
@@ -47,12 +52,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: both exit codes, whether the target left something unread, the tap's last report."""
+    """How a run ended: both exit codes, whether the target left something unread, the tap's last report.
+
+    ``unkept`` says why the last state that the target handed back is not in the state file, if it is not.
+    """
 
     tap: int
     target: int
     unread: bool
     report: Report
+    unkept: str | None = None
 
     @property
     def skipped(self) -> int:
@@ -77,7 +86,7 @@ class Outcome:
             return f"the target {_manner(self.target)}"
         if self.unread:
             return "the target ended before it had read everything"
-        return f"the tap {_manner(self.tap)}" if self.tap else None
+        return f"the tap {_manner(self.tap)}" if self.tap else self.unkept
 
 
 def _manner(code: int) -> str:
@@ -94,41 +103,45 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
 
     Raises:
         ConfigError: the tap or the target cannot be started.
-        StateError: the state file cannot be written.
+        InUseError: another run has the state file.
+        StateError: the state file cannot be written, or what is in it is not a state to go on from.
     """
-    with tempfile.TemporaryDirectory(prefix="vendortap-") as folder:
-        told = Path(folder) / "report.json"
-        with _Pipeline(job, told, log) as pipeline:
+    with ExitStack() as stack:
+        file = stack.enter_context(state.kept(job.state)) if job.state else None
+        told = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vendortap-"))) / "report.json"
+        with _Pipeline(job, told, file, log) as pipeline:
             unread = pipeline.wait(lambda: watch(report.read(told)))
-        if pipeline.keeper.error is not None:
-            raise StateError(f"the state file {job.state} cannot be written: {pipeline.keeper.error.strerror}")
         final = report.read(told)
         watch(final)
-        return Outcome(pipeline.tap.returncode, pipeline.target.returncode, unread, final)
+        return Outcome(pipeline.tap.returncode, pipeline.target.returncode, unread, final, pipeline.keeper.problem)
 
 
 class _Pipeline:
     """Tap and target at work; on leaving, what still runs is ended.
 
     The reading end of the pipe between them is held here too: what is in it at the end was never read. Each has
-    a session of its own, so that Ctrl-C comes to us alone, and we end them in order.
+    a session of its own, so that Ctrl-C comes to us alone, and we end them in order. Both inherit the lock of the
+    state file, and the tap the other end of its lifeline.
     """
 
-    def __init__(self, job: Job, told: Path, log: Log | None) -> None:
-        self._pipe, into = os.pipe()
+    def __init__(self, job: Job, told: Path, file: state.StateFile | None, log: Log | None) -> None:
         environment = {**os.environ, **job.environment}
-        try:
-            self.target = _start(job.target, environment, log, stdin=self._pipe, stdout=subprocess.PIPE)
+        lock = [file.lock] if file else []
+        with ExitStack() as failed, ExitStack() as passed_on:
+            self._pipe, into = os.pipe()
+            alive, self._lifeline = os.pipe()
+            failed.callback(os.close, self._pipe)
+            failed.callback(os.close, self._lifeline)
+            passed_on.callback(os.close, into)  # the tap's copy is the only one: the target sees the end when it ends
+            passed_on.callback(os.close, alive)
+            self.target = _start(job.target, environment, log, self._pipe, subprocess.PIPE, lock)
+            failed.callback(_kill, self.target)
             assert self.target.stdout is not None  # noqa: S101 - a pipe was asked for
-            self.keeper = _Keeper(self.target.stdout, job.state)
-            environment[report.ENVIRONMENT] = str(told)
-            self.tap = _start(_tap_command(job), environment, log, stdin=None, stdout=into)
+            self.keeper = _Keeper(self.target.stdout, file)
+            environment |= {report.ENVIRONMENT: str(told), lifeline.ENVIRONMENT: str(alive)}
+            self.tap = _start(_tap_command(job), environment, log, None, into, [*lock, alive])
             self._relays = [_Relay(p.stderr, log) for p in (self.target, self.tap) if p.stderr and log]
-        except ConfigError:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(into)  # the tap's copy is the only one: the target sees the end when the tap ends
+            failed.pop_all()
 
     def wait(self, tick: Callable[[], None]) -> bool:
         """Wait until the target has ended; returns whether it did so before it had read everything."""
@@ -142,22 +155,29 @@ class _Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
+        stop = time.monotonic() + STOP_SECONDS
         os.close(self._pipe)
         try:
-            _end(self.tap)
-            if not _ended(self.target, GRACE_SECONDS):
-                _end(self.target)
+            if not _ended(self.tap, 0):
+                _end(self.tap, GRACE_SECONDS)
+            if not _ended(self.target, max(0.0, stop - time.monotonic())):
+                _end(self.target, LAST_SECONDS)
         finally:  # also when this is interrupted once more
             for process in (self.tap, self.target):
-                _signal(process, signal.SIGKILL)
-                process.wait()
+                _kill(process)
+            os.close(self._lifeline)
         self.keeper.join()
         for relay in self._relays:
             relay.join(GRACE_SECONDS)
 
 
 def _start(
-    command: Sequence[str], environment: Mapping[str, str], log: Log | None, *, stdin: int | None, stdout: int
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Log | None,
+    stdin: int | None,
+    stdout: int,
+    inherited: Sequence[int],
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - the operator's own command
@@ -167,6 +187,7 @@ def _start(
             stderr=subprocess.PIPE if log else None,
             env=environment,
             start_new_session=True,
+            pass_fds=inherited,
         )
     except OSError as error:
         raise ConfigError(f"{command[0]!r} cannot be started: {error.strerror}") from None
@@ -194,10 +215,15 @@ def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return process.returncode is not None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask a process to end, and wait for it a while."""
+def _end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Ask a process to end, and wait for it that long."""
     _signal(process, signal.SIGTERM)
-    _ended(process, GRACE_SECONDS)
+    _ended(process, seconds)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    _signal(process, signal.SIGKILL)
+    process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -269,32 +295,28 @@ def schema_path(connector: str, to: Path) -> str:
 
 
 class _Keeper(threading.Thread):
-    """Writes each state that the target hands back to the state file, atomically."""
+    """Keeps each state that the target hands back; ``problem`` says why the last one is not kept, if it is not."""
 
-    def __init__(self, lines: IO[bytes], path: Path | None) -> None:
+    def __init__(self, lines: IO[bytes], file: state.StateFile | None) -> None:
         super().__init__(name="state", daemon=True)
-        self.error: OSError | None = None
+        self.problem: str | None = None
         self._lines = lines
-        self._path = path
+        self._file = file
         self.start()
 
     def run(self) -> None:
         with self._lines:
             for line in self._lines:
-                if self._path and not self.error and _is_state(line):
-                    self._keep(self._path, line)
+                if self._file and state.is_state(line):
+                    self._keep(self._file, line)
 
-    def _keep(self, path: Path, state: bytes) -> None:
+    def _keep(self, file: state.StateFile, line: bytes) -> None:
+        """Keep a state; where a disk does not take it, the next one may find it with room again."""
         try:
-            write_atomically(path, state)
+            file.keep(line)
+            self.problem = None
         except OSError as error:
-            self.error = error
-
-
-def _is_state(line: bytes) -> bool:
-    """Whether a line is a state: some targets print other things too."""
-    try:
-        state = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(state, dict) and isinstance(state.get("bookmarks"), dict)
+            self.problem = (
+                f"the state file {file.path} cannot be written: {error.strerror}; what was loaded after the state "
+                "in it is in the target, and will be fetched again"
+            )

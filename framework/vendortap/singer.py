@@ -1,14 +1,7 @@
 """The only module that knows Singer: a Connector becomes a singer-sdk Tap.
 
 Every RECORD and BATCH goes through one way: selection (inside arrays too), amounts and dates as Singer has them,
-stream maps and flattening, then the writer. State is of this shape, version 1::
-
-    {"version": 1, "bookmarks": {"<stream>": {"partitions": [{"context": {"customer_number": "1"},
-        "replication_key": "LastChanged", "replication_key_value": "2025-01-31T12:00:00+00:00",
-        "seen": [["<key>"]]}]}}}
-
-``seen`` are the keys already handed on whose replication key equals the bookmark. A stream without partitions
-has the same members in place of ``partitions``.
+stream maps and flattening, then the writer. The state's shape is that of vendortap.state.
 
 singer-sdk's underscore methods that are overridden or called here are held by tests/framework/test_sdk_contract.py.
 """
@@ -27,8 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import click
@@ -45,16 +39,16 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap import model, plugins, report, schemas, sync
+from vendortap import lifeline, model, plugins, report, schemas, sync
 from vendortap.declaration import Shape, settings, shapes
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
 from vendortap.model import Bookmark, Connector, Node, Record
+from vendortap.state import STATE_VERSION, check_state, find_entry, make_entry, read_bookmark, way_back
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
 
-STATE_VERSION = 1
 STATE_SECONDS = 1.0
 """STATE messages within a stream are at least this far apart; the last one is always written."""
 REPORT_SECONDS = 0.5
@@ -198,72 +192,6 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
             raise SystemExit(exit_code)
 
 
-# --- state -------------------------------------------------------------------------------------------
-
-
-def check_state(state: Any) -> dict[str, Any]:
-    """Return the state if it is one that this version can go on from.
-
-    Raises:
-        StateError: not a state, or of another version.
-    """
-    again = "Give the state that the last run wrote; without --state everything is fetched again."
-    if not isinstance(state, dict) or not isinstance(state.get("bookmarks", {}), dict):
-        raise StateError(f"the state is not a Singer state: an object with 'bookmarks' is expected. {again}")
-    version = state.get("version", STATE_VERSION)
-    if version != STATE_VERSION:
-        raise StateError(f"the state is of version {version!r}, this vendortap reads version {STATE_VERSION}. {again}")
-    for name, entry in state.get("bookmarks", {}).items():
-        if not isinstance(entry, dict):
-            raise StateError(f"the state's bookmark of {name!r} is not an object. {again}")
-        partitions = entry.get("partitions", [])
-        if not _are_partitions(partitions):
-            raise StateError(f"the state's partitions of {name!r} are not a list of one object a context. {again}")
-        for part in [entry, *partitions]:
-            _bookmark(name, part)
-    return state
-
-
-def _are_partitions(partitions: Any) -> bool:
-    """Whether this is a list of objects, each with a context of its own."""
-    if not isinstance(partitions, list) or not all(isinstance(part, dict) for part in partitions):
-        return False
-    contexts = [part.get("context") for part in partitions]
-    return all(isinstance(c, dict) and contexts.count(c) == 1 for c in contexts)
-
-
-def _bookmark(stream: str, entry: Any) -> Bookmark | None:
-    try:
-        if (text := entry.get("replication_key_value")) is None:
-            return None
-        value = msgspec.convert(text, datetime)
-        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return Bookmark(aware.astimezone(timezone.utc), tuple(tuple(map(str, key)) for key in entry.get("seen", ())))
-    except (AttributeError, TypeError, OverflowError, msgspec.ValidationError):
-        raise StateError(
-            f"the state's bookmark of {stream!r} cannot be read: 'replication_key_value' has to be a date-time. "
-            "Remove the bookmark to fetch the stream again"
-        ) from None
-
-
-def _found(state: Any, stream: str, partition: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return the state of a partition, or ``None`` if there is none."""
-    entry: dict[str, Any] = state.get("bookmarks", {}).get(stream, {})
-    if not partition:
-        return entry
-    return next((part for part in entry.get("partitions", ()) if part["context"] == partition), None)
-
-
-def _entry(state: Any, stream: str, partition: Mapping[str, str]) -> dict[str, Any]:
-    """Return the writable state of a partition, made if there is none."""
-    entry: dict[str, Any] = state.setdefault("bookmarks", {}).setdefault(stream, {})
-    if (found := _found(state, stream, partition)) is not None:
-        return found
-    made = {"context": dict(partition)}
-    entry.setdefault("partitions", []).append(made)
-    return made
-
-
 # --- stream ------------------------------------------------------------------------------------------
 
 
@@ -354,12 +282,12 @@ class ConnectorStream(Stream):
     def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
         if self.replication_method != REPLICATION_INCREMENTAL:
             return None
-        return _bookmark(self.name, _found(self.tap_state, self.name, partition) or {})
+        return read_bookmark(self.name, find_entry(self.tap_state, self.name, partition) or {})
 
     def _advance(self, item: sync.Advance) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:
             return
-        entry = _entry(self.tap_state, self.name, item.partition)
+        entry = make_entry(self.tap_state, self.name, item.partition)
         entry.update(  # in one step: a signal between two of them would write a bookmark that is not true
             replication_key=self.replication_key,
             replication_key_value=item.bookmark.value.isoformat(),
@@ -657,7 +585,7 @@ class ConnectorTap(Tap):
             config=config.config,
             parse_env_config=config.parse_env,
             catalog=catalog and parse_json(catalog.read(), CatalogError, f"{cls.name}: the catalog {catalog.name}"),
-            state=state and parse_json(state.read(), StateError, f"{cls.name}: the state {state.name}"),
+            state=state and _given_state(state, cls.name),
         )
         try:
             tap.sync_all()
@@ -694,6 +622,25 @@ def _from_environment(text: str, setting: Mapping[str, Any]) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+def _given_state(file: IO[str], name: str) -> dict[str, Any]:
+    """Return the state in a file.
+
+    Raises:
+        StateError: it is not one; says what to give instead.
+    """
+    what = f"the state {file.name}"
+    try:
+        return check_state(parse_json(file.read(), StateError, what))
+    except UnicodeDecodeError:
+        why = f"{what} is not UTF-8 text"
+    except StateError as error:
+        why = str(error)
+    raise StateError(
+        f"{name}: {why}. {way_back(Path(file.name))}Give the state that the last run wrote; without --state "
+        "everything is fetched again"
+    )
 
 
 # --- catalogs ----------------------------------------------------------------------------------------
@@ -783,6 +730,7 @@ def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
     command_name = f"tap-{name}"
+    lifeline.follow()
     try:
         command = tap_class(plugins.load(name)).cli
         for handler in logging.getLogger().handlers:
