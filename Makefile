@@ -5,11 +5,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test check bench docs catalog clean
+.PHONY: help demo test torture check bench docs catalog clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
 	@echo "make test     run all tests"
+	@echo "make torture  run the full form of the tests that kill, break and misbehave; takes its time"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure throughput, latency, memory and start-up"
 	@echo "make docs     regenerate docs/connectors"
@@ -21,6 +22,9 @@ demo: .venv/installed
 
 test: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+torture: .venv/developed
+	$(BIN)/pytest --numprocesses auto --dist worksteal -m torture
 
 check: .venv/developed
 	$(BIN)/ruff check .

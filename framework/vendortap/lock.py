@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vendortap.errors import InUseError
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 """How long to wait for what a killed holder has left running."""
 _TURN_SECONDS = 0.05
 

@@ -141,10 +141,10 @@ class StateFile:
     """
 
     def __init__(self, path: Path, lock: int) -> None:
-        self.lock = lock
         self.path = path
+        self.lock = lock
         self._began_from = path.read_bytes() if path.exists() else None
-        self._now = self._began_from
+        self._now = json.loads(self._began_from) if self._began_from else None
 
     def keep(self, state: bytes) -> None:
         """Replace the state as a whole. The one that the run began from stays, as the previous one.
@@ -152,13 +152,13 @@ class StateFile:
         Raises:
             OSError: as the file system has it; the old state is as it was.
         """
-        if state == self._now:
+        if (document := json.loads(state)) == self._now:
             return
         if self._began_from is not None:
             write_atomically(previous(self.path), self._began_from)
             self._began_from = None
         write_atomically(self.path, state)
-        self._now = state
+        self._now = document
 
 
 @contextmanager
