@@ -21,7 +21,7 @@ def x_rate_limit(reply: Reply) -> Pace | None:
     remaining, reset = (_number(reply, f"x-ratelimit-{name}") for name in ("remaining", "reset"))
     if remaining is None or reset is None or remaining > 0:
         return None
-    seconds = reset - reply.received.timestamp() if reset > _EPOCH else reset
+    seconds = reset - reply.answered.timestamp() if reset > _EPOCH else reset
     return Pace(pause_seconds=max(0.0, seconds)) if seconds <= _LONGEST else None
 
 

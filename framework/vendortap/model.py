@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 Config = Mapping[str, Any]
@@ -84,6 +85,18 @@ class Reply:
     def media_type(self) -> str:
         """The media type of ``Content-Type`` without parameters, lower case (RFC 9110, 8.3)."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def answered(self) -> datetime:
+        """When the reply was made, aware: by the vendor's own clock where it says so (RFC 9110, 6.6.1).
+
+        What is held against the vendor's stamps has to come from the vendor's clock: ours may be wrong, or jump.
+        """
+        try:
+            date = parsedate_to_datetime(self.headers["date"])
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return self.received
+        return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from queue import Full, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from vendortap import plan
 from vendortap.declaration import Shape
 from vendortap.documents import Documents, companion_names
 from vendortap.errors import BodyError, ConfigError, MissingError, RecordError, VendortapError
-from vendortap.model import Bookmark, Config, Connector, Keyed, Page, Record, Reply, Rows, Send, Stream, Unit
+from vendortap.model import Bookmark, Config, Connector, Keyed, Page, Record, Rows, Send, Stream, Unit
 from vendortap.paging import single
 from vendortap.record import Reader
 from vendortap.redact import Redactor
@@ -77,7 +76,8 @@ class Source:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
     ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
-    secrets in what a vendor says under HTTP 200.
+    secrets in what a vendor says under HTTP 200. ``now`` is this machine's clock, which nothing rests on but where the
+    last window ends: how far a bookmark may move is told by the vendor's clock.
     """
 
     connector: Connector
@@ -86,6 +86,7 @@ class Source:
     shapes: Mapping[str, Shape]
     structs: bool = False
     redact: Callable[[str], str] = field(default_factory=Redactor)
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 
     def reader(self, stream: Stream) -> Reader:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""
@@ -105,7 +106,17 @@ def read(
     Raises:
         VendortapError: in the place of the unit it struck; everything before has been handed on.
     """
-    base = list(plan.units(stream.plan, source.config, bookmarks, datetime.now(timezone.utc)))
+    try:
+        yield from _read(source, stream, bookmarks, tally)
+    except sqlite3.Error as error:
+        raise VendortapError(
+            f"{source.connector.name}, {stream.name}: what has been listed cannot be kept in the folder for temporary "
+            f"files ({error}); make room there, or name another one with SQLITE_TMPDIR"
+        ) from None
+
+
+def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Iterator[Records | Advance]:
+    base = list(plan.units(stream.plan, source.config, bookmarks, source.now()))
     if stream.keyed is None:
         yield from _read_units(source, stream, base, tally)
         return
@@ -129,7 +140,7 @@ def probe(source: Source, stream: Stream) -> Sequence[Record]:
         ConfigError: by the settings there is nothing to ask for.
         VendortapError: there is no answer.
     """
-    unit = next(plan.units(stream.plan, source.config, lambda _: None, datetime.now(timezone.utc)), None)
+    unit = next(plan.units(stream.plan, source.config, lambda _: None, source.now()), None)
     if unit is None:
         raise ConfigError(
             f"{source.connector.name}, {stream.name}: by these settings there is nothing to ask for; "
@@ -316,7 +327,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     if stream.missing_is_empty:
                         return
                     raise
-                settled = settled or _answered(reply) - SETTLED
+                settled = settled or reply.answered - SETTLED
                 page = reader.read(reply)
                 _check(stream, page, source.redact)
                 if page.absent and not reader.rows.optional:
@@ -337,15 +348,6 @@ def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
         stream.check(page)
     except VendortapError as error:
         raise type(error)(redact(str(error))) from None
-
-
-def _answered(reply: Reply) -> datetime:
-    """Return when the reply was made, by the vendor's own clock where it says so (RFC 9110, 6.6.1)."""
-    try:
-        answered = parsedate_to_datetime(reply.headers["date"])
-    except (KeyError, ValueError, TypeError, OverflowError):
-        return reply.received
-    return answered if answered.tzinfo else answered.replace(tzinfo=timezone.utc)
 
 
 def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
@@ -429,10 +431,11 @@ class _Spool:
             raise
 
     def _fill(self, source: Source, tally: Tally) -> None:
+        """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does."""
         top = _Top(self.base.since, None, self.base.known)
-        with closing(_fetcher(source, self.parent)(self.base)) as pages:
+        with closing(ordered([self.base], _fetcher(source, self.parent), 1)) as fetched:
             try:
-                for page in pages:
+                for page in (page for _, pages in fetched for page in pages):
                     self.settled = page.settled
                     rows = [row for record in page.records if (row := self._row(record, top, tally))]
                     self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)

@@ -12,7 +12,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -46,6 +46,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="fi
 # --- what is true ------------------------------------------------------------------------------------
 
 Row = tuple[Any, ...]
+Trials = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class World:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Begin a run: into a target that commits at every turn, or as most people do."""
-        into: list[str | Path] = ["--to", self.database]
+        into = ["--to", str(self.database)]
         self.commits = self.random.random() < 0.5
         if self.commits:
             settings = {
@@ -154,10 +155,11 @@ class World:
             }
             command = [executable("target-vendortap-duckdb"), "--config", str(self._written("target.json", settings))]
             into = ["--target", shlex.join(command)]
+        command = [executable("vendortap"), "run", self.kind.connector]
+        command += ["--config", str(self.config), "--state", str(self.state), *into]
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [executable("vendortap"), "run", self.kind.connector, "--config", self.config, "--state", self.state]
-                + into,
+                command,
                 stdout=log,
                 stderr=log,
                 env=environment(TMPDIR=str(self.temporary)),
@@ -242,7 +244,7 @@ def trial(number: int, sandboxes: StartVendor, folder: Path) -> World:
     """One trial; everything random in it comes from the seed and its number."""
     random = Random(f"{SEED}:{number}")
     name, kind = list(KINDS.items())[number % len(KINDS)]
-    print(f"seed {SEED}, trial {number}: {name}")
+    print(f"seed {SEED}, trial {number}: {name}")  # noqa: T201 - shown where it fails
     vendor = sandboxes(kind.connector, invoices=INVOICES, latency_ms=LATENCY_MS, **kind.options)
     (folder / "world").mkdir()
     world = World(kind, vendor, folder / "world", random)
@@ -254,7 +256,7 @@ def trial(number: int, sandboxes: StartVendor, folder: Path) -> World:
         when, due = moment(world)
         killed = kill(process, victim, due)
         assert killed or process.returncode == 0, world.log.read_text()
-        print(f"  {victim} killed {when}: {process.returncode if killed else 'too late'}")
+        print(f"  {victim} killed {when}: {process.returncode if killed else 'too late'}")  # noqa: T201 - likewise
         if killed:
             world.killed.append(victim)
         world.change()
@@ -263,7 +265,7 @@ def trial(number: int, sandboxes: StartVendor, folder: Path) -> World:
 
 
 @pytest.fixture
-def trials(sandboxes: StartVendor, tmp_path: Path, record_property: Callable[[str, object], None]) -> Iterator[Any]:
+def trials(sandboxes: StartVendor, tmp_path: Path, record_property: Callable[[str, object], None]) -> Trials:
     """Makes a trial, and counts its kills."""
 
     def make(number: int) -> None:
@@ -276,7 +278,7 @@ def trials(sandboxes: StartVendor, tmp_path: Path, record_property: Callable[[st
 
 @pytest.mark.parametrize("number", range(TRIALS))
 def test_after_kill_9_at_any_moment_the_next_complete_run_has_every_invoice_once_and_exact(
-    number: int, trials: Callable[[int], None], record_property: Callable[[str, object], None]
+    number: int, trials: Trials, record_property: Callable[[str, object], None]
 ) -> None:
     """Whatever process of a run is killed, whenever: the next run that ends has every invoice once, to the cent."""
     record_property("promise", "After kill -9 at any moment, the next complete run has every invoice once, to the cent")
@@ -285,9 +287,7 @@ def test_after_kill_9_at_any_moment_the_next_complete_run_has_every_invoice_once
 
 @pytest.mark.torture
 @pytest.mark.parametrize("number", range(100))
-def test_after_300_kills_too(
-    number: int, trials: Callable[[int], None], record_property: Callable[[str, object], None]
-) -> None:
+def test_after_300_kills_too(number: int, trials: Trials, record_property: Callable[[str, object], None]) -> None:
     """The full form of the above."""
     record_property("promise", "After kill -9 at any moment, the next complete run has every invoice once, to the cent")
     trials(number)
