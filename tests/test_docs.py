@@ -12,12 +12,15 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vendortap import declaration, plugins, reference, schemas, serve
 from vendortap.singer import tap_class
+
+if TYPE_CHECKING:
+    from tests.conftest import StartVendor
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_PARTY = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
@@ -150,11 +153,27 @@ def test_every_make_target_in_the_papers_exists() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_program_in_the_readme_runs(
+    sandboxes: StartVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vendor = sandboxes("scansource", invoices=12)
+    (tmp_path / "scansource.json").write_text(json.dumps(vendor.config()), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    program, _ = blocks(README, "python")
+    names: dict[str, Any] = {}
+    exec(program, names)  # noqa: S102 - our own README
+    totals = [total for _, total in vendor.state.totals().values()]
+    assert names["total"] == sum(totals)
+    assert "invoice_details" in names["state"]["bookmarks"]
+    shown = capsys.readouterr().out
+    assert all(str(total) in shown for total in totals)
+
+
 # --- the architecture --------------------------------------------------------------------------------
 
 
 def test_the_declaration_in_the_readme_is_one() -> None:
-    (block,) = blocks(README, "python")
+    _, block = blocks(README, "python")
     boxes = "from vendortap import *\nfrom vendortap.auth import bearer\nfrom vendortap.request import get, setting\n"
     names: dict[str, Any] = {}
     exec(boxes + block, names)  # noqa: S102 - our own README

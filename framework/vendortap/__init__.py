@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from vendortap.hookspecs import hookimpl
 from vendortap.model import HOOKSPEC_VERSION, Connector, Stream
 
-__all__ = ["HOOKSPEC_VERSION", "Connector", "Stream", "__version__", "hookimpl"]
+if TYPE_CHECKING:
+    from vendortap.embed import StreamBatch, StreamRecord, StreamState, read, read_arrow
+
+__version__: str
+
+__all__ = [
+    "HOOKSPEC_VERSION",
+    "Connector",
+    "Stream",
+    "StreamBatch",
+    "StreamRecord",
+    "StreamState",
+    "__version__",
+    "hookimpl",
+    "read",
+    "read_arrow",
+]
+
+_EMBEDDED = ("StreamBatch", "StreamRecord", "StreamState", "read", "read_arrow")
 
 
-def __getattr__(name: str) -> str:
-    """Look the version up when it is asked for: reading metadata is not free."""
+def __getattr__(name: str) -> Any:
+    """Look up when it is asked for what plugins and commands have no use for, and is not free to import."""
     if name == "__version__":
         from importlib.metadata import version
 
         return version("vendortap")
+    if name in _EMBEDDED:
+        from vendortap import embed
+
+        return getattr(embed, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

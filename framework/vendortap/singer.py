@@ -44,7 +44,7 @@ from vendortap.declaration import Shape, settings, shapes
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
 from vendortap.model import Bookmark, Connector, Node, Record
-from vendortap.state import STATE_VERSION, check_state, find_entry, make_entry, read_bookmark, way_back
+from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, way_back
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
@@ -287,12 +287,7 @@ class ConnectorStream(Stream):
     def _advance(self, item: sync.Advance) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:
             return
-        entry = make_entry(self.tap_state, self.name, item.partition)
-        entry.update(  # in one step: a signal between two of them would write a bookmark that is not true
-            replication_key=self.replication_key,
-            replication_key_value=item.bookmark.value.isoformat(),
-            seen=[list(key) for key in item.bookmark.seen],
-        )
+        advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
         self.state_manager.is_flushed = False
 
     def _sync_records(  # type: ignore[override] # an iterator does where the SDK says generator

@@ -131,6 +131,17 @@ def make_entry(state: Any, stream: str, partition: Mapping[str, str]) -> State:
     return made
 
 
+def advance(
+    state: Any, stream: str, replication_key: str | None, partition: Mapping[str, str], bookmark: Bookmark
+) -> None:
+    """Write a bookmark into the state."""
+    make_entry(state, stream, partition).update(  # in one step: a signal in between would leave one that is not true
+        replication_key=replication_key,
+        replication_key_value=bookmark.value.isoformat(),
+        seen=[list(key) for key in bookmark.seen],
+    )
+
+
 # --- file --------------------------------------------------------------------------------------------
 
 
