@@ -108,7 +108,7 @@ def read(
     """
     try:
         yield from _read(source, stream, bookmarks, tally)
-    except sqlite3.Error as error:
+    except _database_error() as error:
         raise VendortapError(
             f"{source.connector.name}, {stream.name}: what has been listed cannot be kept in the folder for temporary "
             f"files ({error}); make room there, or name another one with SQLITE_TMPDIR"
@@ -382,6 +382,12 @@ def _completer(source: Source, stream: Stream) -> Callable[[Record, Unit], Recor
         return record
 
     return complete
+
+
+def _database_error() -> type[Exception]:
+    from sqlite3 import Error
+
+    return Error
 
 
 def _database() -> Connection:
