@@ -261,9 +261,9 @@ def _checksum(params: Mapping[str, str]) -> int:
     return zlib.crc32(repr([params.get(name) for name in names]).encode())
 
 
-def _next_token(params: Mapping[str, str], offset: int) -> str:
-    """An opaque place in a list, good only with the parameters of that list."""
-    return b64encode(b"%010d%010d" % (offset, _checksum(params))).decode()
+def _next_token(params: Mapping[str, str], offset: int, *, again: bool = False) -> str:
+    """An opaque place in a list, good only with the parameters of that list; ``again`` after an empty page."""
+    return b64encode(b"%010d%010d%b" % (offset, _checksum(params), b"=" if again else b"")).decode()
 
 
 def _offset(params: Mapping[str, str]) -> int:
@@ -274,7 +274,7 @@ def _offset(params: Mapping[str, str]) -> int:
         offset = int(b64decode(token)[:10])
     except ValueError:
         offset = -1
-    if token != _next_token(params, offset):
+    if token not in (_next_token(params, offset), _next_token(params, offset, again=True)):
         raise HTTPException(400, "Next token is invalid or expired")
     return offset
 
@@ -374,7 +374,10 @@ class _Service:
         size = call.params.get("limit", str(PAGE_SIZE))
         if not re.fullmatch("[0-9]{1,3}", size) or not 1 <= int(size) <= MAX_PAGE_SIZE:
             raise HTTPException(400, f"limit must be from 1 to {MAX_PAGE_SIZE}.")
-        found, first = self._matches(call.params), _offset(call.params)
+        found, first = call.moved(self._matches(call.params)), _offset(call.params)
+        if call.fault == "empty-page":  # what it should have shown is on the page after it
+            following = {"nextToken": _next_token(call.params, first, again=True)}
+            return _enveloped(call, {"pagination": following, "customerInvoices": []})
         last = first + int(size)
         # Assumption: pagination is absent on the last page.
         pagination = {"pagination": {"nextToken": _next_token(call.params, last)}} if last < len(found) else {}

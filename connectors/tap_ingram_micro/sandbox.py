@@ -723,7 +723,8 @@ class _Service:
         direction = (params.get("direction") or "desc").lower()
         if direction not in ("asc", "desc"):
             raise HTTPException(400, "direction: must be asc or desc")
-        found = self._matches(params)[:: 1 if direction == "asc" else -1]
+        found = call.moved(self._matches(params)[:: 1 if direction == "asc" else -1])
+        shown = call.shown(found[(page - 1) * size : page * size])
         # Its parameters are not those of the call, as in the specification's example.
         odd = {"invoiceDateFrom": params.get("invoicefromdate", ""), "page": page + 1, "size": size}
         return json_answer(
@@ -732,7 +733,7 @@ class _Service:
                 "pageSize": size,
                 "pageNumber": page,
                 "nextPage": f"{V6_PATH}?{urlencode(odd)}" if page * size < len(found) else "",
-                "invoices": [self.book.row(position) for position in found[(page - 1) * size : page * size]],
+                "invoices": [self.book.row(position) for position in shown],
             }
         )
 
@@ -799,6 +800,11 @@ class _Service:
         return _v4_answer(*status, invoicedetailresponse=self.book.v4(index))
 
 
+def _v4_failed(_: Call) -> Response:
+    """How v4 says that it failed. Assumption: the code and the wording, but for the status that its examples have."""
+    return _v4_answer("FAILED", "999", "Internal Error")
+
+
 def _v4_answer(status: str, code: str, message: str, **found: Document) -> Response:
     preamble = {"responsestatus": status, "statuscode": code, "responsemessage": message}
     return json_answer({"serviceresponse": {"responsepreamble": preamble, **found}})
@@ -851,7 +857,7 @@ def app(
     routes = [server.route(path, "token", service.token, methods=["POST"]) for path in TOKEN_PATHS]
     for prefix in ("", "/sandbox"):
         routes += [
-            server.route(prefix + V4_PATH, "v4", service.v4, methods=["POST"], guard=service.guard),
+            server.route(prefix + V4_PATH, "v4", service.v4, methods=["POST"], guard=service.guard, failed=_v4_failed),
             server.route(prefix + V6_PATH, "search", search, guard=service.guard),
             server.route(f"{prefix}{V6_PATH}/", "search", search, guard=service.guard),  # in the older specification
             server.route(f"{prefix}{V61_PATH}/{{invoiceNumber}}", "detail", detail, guard=service.guard),

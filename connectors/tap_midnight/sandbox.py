@@ -576,9 +576,9 @@ class _Api:
             query, first, rows = _page(call.json(), frozenset(_ANY.row(0, 0)))
         except (ValueError, TypeError, KeyError, AttributeError):
             raise HTTPException(400, "The request is invalid.") from None
-        found = self.book.found(query)
+        found = call.moved(self.book.found(query))
         # Assumption: Rows of 0, which is what .NET makes of an absent one, asks for all of them.
-        shown = found[first : first + min(rows or len(found), self.max_rows or len(found))]
+        shown = call.shown(found[first : first + min(rows or len(found), self.max_rows or len(found))])
         documents = [{**self.book.row(*divmod(at, 4)), "TotalRecords": len(found)} for at in shown]
         return answer(call.request, documents, _LIST)
 

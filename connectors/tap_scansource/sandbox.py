@@ -583,6 +583,12 @@ class _Api:
             return answer(call.request, _no_document(number, "The invoice was not found."), _DOCUMENT)
         return answer(call.request, self.book.document(index), _DOCUMENT)
 
+    def pdf_failed(self, call: Call) -> Response:
+        """How invoice/pdf says that it failed. Assumption: the code and the wording."""
+        error = {"Code": "ERP", "Message": "The document could not be read."}
+        number = call.params.get("invoicenumber", "")
+        return answer(call.request, {**_no_document(number, ""), "Errors": [error]}, _DOCUMENT)
+
     def summary(self, call: Call) -> Response:
         """GET invoice/summary: a bare array in the order of entry, an empty one after the last page."""
         if call.params.get("customernumber") not in CUSTOMER_NUMBERS:
@@ -590,7 +596,8 @@ class _Api:
         page = call.whole("page", 1)
         # Assumption: the maximum of the sibling call salesorder/serials, applied silently.
         size = min(call.whole("pagesize", PAGE_SIZE), MAX_PAGE_SIZE)
-        found = islice(self._matches(call), (page - 1) * size, page * size)
+        matches = call.moved(list(self._matches(call))) if call.fault else self._matches(call)
+        found = call.shown(list(islice(matches, (page - 1) * size, page * size)))
         return answer(call.request, [self.book.summary(index) for index in found], _SUMMARY)
 
     def _matches(self, call: Call) -> Iterator[int]:
@@ -659,10 +666,10 @@ def app(
         server.route("/scsc/invoice/v1/summary", "summary", api.summary, guard=api.gateway_guard),
         server.route("/scsc/invoice/v1/detail", "detail", api.detail, guard=api.gateway_guard),
         # Assumption: the gateway's form of invoice/pdf, by analogy.
-        server.route("/scsc/invoice/v1/pdf", "pdf", api.pdf, guard=api.gateway_guard),
+        server.route("/scsc/invoice/v1/pdf", "pdf", api.pdf, guard=api.gateway_guard, failed=api.pdf_failed),
         server.route("/summary", "summary", api.summary, guard=api.guard),
         server.route("/detail", "detail", api.detail, guard=api.guard),
-        server.route("/pdf", "pdf", api.pdf, guard=api.guard),
+        server.route("/pdf", "pdf", api.pdf, guard=api.guard, failed=api.pdf_failed),
     ]
     for prefix in ("", "/api"):
         path = f"{prefix}/invoice/summary/{{customerNumber}}"
@@ -670,7 +677,7 @@ def app(
         path = f"{prefix}/invoice/detail/{{customerNumber}}/{{invoiceNumber}}"
         routes.append(server.route(path, "detail", api.detail, guard=api.guard))
         path = f"{prefix}/invoice/pdf/{{customerNumber}}/{{invoiceNumber}}"
-        routes.append(server.route(path, "pdf", api.pdf, guard=api.guard))
+        routes.append(server.route(path, "pdf", api.pdf, guard=api.guard, failed=api.pdf_failed))
     return server.application(
         routes,
         totals=api.book.totals,

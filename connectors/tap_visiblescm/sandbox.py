@@ -425,13 +425,22 @@ class _Api:
             # Assumption: neither a default nor a maximum is documented; a larger page is cut silently.
             size = min(call.whole("pagesize", self.max_page_size), self.max_page_size)
         except HTTPException as error:
-            return _failed(call.request, self._page(_Filter(), 0, 1), _LIST, error.detail)
-        return answer(call.request, self._page(wanted, page, size), _LIST)
+            return _failed(call.request, self._page(_Filter(), 0, 1, call), _LIST, error.detail)
+        return answer(call.request, self._page(wanted, page, size, call), _LIST)
 
-    def _page(self, wanted: _Filter, page: int, size: int) -> Document:
+    def list_failed(self, call: Call) -> Response:
+        """How the list says that it failed. Assumption: the wording."""
+        return _failed(call.request, self._page(_Filter(), 0, 1, call), _LIST, "An error has occurred.")
+
+    def detail_failed(self, call: Call) -> Response:
+        """How the detail says that it failed. Assumption: the wording."""
+        return _failed(call.request, _ANY.detail(0), _DETAIL, "An error has occurred.")
+
+    def _page(self, wanted: _Filter, page: int, size: int, call: Call) -> Document:
         found = self.book.found(wanted)
         start = (page - self.first_page) * size
-        rows = [self.book.row(index) for index in found.indices[start : start + size]]
+        shown = call.shown(call.moved(found.indices)[start : start + size])
+        rows = [self.book.row(index) for index in shown]
 
         def total(name: str) -> Decimal:
             return sum((row[name] for row in rows), Decimal("0.00"))
@@ -494,8 +503,10 @@ def app(
     return server.application(
         [
             server.route("/Account/Token", "token", api.account_token, methods=["POST"]),
-            server.route("/api/Invoice/InvoiceList", "list", api.list, guard=api.guard),
-            server.route("/api/Invoice/{invoiceRefNumber}", "detail", api.detail, guard=api.guard),
+            server.route("/api/Invoice/InvoiceList", "list", api.list, guard=api.guard, failed=api.list_failed),
+            server.route(
+                "/api/Invoice/{invoiceRefNumber}", "detail", api.detail, guard=api.guard, failed=api.detail_failed
+            ),
         ],
         totals=api.book.totals,
         invoices=api.book.invoices,

@@ -375,6 +375,7 @@ def _figure(value: float) -> str:
     epilog=_examples(
         "vendortap sandbox scansource",
         "vendortap sandbox scansource --port 0 --invoices 500 --latency-ms 50 --rate 20",
+        "vendortap sandbox scansource --fault 503@2-4/summary --fault reset-in-body:0.05 --fault-seed 7",
     ),
 )
 @click.argument("connector")
@@ -397,12 +398,35 @@ def _figure(value: float) -> str:
     show_default=True,
     help="Requests a second before it answers 429; 0 for any.",
 )
-def sandbox(connector: str, port: int, invoices: int, seed: int, latency_ms: float, rate: float) -> None:
+@click.option(
+    "--fault",
+    "faults",
+    metavar="KIND[@N|:P][/PATH]",
+    multiple=True,
+    help="Misbehave: at the so many-th requests (@2, @2,5, @2-4, @2-), or with a chance (:0.1), of those whose path "
+    "contains /PATH. May be repeated. `--fault help` lists the kinds.",
+)
+@click.option("--fault-seed", default=0, show_default=True, help="The same seed, the same chances.")
+def sandbox(
+    connector: str,
+    port: int,
+    invoices: int,
+    seed: int,
+    latency_ms: float,
+    rate: float,
+    faults: tuple[str, ...],
+    fault_seed: int,
+) -> None:
     """Run a local server that speaks a vendor's protocol, until Ctrl-C."""
     from vendortap import serve
 
+    if "help" in faults:
+        click.echo(_fault_table())
+        return
     loaded = plugins.load(connector)
     app = serve.application(loaded, invoices=invoices, seed=seed, latency_ms=latency_ms, rate=rate)
+    if faults:
+        app = _faulty(app, faults, fault_seed)
     with serve.serving(app, port) as served:
         click.echo(f"The sandbox of {loaded.title} listens on {served.url}. Settings that lead to it:\n", err=True)
         click.echo(json.dumps(serve.settings(loaded, served.url), indent=2))
@@ -410,6 +434,23 @@ def sandbox(connector: str, port: int, invoices: int, seed: int, latency_ms: flo
         click.echo("\nCtrl-C ends it.", err=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
+
+
+def _fault_table() -> str:
+    from vendortap.faults import KINDS
+
+    return _table(["kind", "what happens"], [[kind, what] for kind, what in KINDS.items()])
+
+
+def _faulty(app: Any, texts: Iterable[str], seed: int) -> Any:
+    from vendortap.faults import Faulty
+
+    faulty = Faulty(app, seed)
+    try:
+        faulty.order(*texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--fault") from None
+    return faulty
 
 
 @commands.command(

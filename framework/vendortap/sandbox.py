@@ -1,8 +1,8 @@
 """A box for sandboxes: what local servers that imitate vendors have in common.
 
 A sandbox is written from its vendor's documents alone. This module therefore knows nothing of the rest of
-vendortap (import-linter holds that): its JSON and XML are written by other means than the decoders that
-will read them. ``Server`` counts, delays, limits and injects faults; ``answer`` writes a document in the form
+vendortap but ``faults`` (import-linter holds that): its JSON and XML are written by other means than the decoders
+that will read them. ``Server`` counts, delays, limits and injects faults; ``answer`` writes a document in the form
 that ``Accept`` asks for, as ASP.NET's serializers do.
 """
 
@@ -15,14 +15,14 @@ import re
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from http import HTTPStatus
 from importlib.resources import files
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import xmltodict
 from starlette.applications import Starlette
@@ -33,6 +33,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from vendortap import faults
+
+Row = TypeVar("Row")
 Document = dict[str, Any]
 """Members in the vendor's order; amounts are Decimal, dates are text as sent."""
 Handler = Callable[["Call"], Response]
@@ -220,11 +223,23 @@ def web_api_error(request: Request, status: int, detail: str = "") -> Response:
 
 
 class Call(NamedTuple):
-    """One request: query and path parameters by lower-case name, and the body, read to its end."""
+    """One request: query and path parameters by lower-case name, and the body, read to its end.
+
+    ``fault`` is the kind of fault (``vendortap.faults``) that the handler is to carry out itself, if any.
+    """
 
     request: Request
     params: Mapping[str, str]
     body: bytes
+    fault: str = ""
+
+    def moved(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return all the rows of a list in their order, or as they are once the first has moved to the end."""
+        return [*rows[1:], *rows[:1]] if self.fault == "moving-rows" else rows
+
+    def shown(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows of a page, or none of them where an empty page is due."""
+        return [] if self.fault == "empty-page" else rows
 
     def json(self) -> Any:
         """Return the JSON body; anything else is answered with 400."""
@@ -322,6 +337,7 @@ class Server:
 
     ``refuse`` writes the vendor's error answers. ``requests`` counts arrivals by route name, whatever they are
     answered with, and the 429s sent as "429". The order is: latency, injected fault, guard, limit, handler.
+    ``fail`` is the short way to have statuses; ``vendortap.faults`` stands outside and knows many more.
     """
 
     refuse: Refuse
@@ -346,13 +362,23 @@ class Server:
         *,
         methods: Iterable[str] = ("GET",),
         guard: Callable[[Call], Response | None] | None = None,
+        failed: Handler | None = None,
     ) -> Route:
-        """Return a route. Without ``guard`` (token calls) it is neither delayed, nor limited, nor failed."""
+        """Return a route. Without ``guard`` (token calls) it is neither delayed, nor limited, nor failed.
+
+        ``failed`` writes what the vendor answers under HTTP 200 when this call has failed; where its documents know
+        of no such answer, it is the one that ``refuse`` writes for 500.
+        """
 
         async def serve(request: Request) -> Response:
             self.requests[name] += 1
             given = [*request.query_params.items(), *request.path_params.items()]
-            call = Call(request, {key.lower(): str(value) for key, value in given}, await request.body())
+            params = {key.lower(): str(value) for key, value in given}
+            call = Call(request, params, await request.body(), request.scope.get(faults.KEY, ""))
+            if call.fault in faults.STATUSES:
+                return self._refusal(request, *faults.refusal(call.fault))
+            if call.fault == "error":
+                return failed(call) if failed else self._refusal_under_200(request)
             if guard is None:
                 return handler(call)
             if self.latency_ms:
@@ -368,6 +394,11 @@ class Server:
         status, headers = self.faults.popleft()
         return self._refusal(request, status, headers)
 
+    def _refusal_under_200(self, request: Request) -> Response:
+        response = self.refuse(request, 500, "")
+        response.status_code = 200
+        return response
+
     def _limit(self, request: Request) -> Response | None:
         seconds = self.bucket.wait()
         return self._refusal(request, 429, {"Retry-After": str(seconds)}) if seconds else None
@@ -382,7 +413,8 @@ class Server:
     def application(self, routes: Iterable[Route], **state: Any) -> Starlette:
         """Return the ASGI application; gzips what clients accept.
 
-        Its ``state`` has ``requests`` and ``fail`` of this server and whatever is given.
+        Its ``state`` has ``requests`` and ``fail`` of this server, the ``faults`` that it carries out itself, and
+        whatever is given.
         """
 
         async def refused(request: Request, error: Any) -> Response:
@@ -396,6 +428,7 @@ class Server:
             exception_handlers={HTTPException: refused},
         )
         app.state.requests, app.state.fail = self.requests, self.fail
+        app.state.faults = frozenset({*faults.STATUSES, *faults.VENDORS_OWN})
         for name, value in state.items():
             setattr(app.state, name, value)
         return app

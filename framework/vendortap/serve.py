@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import socket
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 from vendortap.errors import PluginError, VendortapError
 from vendortap.extras import require
+from vendortap.faults import Wire
 from vendortap.model import Connector
 
 
@@ -27,6 +29,8 @@ def application(
     connector: Connector, *, invoices: int, seed: int = 1, latency_ms: float = 0, rate: float = 0, **options: Any
 ) -> Any:
     """Return the ASGI application of a connector's sandbox; ``options`` are the sandbox's own.
+
+    ``vendortap.faults.Faulty`` around it makes it misbehave.
 
     Raises:
         PluginError: the connector has no sandbox, or it cannot be loaded.
@@ -59,7 +63,8 @@ def serving(app: Any, port: int = 0) -> Iterator[Served]:
     import uvicorn
 
     listener = _listener(port)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
+    config = uvicorn.Config(app, http=_protocol(), log_level="error", access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
     thread.start()
     try:
@@ -68,6 +73,23 @@ def serving(app: Any, port: int = 0) -> Iterator[Served]:
         server.should_exit = server.force_exit = True
         thread.join()
         listener.close()
+
+
+def _protocol() -> type[asyncio.Protocol]:
+    """Return uvicorn's HTTP/1.1, which lends applications their connections, so that ``faults`` can break them."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class LendingProtocol(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
+            self.wire = Wire(transport)
+            self.app_state = {**self.app_state, "wire": self.wire}
+            super().connection_made(transport)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self.wire.lost.set()
+
+    return LendingProtocol
 
 
 def _listener(port: int) -> socket.socket:
