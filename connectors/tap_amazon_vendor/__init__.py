@@ -28,7 +28,7 @@ from vendortap.model import (
     Value,
     Windows,
 )
-from vendortap.paging import token
+from vendortap.paging import stable, token
 from vendortap.plan import in_file, listed
 from vendortap.request import by, first, get, setting
 
@@ -121,7 +121,7 @@ AMAZON_VENDOR = Connector(
                 lookback="lookback_days",
             ),
             rows=_rows("customerInvoices", many=True),
-            pages=token("nextToken", found="next"),
+            pages=stable(token("nextToken", found="next"), "purchaseOrderNumber"),
             check=no_errors("errors"),
             keys=("purchaseOrderNumber",),
             replication_key="createdBefore",

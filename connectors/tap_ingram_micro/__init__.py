@@ -15,7 +15,7 @@ from vendortap.auth import client_credentials
 from vendortap.checks import both, no_errors, present, status
 from vendortap.limits import x_rate_limit
 from vendortap.model import Config, Connector, Keyed, Limit, Plan, Reply, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number
+from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, first, get, post, setting
 
@@ -44,6 +44,11 @@ def _token_expired(reply: Reply) -> bool:
     return reply.status == 401 and b"apiproduct" not in reply.body
 
 
+def _missing(reply: Reply) -> bool:
+    """Tell that there is no such invoice, which the specification's example of a 500 says inside."""
+    return reply.status == 404 or (reply.status == 500 and b"(404) Not Found" in reply.body)
+
+
 INGRAM_MICRO = Connector(
     name="ingram-micro",
     title="Ingram Micro",
@@ -68,6 +73,7 @@ INGRAM_MICRO = Connector(
         ),
     ),
     expired=_token_expired,
+    missing=_missing,
     headers=_im_headers,
     zone=setting("timezone"),
     # 60 calls a minute and endpoint: a burst of 10 and 50 more never exceed that in any minute
@@ -85,7 +91,12 @@ INGRAM_MICRO = Connector(
             # that a target is handed is the newest.
             rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer"), **_FAULT}),
             check=no_errors(*_FAULT),
-            pages=page_number("pageNumber", size_param="pageSize", size="page_size", rows="found"),
+            pages=stable(
+                page_number("pageNumber", size_param="pageSize", size="page_size", rows="found"),
+                "invoiceNumber",
+                "invoiceDate",
+                total="found",
+            ),
             missing_is_empty=True,
             keys=("invoiceNumber",),
             replication_key="invoiceDate",
@@ -101,8 +112,8 @@ INGRAM_MICRO = Connector(
                 parent="invoices",
                 field="invoiceNumber",
             ),
-            rows=Rows(many=False, more={"number": Value(("invoiceNumber",))}, any_case=True),
-            check=present("number"),
+            rows=Rows(many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True),
+            check=both(no_errors(*_FAULT), present("number")),
             keys=("requestedNumber",),
             add={"requestedNumber": "invoice_number"},
             replication_key="listedInvoiceDate",

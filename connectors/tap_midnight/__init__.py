@@ -13,7 +13,7 @@ from vendortap import hookimpl
 from vendortap.auth import JsonRenewal, json_login
 from vendortap.checks import present
 from vendortap.model import Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
-from vendortap.paging import row_offset
+from vendortap.paging import row_offset, stable
 from vendortap.plan import in_file, listed
 from vendortap.request import by, post, setting
 
@@ -66,7 +66,13 @@ MIDNIGHT = Connector(
                     "tableFilterModel": {"Filters": {}, "SortField": "InvoiceDate", "SortOrder": 1},
                 },
             ),
-            pages=row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords", first="first_row"),
+            pages=stable(
+                row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords", first="first_row"),
+                "Guid",
+                "OrderID",
+                "CustomerPaymentID",
+                total="TotalRecords",
+            ),
             keys=("Guid",),
             distinct=True,
         ),
@@ -84,8 +90,8 @@ MIDNIGHT = Connector(
                 field="Guid",
                 changed="InvoiceDate",
             ),
-            rows=Rows(many=False, more={"guid": Value(("GUID",))}),
-            check=present("guid"),
+            rows=Rows(many=False, more={"guid": Value(("GUID",)), "message": Value(("Message",))}),
+            check=present("guid", errors="message"),
             keys=("RequestedGuid",),
             add={"RequestedGuid": "guid"},
             replication_key="ListedInvoiceDate",

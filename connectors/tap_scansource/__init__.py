@@ -11,7 +11,7 @@ from vendortap import hookimpl
 from vendortap.auth import api_key, client_credentials, optional
 from vendortap.checks import present
 from vendortap.model import Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number
+from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, choose, first, get, setting
 
@@ -75,7 +75,7 @@ SCANSOURCE = Connector(
                 query=get("/summary", customerNumber="{customer_number}", fromDate="{from_date}"),
             ),
             plan=_EACH_CUSTOMER,
-            pages=page_number("page", size_param="pageSize", size="page_size"),
+            pages=stable(page_number("page", size_param="pageSize", size="page_size"), "InvoiceNumber"),
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
             add={"CustomerNumber": "customer_number"},

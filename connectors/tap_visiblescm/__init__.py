@@ -11,7 +11,7 @@ from vendortap import hookimpl
 from vendortap.auth import basic, bearer, chosen, header, json_login
 from vendortap.checks import flag
 from vendortap.model import Connector, Keyed, Limit, Plan, Record, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number
+from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, get, setting
 
@@ -62,8 +62,17 @@ VISIBLESCM = Connector(
             request=get("/api/Invoice/InvoiceList", InvoiceStatus="{invoice_status}", IssuedDateStart="{issued_from}"),
             plan=Plan(since=since_date("issued_from", start="start_date")),
             rows=Rows(("List",), more={**_OUTCOME, **_EXTENT}),
-            pages=page_number(
-                "PageNumber", size_param="PageSize", size="page_size", first="first_page", pages="pages", rows="rows"
+            pages=stable(
+                page_number(
+                    "PageNumber",
+                    size_param="PageSize",
+                    size="page_size",
+                    first="first_page",
+                    pages="pages",
+                    rows="rows",
+                ),
+                "InvoiceRefNumber",
+                total="rows",
             ),
             check=flag("successful", message="message"),
             keys=("InvoiceRefNumber",),

@@ -225,7 +225,8 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     config["retry_seconds"] = min(config["retry_seconds"], CHECK_SECONDS)
     client = connect(loaded, config, settings(loaded))
     started = time.monotonic()
-    source = sync.Source(loaded, config, client.send, shapes(loaded), redact=client.redact)
+    depth = config["max_depth"]
+    source = sync.Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
     stream = next(stream for stream in loaded.streams if stream.keyed is None)
     count = len(sync.probe(source, stream))
     seconds = time.monotonic() - started

@@ -9,8 +9,8 @@ No message and no log line holds a body, a header, a query string or a value kno
 
 from __future__ import annotations
 
-import gzip
 import importlib.metadata
+import io
 import json
 import logging
 import os
@@ -27,6 +27,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
+from http.client import HTTPResponse
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl
@@ -34,8 +35,11 @@ from urllib.parse import parse_qsl
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Url, parse_url
 
+from vendortap.bounds import PIECE, TooLarge, bounded, gunzip
 from vendortap.errors import (
     BodyError,
     ConfigError,
@@ -64,6 +68,8 @@ ERROR_BODY_BYTES = 64 * 1024
 _MESSAGE_NAMES = ("message", "error_description", "detail", "error", "faultstring", "title")
 _PUBLIC_FORM_FIELDS = frozenset({"grant_type", "scope"})
 _PERMANENT_5XX = frozenset({501, 505})
+MISSING_RETRIES = 1
+"""How often a 5xx that says that there is no such record is asked for again before it is believed."""
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -480,7 +486,6 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.RequestException, "the connection failed"),
     (urllib3.exceptions.ReadTimeoutError, "no further piece of the answer within the timeout"),
     (urllib3.exceptions.HTTPError, "the answer broke off"),
-    (gzip.BadGzipFile, "the compressed answer is damaged"),
     (zlib.error, "the compressed answer is damaged"),
     (EOFError, "the compressed answer broke off"),
 )
@@ -509,13 +514,80 @@ def _failure(error: Exception) -> _Failure:
     return _Failure(reason)
 
 
-def _decoded(body: bytes, encoding: str, label: str) -> bytes:
+def _decoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
     """Undo ``Content-Encoding`` strictly: unlike urllib3, notice a gzip stream that broke off."""
     if encoding in ("", "identity"):
-        return body
+        return pieces
     if encoding in ("gzip", "x-gzip"):
-        return gzip.decompress(body)
+        return gunzip(pieces)
     raise BodyError(f"{label} answered in a content encoding other than gzip, which was not asked for.")
+
+
+# --- connections with an end -------------------------------------------------------------------------
+
+
+class _Until(io.RawIOBase):
+    """What is read from a connection until ``end``, a time of the monotonic clock.
+
+    The socket's own timeout is for each piece: a byte now and then would keep a reader for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, end: float) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._end = end
+        self._each = connection.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer as a whole took too long")
+        self._connection.settimeout(left if self._each is None else min(left, self._each))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _ending(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
+    """Return connections whose answers, heads included, end ``seconds`` after their request at the latest."""
+
+    class EndingConnection(kind):  # type: ignore[valid-type,misc] # a class made at run time
+        def request(self, *arguments: Any, **options: Any) -> None:
+            self.end = time.monotonic() + seconds
+            super().request(*arguments, **options)
+
+        def response_class(self, connection: socket.socket, *arguments: Any, **options: Any) -> HTTPResponse:
+            response = HTTPResponse(connection, *arguments, **options)
+            end = getattr(self, "end", time.monotonic() + seconds)  # a proxy's answer comes before any request
+            response.fp = io.BufferedReader(_Until(response.fp.detach(), connection, end))
+            return response
+
+    return EndingConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' adapter, with connections whose answers end."""
+
+    def __init__(self, reply_seconds: float, **options: Any) -> None:
+        http = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _ending(HTTPConnection, reply_seconds)})
+        https = type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": _ending(HTTPSConnection, reply_seconds)})
+        self._pools = {"http": http, "https": https}
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):  # those connect in a way of their own
+            manager.pool_classes_by_scheme = self._pools
+        return manager
 
 
 # --- the client --------------------------------------------------------------------------------------
@@ -536,8 +608,11 @@ class Client:
         limit: Rate of all attempts together, token calls and retries included; or that of each endpoint.
         timeout: Seconds to wait for a connection, and for each further piece of an answer.
         retry_seconds: Seconds from a request's first attempt in which a retry may begin.
+        reply_seconds: Seconds that an attempt may take from its request to the last byte of the answer.
+        max_body: Bytes that an answer may have, decompressed.
         connections: Upper bound of open connections to one host.
         expired: Tells that an answer means that the credentials have to be renewed.
+        missing: Tells that an answer means that the vendor does not have what was asked for.
         secrets: Values of settings that no message may show.
         headers: Makes what every attempt carries anew, such as a correlation id.
         pace: Reads from an answer what it says about the limit.
@@ -560,8 +635,11 @@ class Client:
         limit: Limit | None = None,
         timeout: float = 60,
         retry_seconds: float = 300,
+        reply_seconds: float = 300,
+        max_body: int = 64_000_000,
         connections: int = 8,
         expired: Callable[[Reply], bool] = lambda reply: reply.status == 401,
+        missing: Callable[[Reply], bool] = lambda reply: reply.status == 404,
         secrets: Collection[str] = (),
         headers: Callable[[], Mapping[str, str]] = dict,
         pace: Callable[[Reply], Pace | None] = lambda _: None,
@@ -582,7 +660,10 @@ class Client:
         self._environments = {self._origin: _environment(base, name)}
         self._timeout = timeout
         self._retry_seconds = retry_seconds
+        self._reply_seconds = reply_seconds
+        self._max_body = max_body
         self._expired = expired
+        self._missing = missing
         self._stop = stop or threading.Event()
         self._limit = limit
         self._buckets: dict[str, TokenBucket] = {}
@@ -593,7 +674,7 @@ class Client:
         """Makes a vendor's text fit for a message, and knows this connection's secrets."""
         self._keyring = Keyring(name, auth, config, self._send_token_call, self.redact, memory=memory)
         self._headers = {"User-Agent": _user_agent(name), "Accept-Encoding": "gzip"}
-        self._adapter = HTTPAdapter(pool_maxsize=connections, pool_block=True, max_retries=0)
+        self._adapter = _Adapter(reply_seconds, pool_maxsize=connections, pool_block=True, max_retries=0)
 
     def send(self, request: Request) -> Reply:
         """Return the vendor's answer to ``request``: status 2xx, read to its end and decompressed.
@@ -602,9 +683,9 @@ class Client:
             ConfigError: the request's URL or a header made of the settings cannot be sent.
             TransportError: no usable answer within the retry budget; an unknown certificate or host name.
             CredentialsError: the vendor refuses the credentials (401 or 403, or renewed ones again).
-            MissingError: 404.
+            MissingError: 404, or what else means that the vendor does not have it.
             RefusedError: another 4xx, 501, 505, or a redirect, which is never followed.
-            BodyError: the answer has a content encoding that was not asked for.
+            BodyError: the answer has a content encoding that was not asked for, or is too large.
             Stopped: the client was told to stop.
         """
         call = self._call(request)
@@ -690,10 +771,16 @@ class Client:
             outcome = self._attempt(call, credentials())
             if isinstance(outcome, Reply):
                 self._follow(call, outcome)
-            if isinstance(outcome, Reply) and (not _is_transient(outcome.status) or self._expired(outcome)):
+            if isinstance(outcome, Reply) and self._is_final(outcome, retry):
                 return outcome
             self._wait(call, outcome, retry, deadline)
             retry += 1
+
+    def _is_final(self, reply: Reply, retry: int) -> bool:
+        """Whether asking again would not change an answer. A 5xx that means a missing record has to say so twice."""
+        if not _is_transient(reply.status) or self._expired(reply):
+            return True
+        return retry >= MISSING_RETRIES and self._missing(reply)
 
     def _wait(self, call: _Call, outcome: Reply | _Failure, retry: int, deadline: float) -> None:
         """Wait before a retry, and take its token; raise where the retry budget has no room for it."""
@@ -736,19 +823,40 @@ class Client:
         try:
             timeout = (self._timeout, self._timeout)
             response = self._adapter.send(prepared, stream=True, timeout=timeout, **call.environment)
-            with response:
-                # In one go: requests' own pieces of 10 kB cost a quarter of a request's time.
-                body = response.raw.read(decode_content=False)
-            size = len(body)
-            self.traffic.add(size=size)
             headers = {name.lower(): value for name, value in response.headers.items()}
-            body = _decoded(body, headers.get("content-encoding", "").strip().lower(), f"{self._name}: {call.label}")
+            with response:
+                try:
+                    body = self._body(call, response, headers)
+                finally:
+                    size = response.raw.tell()
+                    self.traffic.add(size=size)
             outcome = Reply(response.status_code, headers, body, datetime.now(timezone.utc))
         except _READ_ERRORS as error:
             outcome = _failure(error)
+            if time.monotonic() - began >= self._reply_seconds:
+                outcome = _Failure(
+                    f"the answer did not come to its end within {self._reply_seconds:g} s (reply_seconds)"
+                )
         result = str(outcome.status) if isinstance(outcome, Reply) else outcome.reason
         log.debug("%s -> %s in %.0f ms, %d bytes", call.label, result, (time.monotonic() - began) * 1e3, size)
         return outcome
+
+    def _body(self, call: _Call, response: requests.Response, headers: Mapping[str, str]) -> bytes:
+        """Read an answer to its end, as far as it may go."""
+        label = f"{self._name}: {call.label}"
+        # In large pieces: requests' own of 10 kB cost a quarter of a request's time.
+        pieces = iter(partial(response.raw.read, PIECE, decode_content=False), b"")
+        encoding = headers.get("content-encoding", "").strip().lower()
+        declared = headers.get("content-length", "")
+        try:
+            if declared.isdecimal() and int(declared) > self._max_body:
+                raise TooLarge
+            return bounded(_decoded(pieces, encoding, label), self._max_body)
+        except TooLarge:
+            raise BodyError(
+                f"{label} answered with more than {self._max_body / 1e6:g} MB (max_body_mb), which was not read on. "
+                "Ask for fewer records at a time, where a setting says how many, or raise max_body_mb if that is right."
+            ) from None
 
     def _prepare(self, call: _Call, credentials: Mapping[str, str]) -> requests.PreparedRequest:
         request = call.request
@@ -780,7 +888,7 @@ class Client:
                 f"{sentence} The vendor refuses the credentials; check that they are right, active, and "
                 "allowed to read this."
             )
-        if reply.status == 404:
+        if self._missing(reply):
             return MissingError(f"{sentence} The vendor does not have it; check what was asked for.")
         if 300 <= reply.status < 400:
             return RefusedError(

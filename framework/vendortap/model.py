@@ -149,7 +149,8 @@ Authorize = Callable[[Config], Generator[Request | Recall | Remember, Any, Crede
 """Drives token calls through the same sender (a refusal is raised where the call was yielded), and returns what
 the following requests carry."""
 Pager = Callable[[Request, Config], Generator[Request, Page, None]]
-"""Yields a request, is sent the page; ends when there are no more pages."""
+"""Yields a request, is sent the page; ends when there are no more pages. A page after which the same request is
+yielded again is not handed on: the pager does not believe it."""
 
 
 # --- units and bookmarks -----------------------------------------------------------------------------
@@ -340,7 +341,8 @@ class Connector:
     media type to ask for. ``zone`` gives the IANA name of the zone of date-times that come without an offset,
     ``date_format`` a strptime pattern for date-times in a format of the vendor's own; where these are settings,
     they are called ``timezone`` and ``date_format``. ``expired`` tells
-    whether a reply means that the credentials have to be renewed. ``headers`` makes what every request carries
+    whether a reply means that the credentials have to be renewed, ``missing`` whether it means that the vendor does
+    not have what was asked for; of a 5xx that is believed when it stays. ``headers`` makes what every request carries
     anew, ``pace`` reads the vendor's limit from a reply, ``trace`` names the header by which the vendor
     identifies a reply.
     """
@@ -357,6 +359,7 @@ class Connector:
     date_format: Setting = lambda _: None
     limit: Limit | None = None
     expired: Callable[[Reply], bool] = lambda reply: reply.status == 401
+    missing: Callable[[Reply], bool] = lambda reply: reply.status == 404
     headers: Callable[[Config], Mapping[str, str]] = lambda _: {}
     pace: Callable[[Reply], Pace | None] = lambda _: None
     trace: str | None = None

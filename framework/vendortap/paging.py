@@ -1,14 +1,26 @@
-"""Ready-made pagers: generators that yield requests and are sent pages. No I/O."""
+"""Ready-made pagers: generators that yield requests and are sent pages. No I/O.
+
+A pager believes the vendor's numbers, and doubts what contradicts them. A page that is empty before the end, or that
+has come before, may be a passing failure and is asked for once more; if it stays, that is an error: what a list
+leaves out is never seen again once a bookmark has moved past it. ``stable`` sees to rows that move between pages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from array import array
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from vendortap.errors import BodyError
 from vendortap.model import Config, Page, Pager, Request
+
+EMPTY_PAGES = 100
+"""So many empty pages in a row are the end of a list, whatever the vendor says is still to come."""
+READINGS = 3
+"""How often a list is read at the most, where rows move between its pages."""
 
 
 def single(request: Request, config: Config) -> Generator[Request, Page, None]:
@@ -30,7 +42,8 @@ def page_number(
 
     A first page shorter than what was asked for does not prove that it is the last: a vendor may hand out
     fewer at a time than it is asked for. So the second page is asked for in any case, unless the vendor says
-    how many pages or rows there are.
+    how many pages or rows there are. Where it does not, a list that ends with an empty page is held against the
+    page after that one.
 
     Args:
         param: Query parameter of the page's number.
@@ -41,45 +54,91 @@ def page_number(
         rows: Name in ``Rows.more`` of the number of rows; beside ``pages`` it is what these are held against.
 
     Raises (the pager):
-        BodyError: a page repeats the one before, which would go on for ever; or the pages hold too few rows.
+        BodyError: a page has come before, or is empty in the middle, twice; or there are too few rows.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
-        before: tuple[str, str] | None = None
-        full = taken = 0
-        for count_of_pages in count(1):
-            number = count_of_pages - 1 + (config[first] if first else 1)
-            page = yield request.with_params({param: number, size_param: config[size]})
-            ends = _ends(page)
-            if page.rows and ends == before:
-                raise BodyError(f"page {number} repeats page {number - 1}; the vendor's paging does not move on")
-            taken += len(page.rows)
-            # An empty page is the last, unless the vendor says that there are more: it may hold what was filtered out.
-            empty = not page.rows and not (pages and page.more.get(pages))
-            if empty or _complete(page, pages, count_of_pages) or _complete(page, rows, taken):
-                if pages and rows and not _complete(page, rows, taken, unstated=True):
-                    raise BodyError(_fewer(page.more[rows], taken, first))
+        begin = config[first] if first else 1
+        seen: dict[int | None, int] = {}
+        told = _Told(pages, rows, first)
+        full = 0
+        for number in count(begin):
+            at = request.with_params({param: number, size_param: config[size]})
+            page = yield from _asked(at, seen)
+            _hold_new(page, seen, number, f"page {number} repeats page {{}}")
+            told.take(page)
+            if told.complete():
                 return
-            if before is not None and len(page.rows) < full and not (pages or rows):
+            if not page.rows:
+                if told.more_pages():
+                    continue
+                if number > begin:
+                    _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
+                return
+            if number > begin and len(page.rows) < full and not (pages or rows):
                 return
             full = full or len(page.rows)
-            before = ends
 
     return ask
 
 
-def _complete(page: Page, total: str | None, so_far: int, *, unstated: bool = False) -> bool:
-    """Whether the vendor says that there are no more than ``so_far``; ``unstated`` where it does not say.
+class _Told:
+    """What a vendor says of its pages and rows, held against what has come. A page that does not say changes nothing.
 
-    Beside rows, a total of 0 says nothing: it is what .NET prints for a number that nobody set.
+    Beside rows, a number of 0 says nothing: it is what .NET prints for one that nobody set.
     """
-    stated = page.more.get(total) if total else None
-    return unstated if stated is None or stated <= 0 < so_far else so_far >= stated
+
+    def __init__(self, pages: str | None, rows: str | None, first: str | None) -> None:
+        self._names = (pages, rows)
+        self._first = first
+        self._stated: list[int | None] = [None, None]
+        self._come = [0, 0]
+        self._empty = 0
+
+    def take(self, page: Page) -> None:
+        self._come[0] += 1
+        self._come[1] += len(page.rows)
+        self._empty = 0 if page.rows else self._empty + 1
+        for place, name in enumerate(self._names):
+            if name and (stated := page.more.get(name)) is not None:
+                self._stated[place] = stated
+
+    def _lacks(self, place: int) -> bool | None:
+        """Whether there are to be more pages (0), or rows (1); ``None`` where the vendor does not say."""
+        stated = self._stated[place]
+        return None if stated is None or stated <= 0 < self._come[place] else self._come[place] < stated
+
+    def more_pages(self) -> bool:
+        """Whether an empty page is not the last: it may hold what was filtered out.
+
+        Raises:
+            BodyError: it is, although there are rows to come; or there have been too many.
+        """
+        if not self._lacks(0):
+            self._hold_rows()
+            return False
+        _hold_end(self._empty)
+        return True
+
+    def complete(self) -> bool:
+        """Whether the vendor says that this was all.
+
+        Raises:
+            BodyError: by its pages it was, but not by its rows.
+        """
+        if self._lacks(0) is False:
+            self._hold_rows()
+            return True
+        return self._lacks(1) is False
+
+    def _hold_rows(self) -> None:
+        if self._lacks(1):
+            setting = f"; it may count its pages from another number, see the setting {self._first!r}"
+            raise BodyError(f"{_fewer(self._stated[1], self._come[1])}{setting if self._first else ''}")
 
 
-def _fewer(stated: int, taken: int, first: str | None) -> str:
-    other = f"; it may count its pages from another number, see the setting {first!r}" if first else ""
-    return f"the vendor says that there are {stated} rows, but its pages hold {taken}{other}"
+def _fewer(stated: int | None, taken: int) -> str:
+    return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again"
 
 
 def row_offset(
@@ -95,24 +154,32 @@ def row_offset(
         first: The setting with the offset of the very first row (default: 0).
 
     Raises (the pager):
-        BodyError: a page repeats the one before, which would go on for ever.
+        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
-        before: tuple[str, str] | None = None
-        offset = 0
+        begin = config[first] if first else 0
+        seen: dict[int | None, int] = {}
+        offset, stated = 0, 0
+
+        def at(offset: int) -> Request:
+            document = _with(_with(request.document or {}, first_path, begin + offset), size_path, config[size])
+            return replace(request, document=document)
+
         while True:
-            number = offset + (config[first] if first else 0)
-            document = _with(_with(request.document or {}, first_path, number), size_path, config[size])
-            page = yield replace(request, document=document)
+            page = yield from _asked(at(offset), seen)
+            _hold_new(page, seen, begin + offset, f"the rows from {begin + offset} on repeat those from {{}} on")
             if not page.rows:
-                return
-            if (ends := _ends(page)) == before:
-                raise BodyError(f"the rows from {number} on repeat those before; the vendor's paging does not move on")
-            before = ends
+                break
             offset += len(page.rows)
-            if (stated := page.rows[-1][total]) and offset >= stated:  # a 0 beside rows is a number that nobody set
+            stated = page.rows[-1][total] or 0  # a 0 beside rows is a number that nobody set
+            if 0 < stated <= offset:
                 return
+        if offset < stated:
+            raise BodyError(_fewer(stated, offset))
+        if offset:
+            beyond = offset + config[size]
+            _hold_empty((yield at(beyond)), f"the page from row {begin + offset} on", f"that from {begin + beyond} on")
 
     return ask
 
@@ -129,22 +196,147 @@ def token(param: str, *, found: str) -> Pager:
     An empty page with a token is not the last. ``found`` is the token's name in ``Rows.more``.
 
     Raises (the pager):
-        BodyError: a token repeats one before, which would go on for ever.
+        BodyError: a token, or a page, has come before, twice; or there are empty pages without end.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         del config
-        page = yield request
+        asked = request
         sent: set[str] = set()
-        while following := page.more.get(found):
+        seen: dict[int | None, int] = {}
+        empty = 0
+        for number in count(1):
+            page = yield from _asked(asked, seen, sent, found)
+            following = page.more.get(found)
             if following in sent:
-                raise BodyError(f"the vendor answers with a {param} that it gave before; its paging does not move on")
+                raise BodyError(f"the vendor answers with a {param} that it gave before; {_STUCK}")
+            _hold_new(page, seen, number, f"page {number} repeats page {{}}")
+            if not following:
+                return
+            empty = 0 if page.rows else empty + 1
+            _hold_end(empty)
             sent.add(following)
-            page = yield request.with_params({param: following})
+            asked = request.with_params({param: following})
 
     return ask
 
 
-def _ends(page: Page) -> tuple[str, str]:
-    """Tell pages apart by their first and last record, as text: whoever gets the records may change them."""
-    return (repr(page.rows[0]), repr(page.rows[-1])) if page.rows else ("", "")
+_STUCK = "the vendor's paging does not move on"
+
+
+def _asked(
+    request: Request, seen: Mapping[int | None, int], sent: Collection[str] = (), found: str = ""
+) -> Generator[Request, Page, Page]:
+    """Ask for a page, and once more where it is doubtful: empty behind others and the last, or one that came before."""
+    page = yield request
+    following = page.more.get(found)
+    empty_end = bool(seen) and not page.rows and not following
+    return (yield request) if empty_end or _ends(page) in seen or following in sent else page
+
+
+def _hold_new(page: Page, seen: dict[int | None, int], number: int, said: str) -> None:
+    """Note a page, by its number, unless it is empty; ``said`` takes the number of the one that it repeats."""
+    if (ends := _ends(page)) in seen:
+        raise BodyError(f"{said.format(seen[ends])}; {_STUCK}")
+    if page.rows:
+        seen[ends] = number
+
+
+def _hold_end(empty: int) -> None:
+    if empty == EMPTY_PAGES:
+        raise BodyError(f"{empty} pages in a row are empty, and the vendor says that there are more; {_STUCK}")
+
+
+def _hold_empty(beyond: Page, empty: str, after: str) -> None:
+    if beyond.rows:
+        raise BodyError(f"{empty} is empty, but {after} is not; the vendor leaves rows out: run again")
+
+
+def _ends(page: Page) -> int | None:
+    """Tell pages apart by a hash of their first and last record; ``None`` for empty ones."""
+    return hash((repr(page.rows[0]), repr(page.rows[-1]))) if page.rows else None
+
+
+# --- rows that move ----------------------------------------------------------------------------------
+
+
+def stable(pager: Pager, *by: str, total: str | None = None) -> Pager:
+    """Read a list once more where rows have moved between its pages while it was read.
+
+    A row that moves from a page that has been read to one that has not makes all between them move up: one at each
+    border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became
+    smaller. Then the list is read again, until a reading shows none of this, or nothing that those before did not
+    show, but for rows that have been put before or behind all others meanwhile.
+
+    Args:
+        pager: What reads the list.
+        by: The properties that tell the list's rows apart.
+        total: The number of rows that the vendor states: its name in ``Rows.more``, or a property of each row.
+
+    Raises (the pager):
+        BodyError: as ``pager`` does; or the rows move faster than they can be read.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        known: set[int] = set()
+        for _ in range(READINGS):
+            reading = _Reading(by, total)
+            with closing(pager(request, config)) as steps:
+                asked = next(steps, None)
+                while asked is not None:
+                    page = yield asked
+                    before, asked = asked, _following(steps, page)
+                    if asked != before:
+                        reading.take(page)
+            if not reading.moved() or (known and not _missed(known, reading.keys)):
+                return
+            known.update(reading.keys)
+        raise BodyError(
+            f"rows move between the pages faster than they can be read, {READINGS} times over; "
+            "run again when less is going on, or ask for more rows at a time"
+        )
+
+    return ask
+
+
+class _Reading:
+    """The rows of one reading of a list, in order: eight bytes each."""
+
+    def __init__(self, by: Sequence[str], total: str | None) -> None:
+        self.keys = array("q")
+        self._by = by
+        self._total = total
+        self._pages = 0
+        self._stated = 0
+        self._shrunk = False
+
+    def take(self, page: Page) -> None:
+        self._pages += 1
+        self.keys.extend(hash(tuple([row[name] for name in self._by])) for row in page.rows)
+        stated = self._stated_by(page)
+        self._shrunk = self._shrunk or 0 < stated < self._stated
+        self._stated = stated or self._stated
+
+    def _stated_by(self, page: Page) -> int:
+        if not self._total:
+            return 0
+        if self._total in page.more:
+            return page.more[self._total] or 0
+        return page.rows[-1][self._total] or 0 if page.rows else 0
+
+    def moved(self) -> bool:
+        """Whether a row has come twice, or one has gone; on a single page none can have moved."""
+        return self._pages > 1 and (self._shrunk or len(set(self.keys)) < len(self.keys))
+
+
+def _missed(known: set[int], keys: Sequence[int]) -> bool:
+    """Whether there are new rows between known ones, which were passed over before."""
+    old = [at for at, key in enumerate(keys) if key in known]
+    return not old or len(old) < old[-1] - old[0] + 1
+
+
+def _following(steps: Generator[Request, Page, None], page: Page) -> Request | None:
+    try:
+        return steps.send(page)
+    except StopIteration:
+        return None

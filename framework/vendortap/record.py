@@ -13,12 +13,14 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from vendortap.bounds import is_deeper
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import Node, Page, Reply, Rows
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, boolean, integer, number
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, boolean, integer, number
 from vendortap.wire import json as json_wire
 from vendortap.wire import rows as rows_wire
 from vendortap.wire import xml as xml_wire
+from vendortap.wire.xml import DEEPEST
 
 _JSON_TYPES = ("application/json", "text/json")
 _XML_TYPES = ("application/xml", "text/xml")
@@ -30,11 +32,21 @@ class Reader:
     With ``structs`` records come as rows (vendortap.wire.rows) where that can be; they are used like dicts.
     """
 
-    def __init__(self, node: Node, rows: Rows, keys: Iterable[str], dates: Dates, *, structs: bool = False) -> None:
+    def __init__(
+        self,
+        node: Node,
+        rows: Rows,
+        keys: Iterable[str],
+        dates: Dates,
+        *,
+        structs: bool = False,
+        max_depth: int = DEEPEST,
+    ) -> None:
         self._row = node
         self.rows = rows
         self._keys = tuple(key for key in keys if key in node.fields)
         self._dates = dates
+        self._max_depth = max_depth
         self._node = page_node(node, rows)
         # what a check wants of a single document is inside it, and looked for in dicts
         self._structs = structs and not rows.any_case and bool(rows.path or not rows.more)
@@ -57,6 +69,11 @@ class Reader:
         form = _format(reply.media_type)
         try:
             return self._read_json(reply.body) if form == "JSON" else self._read_xml(reply.body)
+        except TooDeep:
+            raise BodyError(
+                f"the answer is nested more than {self._max_depth} levels deep (max_depth), which no invoice is; "
+                "report it to the vendor"
+            ) from None
         except Malformed as error:
             raise BodyError(
                 f"the answer is not the {form} it is declared to be ({error}); "
@@ -64,6 +81,8 @@ class Reader:
             ) from None
 
     def _read_json(self, body: bytes) -> Any:
+        if is_deeper(body, self._max_depth):
+            raise TooDeep
         if self._structs and self._rows_json:
             try:
                 return self._rows_json(body)
@@ -100,7 +119,7 @@ class Reader:
 
     @cached_property
     def _typed_xml(self) -> Decode:
-        return xml_wire.compile(self._node, self._dates)
+        return xml_wire.compile(self._node, self._dates, self._max_depth)
 
     def _keys_in_xml(self, body: bytes) -> Any:
         """Read nothing but the keys, as the text they are, of a reply that does not fit."""

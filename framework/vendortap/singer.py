@@ -492,7 +492,13 @@ class ConnectorTap(Tap):
     def source(self, *, structs: bool = False) -> sync.Source:
         """Return what the pipeline reads from."""
         return sync.Source(
-            self.connector, self.config, self.client.send, self._shapes, structs=structs, redact=self.client.redact
+            self.connector,
+            self.config,
+            self.client.send,
+            self._shapes,
+            structs=structs,
+            redact=self.client.redact,
+            max_depth=self.config["max_depth"],
         )
 
     def report(self, *, final: bool = False) -> None:

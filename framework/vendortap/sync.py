@@ -27,6 +27,7 @@ from vendortap.record import Reader
 from vendortap.redact import Redactor
 from vendortap.request import write
 from vendortap.wire import dates
+from vendortap.wire.xml import DEEPEST
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -76,8 +77,9 @@ class Source:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
     ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
-    secrets in what a vendor says under HTTP 200. ``now`` is this machine's clock, which nothing rests on but where the
-    last window ends: how far a bookmark may move is told by the vendor's clock.
+    secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is this
+    machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
+    the vendor's clock.
     """
 
     connector: Connector
@@ -86,6 +88,7 @@ class Source:
     shapes: Mapping[str, Shape]
     structs: bool = False
     redact: Callable[[str], str] = field(default_factory=Redactor)
+    max_depth: int = DEEPEST
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
 
     def reader(self, stream: Stream) -> Reader:
@@ -93,7 +96,8 @@ class Source:
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
         rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(self.config)
         structs = self.structs and stream.finish is None and stream.document is None
-        return Reader(self.shapes[stream.name].row, rows, stream.keys, dates(zone, pattern), structs=structs)
+        row, way = self.shapes[stream.name].row, dates(zone, pattern)
+        return Reader(row, rows, stream.keys, way, structs=structs, max_depth=self.max_depth)
 
 
 def read(
@@ -324,9 +328,10 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                 try:
                     reply = source.send(write(asked))
                 except MissingError:
-                    if stream.missing_is_empty:
-                        return
-                    raise
+                    if not stream.missing_is_empty:
+                        raise
+                    asked = _following(pages, Page(()))  # the pager knows whether the list may end here
+                    continue
                 settled = settled or reply.answered - SETTLED
                 page = reader.read(reply)
                 _check(stream, page, source.redact)
@@ -334,7 +339,9 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     raise BodyError(
                         f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
                     )
-                asked = _following(pages, page)  # before the records are given away, and changed
+                before, asked = asked, _following(pages, page)  # before the records are given away, and changed
+                if asked == before:
+                    continue  # the pager did not believe this page
                 yield Records([complete(record, unit) for record in page.rows], reply.received, settled)
 
     return fetch

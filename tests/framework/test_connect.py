@@ -27,7 +27,13 @@ SETTINGS: Mapping[str, Any] = {
         "pin": {"type": "integer", "secret": True},
     }
 }
-COMMON: Mapping[str, Any] = {"timeout_seconds": 20, "retry_seconds": 0, "concurrency": 2}
+COMMON: Mapping[str, Any] = {
+    "timeout_seconds": 20,
+    "retry_seconds": 0,
+    "concurrency": 2,
+    "reply_seconds": 30,
+    "max_body_mb": 1,
+}
 ACME = Connector(
     name="acme", title="Acme", docs="", schemas="", base_url=setting("base_url"), streams=(), limit=Limit(2, 5)
 )

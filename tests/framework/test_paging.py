@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vendortap.errors import BodyError
 from vendortap.model import Page, Pager, Request
-from vendortap.paging import page_number, row_offset, single, token
+from vendortap.paging import READINGS, page_number, row_offset, single, stable, token
 
 REQUEST = Request("GET", "/list", {"since": "2025-01-01"})
 PAGER = page_number("page", size_param="pageSize", size="page_size")
@@ -42,10 +42,28 @@ def test_single_asks_once() -> None:
 
 
 def test_pages_are_counted_from_one_and_keep_the_other_parameters() -> None:
-    asked = drive(PAGER, [page(1, 2, 3), page(4, 5, 6), page()])
+    asked = drive(PAGER, [page(1, 2, 3), page(4, 5, 6), page(7)])
     assert [request.params for request in asked] == [
         {"since": "2025-01-01", "page": str(number), "pageSize": "3"} for number in (1, 2, 3)
     ]
+
+
+def numbers(pages: Iterable[Page], pager: Pager = PAGER) -> list[int]:
+    """The numbers of the pages that are asked for."""
+    return [int(request.params["page"]) for request in drive(pager, pages)]
+
+
+def test_an_empty_page_is_the_end_when_it_is_empty_twice_and_so_is_the_one_behind() -> None:
+    assert numbers([page(1, 2, 3), page(), page(), page()]) == [1, 2, 2, 3]
+
+
+def test_a_page_that_is_empty_once_costs_nothing_but_a_request() -> None:
+    assert numbers([page(1, 2, 3), page(), page(4, 5, 6), page(7)]) == [1, 2, 2, 3]
+
+
+def test_an_empty_page_in_the_middle_is_an_error() -> None:
+    with pytest.raises(BodyError, match="page 2 is empty, but page 3 is not"):
+        numbers([page(1, 2, 3), page(), page(), page(7)])
 
 
 def test_an_empty_first_page_is_the_end() -> None:
@@ -60,9 +78,15 @@ def test_a_first_page_shorter_than_asked_for_does_not_end_the_list() -> None:
     assert len(drive(PAGER, [page(1, 2), page(3, 4), page(5)], size=1000)) == 3
 
 
-def test_a_page_that_repeats_the_one_before_is_an_error() -> None:
-    with pytest.raises(BodyError, match="page 2 repeats page 1"):
-        drive(PAGER, [page(1, 2), page(1, 2)])
+def test_a_page_that_repeats_one_before_is_asked_for_again() -> None:
+    assert numbers([page(1, 2), page(1, 2), page(3)]) == [1, 2, 2]
+
+
+def test_a_page_that_repeats_one_before_twice_is_an_error() -> None:
+    with pytest.raises(BodyError, match="page 2 repeats page 1; the vendor's paging does not move on"):
+        drive(PAGER, [page(1, 2)] * 3)
+    with pytest.raises(BodyError, match="page 3 repeats page 1"):
+        drive(PAGER, [page(1, 2), page(3, 4), page(1, 2), page(1, 2)])
 
 
 def test_a_repeated_page_is_noticed_although_the_records_were_changed_meanwhile() -> None:
@@ -72,6 +96,7 @@ def test_a_repeated_page_is_noticed_although_the_records_were_changed_meanwhile(
     steps.send(first)
     for row in first.rows:
         row.clear()
+    steps.send(page(1, 2))
     with pytest.raises(BodyError, match="repeats"):
         steps.send(page(1, 2))
 
@@ -93,18 +118,18 @@ BY_BOTH = page_number("page", size_param="pageSize", size="page_size", pages="pa
     [
         (BY_PAGES, [page(1, 2, 3, pages=1)]),
         (BY_PAGES, [page(1, 2, 3, pages=3), page(4, pages=3), page(5, 6, pages=3)]),
-        (BY_PAGES, [page(1, 2, 3, pages=3), page(pages=3), page(5, 6, pages=3)]),
+        (BY_PAGES, [page(1, 2, 3, pages=3), page(pages=3), page(pages=3), page(5, 6, pages=3)]),
         (BY_PAGES, [page(pages=0)]),
         (BY_PAGES, [page()]),
-        (BY_PAGES, [page(1, 2, pages=None), page(3), page()]),
-        (BY_PAGES, [page(1, 2, pages=0), page(3, pages=0), page(pages=0)]),
+        (BY_PAGES, [page(1, 2, pages=None), page(3), page(), page(), page()]),
+        (BY_PAGES, [page(1, 2, pages=0), page(3, pages=0), page(pages=0), page(pages=0), page(pages=0)]),
         (BY_PAGES, [page(1, 2, pages=5), page(3, pages=2)]),
         (BY_ROWS, [page(1, 2, 3, rows=3)]),
         (BY_ROWS, [page(1, 2, rows=5), page(3, rows=5), page(4, 5, rows=5)]),
         (BY_ROWS, [page(rows=0)]),
-        (BY_ROWS, [page(1, 2, rows=9), page(rows=9)]),
-        (BY_ROWS, [page(1, rows=0), page(2, rows=0), page(rows=0)]),
-        (BY_ROWS, [page(1, 2, rows=None), page(3), page()]),
+        (BY_ROWS, [page(1, 2, rows=3), page(rows=3), page(3, rows=3)]),
+        (BY_ROWS, [page(1, rows=0), page(2, rows=0), page(rows=0), page(rows=0), page(rows=0)]),
+        (BY_ROWS, [page(1, 2, rows=None), page(3), page(), page(), page()]),
         (BY_BOTH, [page(1, 2, pages=2, rows=3), page(3, pages=2, rows=3)]),
         (BY_BOTH, [page(pages=0, rows=0)]),
     ],
@@ -116,12 +141,31 @@ def test_what_the_vendor_says_of_its_pages_or_rows_ends_the_list(pager: Pager, p
 @pytest.mark.parametrize("pager", [PAGER, BY_PAGES, BY_ROWS])
 def test_a_page_that_repeats_is_an_error_whatever_the_vendor_says_there_is(pager: Pager) -> None:
     with pytest.raises(BodyError, match="page 2 repeats page 1"):
-        drive(pager, [page(1, 2, pages=9, rows=9)] * 2)
+        drive(pager, [page(1, 2, pages=9, rows=9)] * 3)
 
 
-def test_pages_that_hold_fewer_rows_than_the_vendor_says_are_an_error() -> None:
+@pytest.mark.parametrize(
+    ("pager", "pages"),
+    [
+        (BY_BOTH, [page(1, 2, pages=2, rows=5), page(3, pages=2, rows=5)]),
+        (BY_BOTH, [page(1, 2, 3, pages=2, rows=5), page(pages=2, rows=5), page(pages=2, rows=5)]),
+        (BY_ROWS, [page(1, 2, rows=5), page(3, rows=5), page(rows=5), page(rows=5)]),
+        (BY_ROWS, [page(1, 2, 3, rows=5), page(), page()]),  # a page that does not say changes nothing
+    ],
+)
+def test_pages_that_hold_fewer_rows_than_the_vendor_says_are_an_error(pager: Pager, pages: list[Page]) -> None:
     with pytest.raises(BodyError, match="says that there are 5 rows, but its pages hold 3"):
-        drive(BY_BOTH, [page(1, 2, pages=2, rows=5), page(3, pages=2, rows=5)])
+        drive(pager, pages)
+
+
+def test_a_list_that_begins_with_no_rows_although_there_are_some_is_an_error() -> None:
+    with pytest.raises(BodyError, match="says that there are 5 rows, but its pages hold 0"):
+        drive(BY_ROWS, [page(rows=5)])
+
+
+def test_empty_pages_do_not_go_on_for_ever() -> None:
+    with pytest.raises(BodyError, match="100 pages in a row are empty"):
+        drive(BY_PAGES, [page(1, pages=10**9), *[page(pages=10**9)] * 1000])
 
 
 # --- row offsets -------------------------------------------------------------------------------------
@@ -155,9 +199,9 @@ def test_an_offset_stands_in_the_document_beside_what_was_there() -> None:
         ([rows(1, 2, 3, total=3)], [0]),
         ([rows(1, 2, 3, total=4), rows(4, total=4)], [0, 3]),
         ([rows(1, total=3), rows(2, total=3), rows(3, total=3)], [0, 1, 2]),
-        ([rows(1, 2, total=9), rows(total=9)], [0, 2]),
-        ([rows(1, 2, total=None), rows(3, total=None), rows(total=None)], [0, 2, 3]),
-        ([rows(1, 2, total=0), rows(3, total=0), rows(total=0)], [0, 2, 3]),
+        ([rows(1, 2, total=4), rows(total=4), rows(3, 4, total=4)], [0, 2, 2]),
+        ([rows(1, 2, total=None), rows(3, total=None), *[rows(total=None)] * 3], [0, 2, 3, 3, 6]),
+        ([rows(1, 2, total=0), rows(3, total=0), *[rows(total=0)] * 3], [0, 2, 3, 3, 6]),
         ([rows(1, 2, total=4), rows(3, 4, total=5), rows(5, total=5)], [0, 2, 4]),
     ],
 )
@@ -171,8 +215,19 @@ def test_a_first_offset_may_be_set() -> None:
 
 
 def test_rows_that_repeat_are_an_error() -> None:
-    with pytest.raises(BodyError, match="the rows from 2 on repeat those before"):
-        offsets([rows(1, 2, total=9)] * 2)
+    assert offsets([rows(1, 2, total=3), rows(1, 2, total=3), rows(3, total=3)]) == [0, 2, 2]
+    with pytest.raises(BodyError, match="the rows from 2 on repeat those from 0 on; the vendor's paging"):
+        offsets([rows(1, 2, total=9)] * 3)
+
+
+def test_offsets_that_end_before_the_total_are_an_error() -> None:
+    with pytest.raises(BodyError, match="says that there are 9 rows, but its pages hold 2"):
+        offsets([rows(1, 2, total=9), rows(total=9), rows(total=9)])
+
+
+def test_rows_behind_an_empty_page_are_an_error() -> None:
+    with pytest.raises(BodyError, match="the page from row 2 on is empty, but that from 5 on is not"):
+        offsets([rows(1, 2, total=None), rows(total=None), rows(total=None), rows(9, total=None)])
 
 
 # --- tokens ------------------------------------------------------------------------------------------
@@ -199,10 +254,31 @@ def test_an_empty_page_with_a_token_is_not_the_last() -> None:
     assert len(drive(TOKEN, [page(1, next="a"), page(next="b"), page(2)])) == 3
 
 
-@pytest.mark.parametrize("tokens", [["a", "a"], ["a", "b", "a"]])
+@pytest.mark.parametrize("tokens", [["a", "a", "a"], ["a", "b", "a", "a"]])
 def test_a_token_that_comes_again_is_an_error(tokens: list[str]) -> None:
     with pytest.raises(BodyError, match="a nextToken that it gave before"):
         drive(TOKEN, [page(number, next=text) for number, text in enumerate(tokens)])
+
+
+def sent(pages: Iterable[Page]) -> list[str]:
+    """The tokens that are sent."""
+    return [request.params.get("nextToken", "") for request in drive(TOKEN, pages)]
+
+
+def test_a_page_is_asked_for_again_when_it_has_come_before_or_is_empty_and_the_last() -> None:
+    assert sent([page(1, next="a"), page(1, next="a"), page(2)]) == ["", "a", "a"]
+    assert sent([page(1, next="a"), page(), page(2)]) == ["", "a", "a"]
+    assert sent([page(1, next="a"), page(), page()]) == ["", "a", "a"]
+
+
+def test_a_page_that_comes_again_with_another_token_is_an_error() -> None:
+    with pytest.raises(BodyError, match="page 2 repeats page 1"):
+        drive(TOKEN, [page(1, next="a"), page(1, next="b"), page(1, next="c")])
+
+
+def test_tokens_without_rows_do_not_go_on_for_ever() -> None:
+    with pytest.raises(BodyError, match="100 pages in a row are empty"):
+        drive(TOKEN, [page(1, next="x"), *[page(next=str(number)) for number in range(1000)]])
 
 
 # --- every row once ----------------------------------------------------------------------------------
@@ -261,3 +337,76 @@ def test_every_row_comes_once_by_token_whatever_the_pages_hold(pages: list[int])
         return page(*range(starts[number], starts[number] + pages[number]), **more)
 
     assert answers(TOKEN, {}, answer, REQUEST) == list(range(sum(pages)))
+
+
+# --- rows that move ----------------------------------------------------------------------------------
+
+STABLE = stable(PAGER, "number")
+BY_TOTAL = stable(BY_ROWS, "number", total="rows")
+BY_ROW_TOTAL = stable(OFFSET, "number", total="total")
+
+
+def test_a_list_in_which_nothing_moves_is_read_once() -> None:
+    assert numbers([page(1, 2, 3), page(4, 5)], STABLE) == [1, 2]
+    assert len(drive(STABLE, [page()])) == 1
+
+
+def test_a_row_that_comes_twice_makes_the_list_be_read_again() -> None:
+    moved = [page(1, 2, 3), page(5, 6, 1), page()]
+    assert numbers([*moved, page(), page(), page(2, 3, 4), page(5, 6)], STABLE) == [1, 2, 3, 3, 4, 1, 2]
+
+
+def test_a_row_that_is_twice_in_one_page_has_not_moved() -> None:
+    pager = stable(BY_PAGES, "number")
+    assert len(drive(pager, [page(1, 1, pages=1)])) == 1
+
+
+def test_a_number_of_rows_that_shrinks_makes_the_list_be_read_again() -> None:
+    gone = [page(1, 2, 3, rows=7), page(5, 6, 7, rows=6)]
+    assert numbers([*gone, page(2, 3, 4, rows=6), page(5, 6, 7, rows=6)], BY_TOTAL) == [1, 2, 1, 2]
+    gone = [rows(1, 2, 3, total=7), rows(5, 6, 7, total=6)]
+    assert offsets([*gone, rows(2, 3, 4, total=6), rows(5, 6, 7, total=6)], BY_ROW_TOTAL) == [0, 3, 0, 3]
+
+
+def test_a_number_of_rows_that_grows_does_not() -> None:
+    assert numbers([page(1, 2, 3, rows=5), page(4, 5, 6, rows=6)], BY_TOTAL) == [1, 2]
+
+
+def test_rows_that_the_vendor_always_lists_twice_cost_a_second_reading_and_are_no_error() -> None:
+    twice = [page(1, 2, 3), page(1, 4)]
+    assert numbers(twice * 2, STABLE) == [1, 2, 1, 2]
+
+
+def test_rows_put_before_and_behind_all_others_are_no_reason_to_read_on() -> None:
+    first = [page(3, 4, 5), page(5, 6)]
+    second = [page(2, 3, 4), page(4, 5, 6), page(7)]
+    assert numbers([*first, *second], STABLE) == [1, 2, 1, 2, 3]
+
+
+def test_rows_that_never_come_to_rest_are_an_error() -> None:
+    readings = [[page(1, 10 * n, 2), page(2, 10 * n + 1, 3), page(0)] for n in range(1, READINGS + 1)]
+    with pytest.raises(BodyError, match="rows move between the pages faster than they can be read, 3 times over"):
+        drive(STABLE, [page for reading in readings for page in reading])
+
+
+@given(total=st.integers(0, 40), size=st.integers(2, 12), at=st.integers(1, 5), moved=st.integers(0, 39))
+@pytest.mark.parametrize("kind", ["number", "offset"])
+def test_whichever_row_moves_to_the_end_whenever_it_does_every_row_comes(
+    kind: str, total: int, size: int, at: int, moved: int
+) -> None:
+    listed = list(range(total))
+    asked = 0
+
+    def answer(request: Request) -> Page:
+        nonlocal asked
+        asked += 1
+        if asked == at and moved < total:
+            listed.append(listed.pop(moved))
+        if kind == "number":
+            begin = (int(request.params["page"]) - 1) * size
+            return page(*listed[begin : begin + size])
+        begin = (request.document or {})["filter"]["First"]
+        return rows(*listed[begin : begin + size], total=total)
+
+    pager = stable(PAGER if kind == "number" else OFFSET, "number")
+    assert set(answers(pager, {"page_size": size}, answer, LISTING)) == set(range(total))

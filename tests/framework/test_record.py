@@ -41,10 +41,12 @@ ONE = Rows(many=False)
 SECRET = "Jane Doe 4711"
 
 
-def read(body: str | bytes, content_type: str | None = "application/json", rows: Rows = ONE) -> Page:
+def read(
+    body: str | bytes, content_type: str | None = "application/json", rows: Rows = ONE, max_depth: int = 250
+) -> Page:
     headers = {} if content_type is None else {"content-type": content_type}
     data = body.encode() if isinstance(body, str) else body
-    return Reader(INVOICE, rows, ("Customer", "Number"), Dates()).read(
+    return Reader(INVOICE, rows, ("Customer", "Number"), Dates(), max_depth=max_depth).read(
         Reply(200, headers, data, datetime.now(timezone.utc))
     )
 
@@ -133,10 +135,25 @@ def test_a_body_that_needs_repair_and_cannot_be_read_is_refused() -> None:
 def test_deep_nesting_is_refused_in_words() -> None:
     deep = "[" * 100_000
     for body in (f'{{"Number": "1", "New": {deep}', f'{{"Number": 1, "New": {deep}'):
-        with pytest.raises(BodyError, match="nested too deeply"):
+        with pytest.raises(BodyError, match=r"^the answer is nested more than 250 levels deep \(max_depth\)"):
             read(body)
-    with pytest.raises(BodyError, match="nested too deeply"):
+    with pytest.raises(BodyError, match="nested more than 250 levels deep"):
         read("<Invoice>" * 1000, "application/xml")
+
+
+@pytest.mark.parametrize("levels", [19, 20, 21])
+def test_a_reply_may_be_nested_as_deeply_as_the_setting_says(levels: int) -> None:
+    inside = levels - 1
+    bodies = {
+        "application/json": '{"Number": "1", "New": ' + "[" * inside + '"\\"[[{"' + "]" * inside + "}",
+        "application/xml": f"<Invoice><Number>1</Number>{'<New>' * inside}{'</New>' * inside}</Invoice>",
+    }
+    for content_type, body in bodies.items():
+        if levels <= 20:
+            assert read(body, content_type, max_depth=20).rows == [{**NULLS, "Number": "1"}]
+        else:
+            with pytest.raises(BodyError, match="nested more than 20 levels deep"):
+                read(body, content_type, max_depth=20)
 
 
 # --- rows --------------------------------------------------------------------------------------------

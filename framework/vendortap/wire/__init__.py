@@ -25,6 +25,10 @@ class Malformed(ValueError):
     """The body is not of its format: truncated, hostile, or something else altogether."""
 
 
+class TooDeep(Malformed):
+    """The body is nested more deeply than it may be."""
+
+
 class Mismatch(ValueError):
     """A value does not fit its schema; ``path`` is a JSON path, ``expected`` what should stand there.
 

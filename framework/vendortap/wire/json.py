@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from vendortap.model import Node
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, day
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, day
 
 _BOM = b"\xef\xbb\xbf"
 _LEAVES: dict[str, Any] = {
@@ -108,7 +108,7 @@ def _checked(typed: Callable[[Any], Any], node: Node, dates: Dates) -> Callable[
 
 def _malformed(error: Exception) -> Malformed:
     if isinstance(error, RecursionError):
-        return Malformed("nested too deeply")
+        return TooDeep("nested too deeply")
     return Malformed("not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error))
 
 

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 from vendortap.model import Node
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, boolean, day, integer, number
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, boolean, day, integer, number
 
+DEEPEST = 250
+"""How many levels can be asked for at the most: at 256 libxml2 gives up."""
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 Read = Callable[[Any], Any]
@@ -26,18 +29,20 @@ ReadText = Callable[[str], Any]
 """Text → value, None for null; raises Mismatch."""
 
 
-def compile(node: Node, dates: Dates) -> Decode:  # noqa: A001 - like re.compile
+def compile(node: Node, dates: Dates, most: int = DEEPEST) -> Decode:  # noqa: A001 - like re.compile
     """Return the decoder of one schema. An object's root element has to be ``node.xml_name``, if that is set.
 
+    ``most`` is how many levels a document may be nested.
+
     Raises (the decoder):
-        Malformed: not XML, a DTD, or another root element.
+        Malformed: not XML, a DTD, another root element, or (TooDeep) nested too deeply.
         Mismatch: XML that does not fit, with the path of the first place.
     """
     read = _reader(node, dates)
     name = node.xml_name if node.kind == "object" else None
 
     def decode(body: bytes) -> Any:
-        root = parse(body)
+        root = parse(body, most)
         if name and _local(root.tag) != name:
             raise Malformed(f"the root element is not <{name}>")
         try:
@@ -48,11 +53,12 @@ def compile(node: Node, dates: Dates) -> Decode:  # noqa: A001 - like re.compile
     return decode
 
 
-def parse(body: bytes) -> Any:
+def parse(body: bytes, most: int = DEEPEST) -> Any:
     """Parse XML into an lxml element.
 
     Raises:
-        Malformed: not XML; or it has a DTD, which could define entities; or it is nested or sized absurdly.
+        Malformed: not XML; or it has a DTD, which could define entities; or a text of absurd size.
+        TooDeep: it is nested more than ``most`` levels deep.
     """
     from lxml import etree
 
@@ -62,12 +68,22 @@ def parse(body: bytes) -> Any:
     try:
         root = etree.fromstring(body, parser)
     except etree.XMLSyntaxError as error:
-        what = "nested too deeply, or too large" if "XML_PARSE_HUGE" in str(error) else "not well-formed"
         line, column = error.position
+        if "Excessive depth" in str(error):
+            raise TooDeep(f"nested too deeply, at line {line}, column {column}") from None
+        what = "too large" if "XML_PARSE_HUGE" in str(error) else "not well-formed"
         raise Malformed(f"{what}, at line {line}, column {column}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise Malformed("XML with a DTD is refused")
+    if _below(most)(root):
+        raise TooDeep("nested too deeply")
     return root
+
+
+@cache
+def _below(level: int) -> etree.XPath:
+    """Return what tells whether there are elements deeper than so many levels; for a tenth of what parsing costs."""
+    return etree.XPath(f"boolean({'/*' * (level + 1)})")
 
 
 def loads(body: bytes) -> Any:

@@ -1,0 +1,94 @@
+"""How much a reply may be: bytes as they come, bytes as they are decompressed, levels of nesting.
+
+A vendor, or whoever answers in its place, can send more than memory holds, in few bytes; so nothing is decompressed
+beyond its bound, and nothing read whose nesting is beyond what decoders, which recurse, can be given.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+PIECE = 1 << 20
+"""Bytes that are read, or decompressed, at a time."""
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+class TooLarge(ValueError):
+    """A body is larger than it may be."""
+
+
+def bounded(pieces: Iterable[bytes], most: int) -> bytes:
+    """Join the pieces of a body.
+
+    Raises:
+        TooLarge: there are more than ``most`` bytes; no more than one piece too many is taken.
+    """
+    taken: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > most:
+            raise TooLarge
+        taken.append(piece)
+    return taken[0] if len(taken) == 1 else b"".join(taken)
+
+
+def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress a gzip file as it comes, ``PIECE`` bytes at a time at the most (RFC 1952).
+
+    Unlike zlib alone, this notices a file that breaks off. Members may follow one another; zeros behind the last
+    one are padding.
+
+    Raises:
+        zlib.error: it is no gzip file, or damaged.
+        EOFError: it breaks off.
+    """
+    member, begun = zlib.decompressobj(_GZIP), False
+    for piece in pieces:
+        rest = piece
+        while rest:
+            if member.eof:
+                if not (rest := rest.lstrip(b"\0")):
+                    break
+                member = zlib.decompressobj(_GZIP)
+            begun = True
+            yield member.decompress(rest, PIECE)
+            rest = member.unconsumed_tail or member.unused_data
+    while begun and not member.eof:
+        if not (last := member.decompress(b"", PIECE)):
+            raise EOFError
+        yield last
+
+
+# --- nesting -----------------------------------------------------------------------------------------
+
+_BRACKETS = bytes.maketrans(b"[{]}", b"(())")
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+_OTHERS_AND_QUOTES = bytes(set(_OTHERS) - {ord('"')})
+
+
+def is_deeper(body: bytes, most: int) -> bool:
+    """Tell whether JSON is nested more than ``most`` levels deep, for about a tenth of what it costs to decode it.
+
+    What is not JSON, or pretends by brackets in its strings to be less deep than it is, is left to the decoder.
+    """
+    levels = _levels(body.translate(_BRACKETS, _OTHERS), most)
+    if levels is not None and levels <= most:
+        return False
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(bare.translate(_BRACKETS, _OTHERS_AND_QUOTES).split(b'"')[::2])
+    levels = _levels(outside, most)
+    return levels is not None and levels > most
+
+
+def _levels(brackets: bytes, most: int) -> int | None:
+    """Return how deeply brackets are nested, ``most + 1`` for more than ``most``; ``None`` where they do not match."""
+    for level in range(most + 1):
+        if not brackets:
+            return level
+        inner = len(brackets)
+        brackets = brackets.replace(b"()", b"")
+        if len(brackets) == inner:
+            return None
+    return most + 1
