@@ -77,8 +77,8 @@ class Source:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
     ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
-    secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is this
-    machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
+    secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
+    this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
     the vendor's clock.
     """
 

@@ -81,8 +81,10 @@ def parse(body: bytes, most: int = DEEPEST) -> Any:
 
 
 @cache
-def _below(level: int) -> etree.XPath:
+def _below(level: int) -> Callable[[Any], Any]:
     """Return what tells whether there are elements deeper than so many levels; for a tenth of what parsing costs."""
+    from lxml import etree
+
     return etree.XPath(f"boolean({'/*' * (level + 1)})")
 
 
