@@ -12,7 +12,7 @@ help:
 	@echo "make test     run all tests"
 	@echo "make torture  run the full form of the tests that kill, break and misbehave; takes its time"
 	@echo "make check    ruff, mypy, import-linter"
-	@echo "make bench    measure throughput, latency, memory and start-up"
+	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make clean    remove .venv and what the tools left"
@@ -33,7 +33,7 @@ check: .venv/developed
 	$(BIN)/lint-imports
 
 bench: .venv/developed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(OPTIONS)
 
 docs: .venv/installed
 	mkdir -p docs/connectors

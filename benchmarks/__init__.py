@@ -1,1 +1,1 @@
-"""What vendortap costs, measured through its commands: ``python -m benchmarks``."""
+"""What vendortap costs beside what users would pick instead: ``make bench`` and ``make bench-quick``."""

@@ -1,39 +1,34 @@
-"""Runs every job and prints one table: ``python -m benchmarks [--json FILE]``.
-
-Ends with 1 where a figure is over its bound. Figures of one machine at one time: quote ratios, and CPU
-seconds before wall.
-"""
+"""Runs the parts and writes their results: ``python -m benchmarks [--only json,xml] [--runs N] [--invoices N]``."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import latency, memory, startup, throughput
-from benchmarks.measure import Figure
+from benchmarks import results
+from benchmarks.parts import lists, load
+from benchmarks.paths import RESULTS
+from benchmarks.results import Part
+from benchmarks.session import Session
 
-JOBS = (startup.figures, throughput.figures, latency.figures, memory.figures)
+PARTS: Mapping[str, Callable[[Session], Part]] = {"json": lists.json, "xml": lists.xml, "load": load.load}
+SIZES = {"runs": 5, "json": 100_000, "xml": 20_000, "load": 100_000}
 
 
 def main() -> None:
-    """Measure, print each figure as soon as it is there, and end the process."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure vendortap through its commands.")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE, too")
+    """Measure, and write each part's results as soon as they are there."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure vendortap beside its peers.")
+    parser.add_argument("--only", metavar="PARTS", default=",".join(PARTS), help="these parts, by comma")
+    parser.add_argument("--runs", type=int, metavar="N", help="so many rounds instead of five")
+    parser.add_argument("--invoices", type=int, metavar="N", help="at most so many invoices, for development")
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}\n", flush=True)
-    measured: list[Figure] = []
-    for job in JOBS:
-        for figure in job():
-            measured.append(figure)
-            print(figure.line(), flush=True)
-    if options.json:
-        document = {"python": platform.python_version(), "figures": [asdict(figure) for figure in measured]}
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    sys.exit(1 if any(figure.passed is False for figure in measured) else 0)
+    most = options.invoices or max(SIZES.values())
+    sizes = {name: min(size, most) for name, size in SIZES.items()} | {"runs": options.runs or SIZES["runs"]}
+    session = Session(sizes)
+    for name in options.only.split(","):
+        results.save(options.results, PARTS[name](session))
 
 
 if __name__ == "__main__":

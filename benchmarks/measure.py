@@ -1,8 +1,4 @@
-"""What a child process took, the sandbox it talks to, and how a figure is shown.
-
-This module imports nothing of vendortap: a child's peak memory would otherwise start from ours (getrusage(2):
-``ru_maxrss`` is kept over exec).
-"""
+"""Runs a command, or two joined by a pipe, and says what each took and what came out."""
 
 from __future__ import annotations
 
@@ -10,112 +6,123 @@ import json
 import os
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO
 
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-"""ru_maxrss is in bytes there, in kilobytes elsewhere."""
+_STOPWATCH = str(Path(__file__).with_name("stopwatch.py"))
+_CHUNK = 1 << 20
+_RECORD = b'"RECORD"'
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One line of the result. ``passed`` is set where there is a bound."""
+class Command:
+    """A command line, and environment variables beside those of this process."""
 
-    name: str
-    value: float
-    unit: str
-    note: str = ""
-    passed: bool | None = None
-
-    def line(self) -> str:
-        """Return the figure as a line of the table."""
-        digits = f"{self.value:,.0f}" if abs(self.value) >= 100 else f"{self.value:,.2f}"
-        verdict = "" if self.passed is None else "  PASS" if self.passed else "  over its bound"
-        return f"{self.name:<52}{digits:>10} {self.unit:<18}{self.note}{verdict}".rstrip()
+    arguments: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one process took: wall and CPU seconds (user and system), peak memory in MiB."""
+    """What a process took, its children included: seconds of wall, user and system time, peak memory in MiB."""
 
     wall: float
-    cpu: float
+    user: float
+    system: float
     peak_mib: float
 
 
-def command(name: str) -> str:
-    """Return the path of a console script of this environment."""
-    return str(SCRIPTS / name)
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Usage:
-    """Run a process to its end, its output thrown away; ends the measurement where the process fails."""
-    began = time.monotonic()
-    process = subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "LOGLEVEL": "ERROR", **(environment or {})},
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - began
-    if process.returncode:
-        sys.exit(f"{' '.join(arguments)} ended with {process.returncode}; its message is above")
-    return Usage(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _RSS_UNIT / 2**20)
-
-
 @dataclass(frozen=True, slots=True)
-class Vendor:
-    """A running sandbox, the settings that lead to it, and a folder for the tap's files."""
+class Output:
+    """What came out of a process: bytes, and lines that are RECORD messages."""
 
-    settings: Mapping[str, Any]
-    folder: Path
-
-    def tap(self, stream: str | None = None, report: Path | None = None, **settings: Any) -> Usage:
-        """Run the tap once, with these settings on top; all streams, or one."""
-        config = self.folder / "config.json"
-        config.write_text(json.dumps({**self.settings, **settings}), encoding="utf-8")
-        arguments = [command("tap-scansource"), "--config", str(config)]
-        if stream:
-            arguments += ["--catalog", str(self.catalog(stream))]
-        return run(arguments, {"VENDORTAP_REPORT": str(report)} if report else None)
-
-    def catalog(self, stream: str) -> Path:
-        """Write a catalog with this stream only, and return its path."""
-        found = subprocess.run([command("vendortap"), "catalog", "scansource"], stdout=subprocess.PIPE, check=True)
-        catalog = json.loads(found.stdout)
-        for entry in catalog["streams"]:
-            root = next(item for item in entry["metadata"] if not item["breadcrumb"])
-            root["metadata"]["selected"] = entry["tap_stream_id"] == stream
-        path = self.folder / f"{stream}.json"
-        path.write_text(json.dumps(catalog), encoding="utf-8")
-        return path
+    size: int
+    records: int
 
 
-@contextmanager
-def sandbox(*, invoices: int, latency_ms: float = 0) -> Iterator[Vendor]:
-    """Run ScanSource's sandbox in a process of its own, so that its work is not counted as the tap's."""
-    arguments = [command("vendortap"), "sandbox", "scansource", "--port", "0"]
-    arguments += ["--invoices", str(invoices), "--latency-ms", str(latency_ms)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    try:
-        text = ""
-        while not text.endswith("\n}\n"):  # the settings are printed once, as an indented JSON object
-            if not (line := process.stdout.readline()):
-                sys.exit("the sandbox did not start")
-            text += line
-        with TemporaryDirectory(prefix="benchmarks-") as folder:
-            yield Vendor(json.loads(text), Path(folder))
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+class Failed(Exception):
+    """A command ended with an error; the message says where its own is."""
+
+
+class _Watched:
+    """A command that runs under the stopwatch, its standard error in a log."""
+
+    def __init__(self, command: Command, folder: Path, *, stdin: int | IO[bytes], stdout: int, name: str) -> None:
+        self.log = folder / f"{name}.log"
+        self._report = folder / f"{name}.usage.json"
+        self._report.unlink(missing_ok=True)
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-I", "-S", _STOPWATCH, str(self._report), *command.arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=log,
+                cwd=folder,
+                env=_environment(command.variables),
+            )
+
+    def usage(self) -> Usage:
+        """Wait for the end.
+
+        Raises:
+            Failed: the command did.
+        """
+        self.process.wait()
+        took = json.loads(self._report.read_text(encoding="utf-8")) if self._report.exists() else {"exit_code": -1}
+        if code := took.pop("exit_code"):
+            raise Failed(f"exit code {code}; the log is {self.log.name}")
+        return Usage(**{name: round(value, 4) for name, value in took.items()})
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """This process's variables without those of its own Python, so that an environment has its own modules only."""
+    own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    return {**own, "PYTHONWARNINGS": "ignore", **variables}
+
+
+def run(command: Command, folder: Path, copy: IO[bytes] | None = None) -> tuple[Usage, Output]:
+    """Run a command, its output into a pipe that is read as fast as it comes, and counted.
+
+    ``copy`` takes the output as well. The log is ``command.log`` in the folder.
+
+    Raises:
+        Failed: the command did.
+    """
+    watched = _Watched(command, folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, name="command")
+    output = _count(watched.process.stdout, copy)
+    return watched.usage(), output
+
+
+def pipe(first: Command, second: Command, folder: Path) -> tuple[float, Usage, Usage]:
+    """Run one command into another; returns the seconds that both took together, and what each took.
+
+    Raises:
+        Failed: one of them did.
+    """
+    began = time.monotonic()
+    source = _Watched(first, folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, name="tap")
+    assert source.process.stdout is not None
+    sink = _Watched(second, folder, stdin=source.process.stdout, stdout=subprocess.DEVNULL, name="target")
+    source.process.stdout.close()
+    sink.process.wait()
+    source.process.wait()
+    wall = time.monotonic() - began
+    return round(wall, 4), source.usage(), sink.usage()
+
+
+def _count(lines: IO[bytes] | None, copy: IO[bytes] | None) -> Output:
+    assert lines is not None
+    size = records = 0
+    tail = b""
+    with lines:
+        while chunk := os.read(lines.fileno(), _CHUNK):
+            size += len(chunk)
+            seen = tail + chunk
+            records += seen.count(_RECORD)
+            tail = seen[1 - len(_RECORD) :]
+            if copy:
+                copy.write(chunk)
+    return Output(size, records)

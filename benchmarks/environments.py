@@ -1,0 +1,109 @@
+"""The environments of the contenders: each has one of its own, as their pins conflict.
+
+They are made with venv and pip, once; a changed list of requirements makes them anew. What cannot be installed is
+reported, and the contenders that need it are left out.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.paths import PLUGIN, ROOT, WORK
+
+OURS = "vendortap"
+
+REQUIREMENTS: dict[str, tuple[str, ...]] = {
+    "singer-sdk": ("singer-sdk[msgspec]==0.54.9", "simplejson==4.3.0", "xmltodict==1.0.4"),
+    "singer-python": ("singer-python==6.8.0", "requests==2.34.2", "xmltodict==1.0.4"),
+    "airbyte-cdk": ("airbyte-cdk==7.39.1",),
+    "dlt": ("dlt[filesystem,duckdb]==1.31.0",),
+    "limits": (
+        *("msgspec==0.22.0", "urllib3==2.8.0", "requests==2.34.2", "lxml==6.1.3", "xmltodict==1.0.4"),
+        *("duckdb==2.0.0", "pytz==2026.6"),
+    ),
+    "target-duckdb": ("target-duckdb==0.8.0", "duckdb<1.3"),  # with a newer duckdb it loses rows without a word
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A virtual environment."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        """Its interpreter."""
+        return str(self.folder / "bin" / "python")
+
+    def script(self, name: str) -> str:
+        """Return one of its console scripts."""
+        return str(self.folder / "bin" / name)
+
+    def versions(self) -> dict[str, str]:
+        """Return what is installed: distribution → version."""
+        (packages,) = self.folder.glob("lib/python*/site-packages")
+        found = importlib.metadata.distributions(path=[str(packages)])
+        return dict(sorted((item.metadata["Name"], item.version) for item in found))
+
+
+class NotInstalled(Exception):
+    """An environment cannot be made; the message is pip's last line."""
+
+
+def peer(name: str) -> Environment:
+    """Return a peer's environment, made where it is not there yet.
+
+    Raises:
+        NotInstalled: its requirements cannot be installed.
+    """
+    requirements = REQUIREMENTS[name]
+    return _made(WORK / "environments" / name, requirements, "\n".join(requirements))
+
+
+def ours(name: str = OURS, tree: Path = ROOT) -> Environment:
+    """Return an environment with the project as it is in ``tree``, installed from its wheel as users have it.
+
+    The plugin of the benchmarks is this tree's in any case.
+
+    Raises:
+        NotInstalled: the project or its dependencies cannot be installed.
+    """
+    wheels = WORK / "wheels" / name
+    shutil.rmtree(wheels, ignore_errors=True)
+    for source in (tree, PLUGIN):
+        build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
+        _pip(sys.executable, build, f"{name}-wheel")
+    built = [str(wheel) for wheel in wheels.glob("*.whl")]
+    (project,) = (wheel for wheel in built if Path(wheel).name.startswith("vendortap-"))
+    stamp = (tree / "pyproject.toml").read_text(encoding="utf-8")
+    environment = _made(WORK / "environments" / name, [f"{project}[duckdb]"], stamp)
+    _pip(environment.python, ["install", "--no-deps", "--force-reinstall", *built], name)
+    return environment
+
+
+def _made(folder: Path, requirements: Sequence[str], stamp: str) -> Environment:
+    environment = Environment(folder)
+    stamped = folder / "made-from"
+    if stamped.exists() and stamped.read_text(encoding="utf-8") == stamp:
+        return environment
+    print(f"{folder.name}: installing ...", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    _pip(environment.python, ["install", *requirements], folder.name)
+    stamped.write_text(stamp, encoding="utf-8")
+    return environment
+
+
+def _pip(python: str, arguments: Sequence[str], name: str) -> None:
+    command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [f"pip fails for {name}"]
+        raise NotInstalled(said[-1].removeprefix("ERROR: "))

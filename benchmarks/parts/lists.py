@@ -1,0 +1,39 @@
+"""The list to Singer messages: invoices per CPU-second, in JSON and in XML."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from benchmarks import contenders
+from benchmarks.contenders import Job
+from benchmarks.dataset import Form
+from benchmarks.fetching import fetching
+from benchmarks.results import Part
+from benchmarks.session import Session, interleaved
+
+JSON = (contenders.VENDORTAP, contenders.SINGER_SDK, contenders.SINGER_SDK_TUNED)
+XML = (contenders.VENDORTAP, contenders.SINGER_SDK)
+
+
+def json(session: Session) -> Part:
+    """Measure the JSON list."""
+    return _lists(session, "json", JSON)
+
+
+def xml(session: Session) -> Part:
+    """Measure the XML list."""
+    return _lists(session, "xml", XML)
+
+
+def _lists(session: Session, form: Form, competing: tuple[contenders.Contender, ...]) -> Part:
+    count = session.sizes[form]
+    with session.serving(form, count) as served:
+        truth = session.truth(form, count)
+        job = partial(_job, f"{served.plain}/{count}", form)
+        entries = [fetching(contender, job, truth) for contender in competing]
+        return session.part(form, interleaved(session, form, entries, session.sizes["runs"]), entries)
+
+
+def _job(url: str, form: Form, folder: Path) -> Job:
+    return Job(url, folder, form)
