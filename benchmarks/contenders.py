@@ -8,21 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import airbyte
 from benchmarks.dataset import Form
 from benchmarks.environments import OURS, Environment
 from benchmarks.measure import Command
 from benchmarks.paths import PEERS, PLUGIN
+from benchmarks.server import BURST, RATE
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is asked for: ``url`` leads to so many invoices; ``folder`` is the contender's own, and empty."""
+    """What is asked for: ``url`` leads to so many invoices; ``folder`` is the contender's own, and empty.
+
+    ``stream`` is one of the plugin's. ``limited`` says that the server has a limit, which a contender may be told.
+    """
 
     url: str
     folder: Path
     form: Form = "json"
     stream: str = "invoices"
     concurrency: int = 1
+    limited: bool = False
 
 
 Prepare = Callable[[Environment, Job], Command]
@@ -31,17 +37,16 @@ Prepare = Callable[[Environment, Job], Command]
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One row of a table.
+    """One row of a table, which calls it by its ``title``.
 
-    ``title`` is what the table calls it. ``runs_at_most`` is set for those that take minutes a run. ``messages``
-    says whether it writes RECORD messages; who does not has ``wrote``, which counts what it left in its folder.
+    ``messages`` says whether it writes RECORD messages; who does not has ``wrote``, which counts what it left in
+    its folder.
     """
 
     name: str
     title: str
     environment: str
     prepare: Prepare
-    runs_at_most: int | None = None
     messages: bool = True
     wrote: Callable[[Path], int] = lambda _: 0
 
@@ -71,6 +76,8 @@ def _plain(schema: Any) -> Any:
 def tap(environment: Environment, job: Job) -> Command:
     """The project's own tap, by its console command."""
     config = {"base_url": job.url, "format": job.form, "concurrency": job.concurrency}
+    if job.limited:
+        config |= {"requests_per_second": RATE, "burst": BURST}
     arguments = [environment.script("tap-bench"), "--config", write_json(job.folder / "config.json", config)]
     if job.stream != "invoices":
         arguments += ["--catalog", write_json(job.folder / "catalog.json", _catalog(job.stream))]
@@ -105,8 +112,77 @@ def _singer_sdk(variant: str) -> Prepare:
     return prepare
 
 
-VENDORTAP = Contender("vendortap", "vendortap", OURS, tap)
+def _script(name: str, *arguments: str, concurrent: bool = False) -> Prepare:
+    """A script in benchmarks/peers: it takes the URL, then these arguments, then the concurrency where it has one."""
+
+    def prepare(environment: Environment, job: Job) -> Command:
+        command = [environment.python, str(PEERS / name), job.url, *arguments]
+        schema = write_json(job.folder / "schema.json", singer_schema())
+        return Command([*command, str(job.concurrency)] if concurrent else command, {"BENCH_SCHEMA": schema})
+
+    return prepare
+
+
+def _airbyte(environment: Environment, job: Job) -> Command:
+    """A declarative source of airbyte-cdk, read as Airbyte reads it."""
+    manifest = airbyte.manifest(job.url, job.form, job.stream, job.concurrency, singer_schema())
+    config = write_json(job.folder / "config.json", {"__injected_declarative_manifest": manifest})
+    catalog = write_json(job.folder / "catalog.json", airbyte.catalog(job.stream, singer_schema()))
+    script = environment.script("source-declarative-manifest")
+    return Command([script, "read", "--config", config, "--catalog", catalog])
+
+
+def _counted(folder: Path) -> int:
+    return int((folder / "count").read_text(encoding="utf-8"))
+
+
+# --- all of them -------------------------------------------------------------------------------------
+
+VENDORTAP = Contender("vendortap", "**vendortap**", OURS, tap)
 SINGER_SDK = Contender("singer-sdk", "singer-sdk, default", "singer-sdk", _singer_sdk("default"))
 SINGER_SDK_TUNED = Contender(
     "singer-sdk-tuned", "singer-sdk, its fastest official settings", "singer-sdk", _singer_sdk("tuned")
+)
+AIRBYTE = Contender("airbyte-cdk", "airbyte-cdk, declarative", "airbyte-cdk", _airbyte)
+DLT_EXTRACT = Contender(
+    "dlt-extract",
+    "dlt rest_api, extract alone",
+    "dlt",
+    _script("dlt_source.py", "list", "extract", concurrent=True),
+    messages=False,
+    wrote=_counted,
+)
+DLT_DETAILS = Contender(
+    "dlt-details",
+    "dlt rest_api, extract alone",
+    "dlt",
+    _script("dlt_source.py", "details", "extract", concurrent=True),
+    messages=False,
+    wrote=_counted,
+)
+SINGER_PYTHON_FLOATS = Contender(
+    "singer-python-floats",
+    "requests and singer-python, floats",
+    "singer-python",
+    _script("singer_python_tap.py", "floats"),
+)
+SINGER_PYTHON_DECIMALS = Contender(
+    "singer-python-decimals",
+    "requests and singer-python, Decimal",
+    "singer-python",
+    _script("singer_python_tap.py", "decimals"),
+)
+LIMIT_TYPED = Contender(
+    "limit-typed", "limit: urllib3, typed msgspec decode and encode", "limits", _script("limit_json.py", "typed")
+)
+LIMIT_CHECKED = Contender(
+    "limit-checked", "limit: typed decode as a check, bytes passed on", "limits", _script("limit_json.py", "checked")
+)
+FLOOR = Contender("floor", "floor: bytes passed on unchecked", "limits", _script("limit_json.py", "passed"))
+XMLTODICT = Contender(
+    "limit-xmltodict", "xmltodict and conversion, nothing around it", "limits", _script("limit_xml.py", "xmltodict")
+)
+LXML = Contender("limit-lxml", "limit: lxml and compiled converters", "limits", _script("limit_xml.py", "lxml"))
+THREAD_POOL = Contender(
+    "thread-pool", "pool of threads and requests, by hand", "limits", _script("thread_pool.py", concurrent=True)
 )

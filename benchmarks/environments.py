@@ -22,7 +22,7 @@ REQUIREMENTS: dict[str, tuple[str, ...]] = {
     "singer-sdk": ("singer-sdk[msgspec]==0.54.9", "simplejson==4.3.0", "xmltodict==1.0.4"),
     "singer-python": ("singer-python==6.8.0", "requests==2.34.2", "xmltodict==1.0.4"),
     "airbyte-cdk": ("airbyte-cdk==7.39.1",),
-    "dlt": ("dlt[filesystem,duckdb]==1.31.0",),
+    "dlt": ("dlt[filesystem,duckdb]==1.31.0", "duckdb==2.0.0", "pyarrow==26.0.1"),
     "limits": (
         *("msgspec==0.22.0", "urllib3==2.8.0", "requests==2.34.2", "lxml==6.1.3", "xmltodict==1.0.4"),
         *("duckdb==2.0.0", "pytz==2026.6"),

@@ -17,7 +17,13 @@ from benchmarks.session import Entry
 
 
 def fetching(
-    contender: Contender, job: Callable[[Path], Job], truth: Truth, *, case: int = 0, together: bool = False
+    contender: Contender,
+    job: Callable[[Path], Job],
+    truth: Truth,
+    *,
+    case: int = 0,
+    runs_at_most: int | None = None,
+    together: bool = False,
 ) -> Entry:
     """Return the entry of a contender that does this job, given the folder that it may use."""
 
@@ -33,9 +39,10 @@ def fetching(
             round=number,
             case=case,
             records=records,
+            extra={"state_bytes": len(output.last_line)} if b'"STATE"' in output.last_line else {},
             **asdict(usage),
             **(asdict(check(kept, truth)) if checking else {}),
             error="" if records == truth.invoices else f"{records} records instead of {truth.invoices}",
         )
 
-    return Entry(contender.name, (contender.environment,), measure, case, contender.runs_at_most, together)
+    return Entry(contender.name, (contender.environment,), measure, case, runs_at_most, together)

@@ -14,6 +14,7 @@ from typing import IO
 
 _STOPWATCH = str(Path(__file__).with_name("stopwatch.py"))
 _CHUNK = 1 << 20
+_END = 1 << 16
 _RECORD = b'"RECORD"'
 
 
@@ -37,10 +38,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What came out of a process: bytes, and lines that are RECORD messages."""
+    """What came out of a process: its RECORD messages, counted, and its last line."""
 
-    size: int
     records: int
+    last_line: bytes
 
 
 class Failed(Exception):
@@ -115,14 +116,14 @@ def pipe(first: Command, second: Command, folder: Path) -> tuple[float, Usage, U
 
 def _count(lines: IO[bytes] | None, copy: IO[bytes] | None) -> Output:
     assert lines is not None
-    size = records = 0
-    tail = b""
+    records = 0
+    cut = end = b""  # what may be half a word, and the end of all, which holds the last line
     with lines:
         while chunk := os.read(lines.fileno(), _CHUNK):
-            size += len(chunk)
-            seen = tail + chunk
+            seen = cut + chunk
             records += seen.count(_RECORD)
-            tail = seen[1 - len(_RECORD) :]
+            cut = seen[1 - len(_RECORD) :]
+            end = (end + chunk)[-_END:]
             if copy:
                 copy.write(chunk)
-    return Output(size, records)
+    return Output(records, end.rstrip(b"\n").rpartition(b"\n")[2])

@@ -145,5 +145,5 @@ def line(part: str, run: Run, runs: int) -> str:
     else:
         figures = f"{run.cpu:8.2f} CPU-s {run.wall:8.2f} s {run.peak_mib:6.0f} MiB {run.records:>9,} records"
     verdict = {None: "", True: "  exact", False: "  not exact"}[run.exact]
-    extra = "".join(f"  {name} {value:.2f}" for name, value in run.extra.items() if isinstance(value, float))
+    extra = "".join(f"  {name} {value}" for name, value in run.extra.items())
     return f"{part:<10} {run.round}/{runs}  {name:<34}{figures}{verdict}{extra}"

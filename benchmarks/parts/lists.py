@@ -12,8 +12,25 @@ from benchmarks.fetching import fetching
 from benchmarks.results import Part
 from benchmarks.session import Session, interleaved
 
-JSON = (contenders.VENDORTAP, contenders.SINGER_SDK, contenders.SINGER_SDK_TUNED)
-XML = (contenders.VENDORTAP, contenders.SINGER_SDK)
+JSON = (
+    contenders.VENDORTAP,
+    contenders.SINGER_SDK,
+    contenders.SINGER_SDK_TUNED,
+    contenders.AIRBYTE,
+    contenders.DLT_EXTRACT,
+    contenders.SINGER_PYTHON_FLOATS,
+    contenders.SINGER_PYTHON_DECIMALS,
+    contenders.LIMIT_TYPED,
+    contenders.LIMIT_CHECKED,
+    contenders.FLOOR,
+)
+XML = (
+    contenders.VENDORTAP,
+    contenders.SINGER_SDK,
+    contenders.AIRBYTE,
+    contenders.XMLTODICT,
+    contenders.LXML,
+)
 
 
 def json(session: Session) -> Part:

@@ -55,25 +55,43 @@ def _singer(environments: Environments, job: Job) -> Sequence[Command]:
     return tap, Command([environments["target-duckdb"].script("target-duckdb"), "--config", config])
 
 
+def _run(environments: Environments, job: Job) -> Sequence[Command]:
+    """Both by ``vendortap run``, which joins them and keeps the state."""
+    environment = environments[OURS]
+    config = write_json(job.folder / "config.json", {"base_url": job.url})
+    arguments = [environment.script("vendortap"), "run", "bench", "--config", config, "--to", DATABASE]
+    return [Command([*arguments, "--state", "bench.state.json"])]
+
+
+def _dlt(source: str, file_format: str) -> Prepare:
+    """A pipeline of dlt; it may use both cores to normalize, as its documentation advises."""
+
+    def prepare(environments: Environments, job: Job) -> Sequence[Command]:
+        contender = contenders.script("dlt_source.py", source, file_format, "5")
+        command = contender(environments["dlt"], job)
+        return [Command(command.arguments, {**command.variables, "NORMALIZE__WORKERS": "2"})]
+
+    return prepare
+
+
+def _script(way: str) -> Prepare:
+    return lambda environments, job: [contenders.script("load_script.py", way)(environments["limits"], job)]
+
+
+_NESTED = ("(SELECT unnest(InvoiceLines, recursive := true) FROM {invoices})", "Price")
+_DLT_TABLES = ("bench.invoices", "invoice_number", "total"), ("bench.invoices__invoice_lines", "price")
+
 LOADERS = (
-    Loader(
-        "vendortap",
-        (OURS,),
-        _ours,
-        ("bench.invoices", "InvoiceNumber", "Total"),
-        ("(SELECT unnest(InvoiceLines, recursive := true) FROM bench.invoices)", "Price"),
-    ),
-    Loader(
-        "singer-sdk-target-duckdb",
-        ("singer-sdk", "target-duckdb"),
-        _singer,
-        ("bench.invoices", "invoicenumber", "total"),
-        (
-            "(SELECT unnest(CAST(invoicelines AS JSON[])) AS line FROM bench.invoices)",
-            "CAST(line->>'Price' AS DECIMAL(38,2))",
-        ),
-        runs_at_most=2,
-    ),
+    Loader("vendortap", (OURS,), _pipe, *_nested("bench.invoices")),
+    Loader("vendortap-run", (OURS,), _run, *_nested("bench.invoices")),
+    Loader("dlt-arrow", ("dlt",), _dlt("arrow", "parquet"), _DLT[0], _AS_JSON),
+    Loader("dlt-decimals", ("dlt",), _dlt("decimals", "parquet"), *_DLT, runs_at_most=2),
+    Loader("dlt-rest-api", ("dlt",), _dlt("list", "parquet"), *_DLT, runs_at_most=2),
+    Loader("dlt-default", ("dlt",), _dlt("list", "insert_values"), *_DLT, runs_at_most=1, at_most=SMALL),
+    Loader("singer-sdk", ("singer-sdk", "target-duckdb"), _singer, _LOWER, _AS_JSON, runs_at_most=2),
+    Loader("script-texts", ("limits",), _script("texts"), *_nested("invoices")),
+    Loader("script-pages", ("limits",), _script("pages"), *_nested("invoices")),
+    Loader("script-insert", ("limits",), _script("insert"), *_nested("invoices"), runs_at_most=1, at_most=SMALL),
 )
 
 

@@ -82,6 +82,7 @@ class Index(VendorStream):
 
     name = "invoice_index"
     path = "/index"
+    selected_by_default = False  # read for its children only
     schema = th.PropertiesList(
         th.Property("InvoiceNumber", th.StringType), th.Property("LastChanged", th.DateTimeType)
     ).to_dict()
