@@ -112,7 +112,7 @@ def _singer_sdk(variant: str) -> Prepare:
     return prepare
 
 
-def _script(name: str, *arguments: str, concurrent: bool = False) -> Prepare:
+def script(name: str, *arguments: str, concurrent: bool = False) -> Prepare:
     """A script in benchmarks/peers: it takes the URL, then these arguments, then the concurrency where it has one."""
 
     def prepare(environment: Environment, job: Job) -> Command:
@@ -148,7 +148,7 @@ DLT_EXTRACT = Contender(
     "dlt-extract",
     "dlt rest_api, extract alone",
     "dlt",
-    _script("dlt_source.py", "list", "extract", concurrent=True),
+    script("dlt_source.py", "list", "extract", concurrent=True),
     messages=False,
     wrote=_counted,
 )
@@ -156,7 +156,7 @@ DLT_DETAILS = Contender(
     "dlt-details",
     "dlt rest_api, extract alone",
     "dlt",
-    _script("dlt_source.py", "details", "extract", concurrent=True),
+    script("dlt_source.py", "details", "extract", concurrent=True),
     messages=False,
     wrote=_counted,
 )
@@ -164,25 +164,25 @@ SINGER_PYTHON_FLOATS = Contender(
     "singer-python-floats",
     "requests and singer-python, floats",
     "singer-python",
-    _script("singer_python_tap.py", "floats"),
+    script("singer_python_tap.py", "floats"),
 )
 SINGER_PYTHON_DECIMALS = Contender(
     "singer-python-decimals",
     "requests and singer-python, Decimal",
     "singer-python",
-    _script("singer_python_tap.py", "decimals"),
+    script("singer_python_tap.py", "decimals"),
 )
 LIMIT_TYPED = Contender(
-    "limit-typed", "limit: urllib3, typed msgspec decode and encode", "limits", _script("limit_json.py", "typed")
+    "limit-typed", "limit: urllib3, typed msgspec decode and encode", "limits", script("limit_json.py", "typed")
 )
 LIMIT_CHECKED = Contender(
-    "limit-checked", "limit: typed decode as a check, bytes passed on", "limits", _script("limit_json.py", "checked")
+    "limit-checked", "limit: typed decode as a check, bytes passed on", "limits", script("limit_json.py", "checked")
 )
-FLOOR = Contender("floor", "floor: bytes passed on unchecked", "limits", _script("limit_json.py", "passed"))
+FLOOR = Contender("floor", "floor: bytes passed on unchecked", "limits", script("limit_json.py", "passed"))
 XMLTODICT = Contender(
-    "limit-xmltodict", "xmltodict and conversion, nothing around it", "limits", _script("limit_xml.py", "xmltodict")
+    "limit-xmltodict", "xmltodict and conversion, nothing around it", "limits", script("limit_xml.py", "xmltodict")
 )
-LXML = Contender("limit-lxml", "limit: lxml and compiled converters", "limits", _script("limit_xml.py", "lxml"))
+LXML = Contender("limit-lxml", "limit: lxml and compiled converters", "limits", script("limit_xml.py", "lxml"))
 THREAD_POOL = Contender(
-    "thread-pool", "pool of threads and requests, by hand", "limits", _script("thread_pool.py", concurrent=True)
+    "thread-pool", "pool of threads and requests, by hand", "limits", script("thread_pool.py", concurrent=True)
 )

@@ -19,96 +19,59 @@ from benchmarks.results import Part, Run
 from benchmarks.session import Entry, Session, interleaved
 
 DATABASE = "invoices.duckdb"
+SMALL = 2000
+"""Invoices for those that take so long that the whole list is out of the question."""
 
 Environments = Mapping[str, Environment]
+Prepare = Callable[[Environments, Job], Sequence[Command]]
+"""Gives one command, or a tap and a target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where invoices and their lines are afterwards, and what number, total and price are called there."""
+
+    invoices: str
+    number: str
+    total: str
+    lines: str
+    price: str
 
 
 @dataclass(frozen=True, slots=True)
 class Loader:
-    """What loads the list into a DuckDB file.
-
-    ``prepare`` gives one command, or a tap and a target. ``invoices`` and ``lines`` are what to select from and the
-    names there: table, number and total; table and price. ``tool`` says whether it is one, or a script that is
-    written anew for each vendor.
-    """
+    """What loads the list into a DuckDB file. A ``tool`` takes the next vendor too; a script is written anew."""
 
     name: str
+    title: str
     environments: tuple[str, ...]
-    prepare: Callable[[Environments, Job], Sequence[Command]]
-    invoices: tuple[str, str, str]
-    lines: tuple[str, str]
+    prepare: Prepare
+    tables: Tables
+    tool: bool = True
     runs_at_most: int | None = None
-
-
-def _ours(environments: Environments, job: Job) -> Sequence[Command]:
-    """The tap's command into the target's."""
-    environment = environments[OURS]
-    config = write_json(job.folder / "target.json", {"path": DATABASE, "default_target_schema": "bench"})
-    target = [environment.script("target-vendortap-duckdb"), "--config", config]
-    return contenders.tap(environment, job), Command(target, {"LOGLEVEL": "WARNING"})
-
-
-def _singer(environments: Environments, job: Job) -> Sequence[Command]:
-    """The same list by singer-sdk into target-duckdb."""
-    tap = contenders.SINGER_SDK.prepare(environments["singer-sdk"], job)
-    config = write_json(job.folder / "target.json", {"path": DATABASE, "default_target_schema": "bench"})
-    return tap, Command([environments["target-duckdb"].script("target-duckdb"), "--config", config])
-
-
-def _run(environments: Environments, job: Job) -> Sequence[Command]:
-    """Both by ``vendortap run``, which joins them and keeps the state."""
-    environment = environments[OURS]
-    config = write_json(job.folder / "config.json", {"base_url": job.url})
-    arguments = [environment.script("vendortap"), "run", "bench", "--config", config, "--to", DATABASE]
-    return [Command([*arguments, "--state", "bench.state.json"])]
-
-
-def _dlt(source: str, file_format: str) -> Prepare:
-    """A pipeline of dlt; it may use both cores to normalize, as its documentation advises."""
-
-    def prepare(environments: Environments, job: Job) -> Sequence[Command]:
-        contender = contenders.script("dlt_source.py", source, file_format, "5")
-        command = contender(environments["dlt"], job)
-        return [Command(command.arguments, {**command.variables, "NORMALIZE__WORKERS": "2"})]
-
-    return prepare
-
-
-def _script(way: str) -> Prepare:
-    return lambda environments, job: [contenders.script("load_script.py", way)(environments["limits"], job)]
-
-
-_NESTED = ("(SELECT unnest(InvoiceLines, recursive := true) FROM {invoices})", "Price")
-_DLT_TABLES = ("bench.invoices", "invoice_number", "total"), ("bench.invoices__invoice_lines", "price")
-
-LOADERS = (
-    Loader("vendortap", (OURS,), _pipe, *_nested("bench.invoices")),
-    Loader("vendortap-run", (OURS,), _run, *_nested("bench.invoices")),
-    Loader("dlt-arrow", ("dlt",), _dlt("arrow", "parquet"), _DLT[0], _AS_JSON),
-    Loader("dlt-decimals", ("dlt",), _dlt("decimals", "parquet"), *_DLT, runs_at_most=2),
-    Loader("dlt-rest-api", ("dlt",), _dlt("list", "parquet"), *_DLT, runs_at_most=2),
-    Loader("dlt-default", ("dlt",), _dlt("list", "insert_values"), *_DLT, runs_at_most=1, at_most=SMALL),
-    Loader("singer-sdk", ("singer-sdk", "target-duckdb"), _singer, _LOWER, _AS_JSON, runs_at_most=2),
-    Loader("script-texts", ("limits",), _script("texts"), *_nested("invoices")),
-    Loader("script-pages", ("limits",), _script("pages"), *_nested("invoices")),
-    Loader("script-insert", ("limits",), _script("insert"), *_nested("invoices"), runs_at_most=1, at_most=SMALL),
-)
+    small: bool = False
 
 
 def load(session: Session) -> Part:
     """Measure the loaders in turn, each into a new file."""
-    count = session.sizes["load"]
-    with session.serving("json", count) as served:
-        measure = partial(_measure, f"{served.plain}/{count}", session.truth("json", count))
+    whole = session.sizes["load"]
+    with session.serving("json", whole) as served:
         entries = [
-            Entry(loader.name, loader.environments, partial(measure, loader), runs_at_most=loader.runs_at_most)
+            Entry(
+                loader.name,
+                loader.environments,
+                partial(_measure, loader, served.plain, session.truth("json", count)),
+                count,
+                loader.runs_at_most,
+            )
             for loader in LOADERS
+            for count in [min(whole, SMALL) if loader.small else whole]
         ]
         return session.part("load", interleaved(session, "load", entries, session.sizes["runs"]), entries)
 
 
-def _measure(url: str, truth: Truth, loader: Loader, environments: Environments, path: Path, number: int) -> Run:
-    commands = loader.prepare(environments, Job(url, path))
+def _measure(loader: Loader, url: str, truth: Truth, environments: Environments, path: Path, number: int) -> Run:
+    commands = loader.prepare(environments, Job(f"{url}/{truth.invoices}", path))
     if len(commands) == 1:
         usage, _ = run(commands[0], path)
         each: dict[str, Usage] = {}
@@ -117,32 +80,150 @@ def _measure(url: str, truth: Truth, loader: Loader, environments: Environments,
         wall, tap, target = pipe(commands[0], commands[1], path)
         each = {"tap": tap, "target": target}
         usage = Usage(wall, tap.user + target.user, tap.system + target.system, max(tap.peak_mib, target.peak_mib))
-    complete, exact, kind = _check(path / DATABASE, loader, truth)
+    rows, complete, exact, kind = _check(path / DATABASE, loader.tables, truth)
     return Run(
         contender=loader.name,
         round=number,
+        case=truth.invoices,
         wall=wall,
         user=usage.user,
         system=usage.system,
         peak_mib=usage.peak_mib,
-        records=truth.invoices,
+        records=rows,
         complete=complete,
         exact=exact,
-        extra={"type": kind} | {f"{name}_cpu": u.user + u.system for name, u in each.items()},
+        extra={"type": kind} | {f"{name}_cpu": round(used.user + used.system, 3) for name, used in each.items()},
     )
 
 
-def _check(database: Path, loader: Loader, truth: Truth) -> tuple[bool, bool, str]:
-    """Return whether every invoice is there once, whether all sums are exact, and the type that amounts have."""
-    table, number, total = loader.invoices
-    lines, price = loader.lines
+def _check(database: Path, tables: Tables, truth: Truth) -> tuple[int, bool, bool, str]:
+    """Return how many invoices there are, whether each is there once and all sums are exact, and the amounts' type."""
+    counts = f"count(*), count(DISTINCT {tables.number}), sum({tables.total}), any_value(typeof({tables.total}))"
     with duckdb.connect(str(database), read_only=True) as connection:
-        invoices = connection.sql(
-            f"FROM {table} SELECT count(*), count(DISTINCT {number}), sum({total}), any_value(typeof({total}))"
-        )
-        rows, numbers, totals, kind = invoices.fetchall()[0]
-        ((prices,),) = connection.sql(f"FROM {lines} SELECT sum({price})").fetchall()
+        rows, numbers, totals, kind = connection.sql(f"FROM {tables.invoices} SELECT {counts}").fetchall()[0]
+        ((prices,),) = connection.sql(f"FROM {tables.lines} SELECT sum({tables.price})").fetchall()
     complete = rows == numbers == truth.invoices
     # A sum of floats is a float, and may be the right one by chance.
-    exact = isinstance(totals, Decimal) and (totals, prices) == (truth.total, truth.prices)
-    return complete, complete and exact, kind
+    exact = complete and isinstance(totals, Decimal) and (totals, prices) == (truth.total, truth.prices)
+    return rows, complete, exact, kind
+
+
+# --- who loads ---------------------------------------------------------------------------------------
+
+
+def _pipe(environments: Environments, job: Job) -> Sequence[Command]:
+    environment = environments[OURS]
+    config = write_json(job.folder / "target.json", {"path": DATABASE, "default_target_schema": "bench"})
+    target = [environment.script("target-vendortap-duckdb"), "--config", config]
+    return contenders.tap(environment, job), Command(target, {"LOGLEVEL": "WARNING"})
+
+
+def _run(environments: Environments, job: Job) -> Sequence[Command]:
+    config = write_json(job.folder / "config.json", {"base_url": job.url})
+    arguments = [environments[OURS].script("vendortap"), "run", "bench", "--config", config, "--to", DATABASE]
+    return [Command([*arguments, "--state", "bench.state.json"])]
+
+
+def _singer(environments: Environments, job: Job) -> Sequence[Command]:
+    tap = contenders.SINGER_SDK.prepare(environments["singer-sdk"], job)
+    config = write_json(job.folder / "target.json", {"path": DATABASE, "default_target_schema": "bench"})
+    return tap, Command([environments["target-duckdb"].script("target-duckdb"), "--config", config])
+
+
+def _dlt(source: str, file_format: str) -> Prepare:
+    """A pipeline of dlt, with as many processes to normalize as there are cores, as its documentation advises."""
+
+    def prepare(environments: Environments, job: Job) -> Sequence[Command]:
+        command = contenders.script("dlt_source.py", source, file_format, "5")(environments["dlt"], job)
+        return [Command(command.arguments, {**command.variables, "NORMALIZE__WORKERS": "2"})]
+
+    return prepare
+
+
+def _script(way: str) -> Prepare:
+    prepare = contenders.script("load_script.py", way)
+    return lambda environments, job: [prepare(environments["limits"], job)]
+
+
+def _nested(table: str, number: str = "InvoiceNumber", total: str = "Total") -> Tables:
+    """Lines as a list of structs inside the invoices."""
+    return Tables(table, number, total, f"(SELECT unnest(InvoiceLines, recursive := true) FROM {table})", "Price")
+
+
+def _as_json(number: str, total: str, lines: str) -> Tables:
+    """Lines as JSON inside the invoices."""
+    unnested = f"(SELECT unnest(CAST({lines} AS JSON[])) AS line FROM bench.invoices)"
+    return Tables("bench.invoices", number, total, unnested, "CAST(line->>'Price' AS DECIMAL(38,9))")
+
+
+_DLT = Tables("bench.invoices", "invoice_number", "total", "bench.invoices__invoice_lines", "price")
+
+LOADERS = (
+    Loader(
+        "vendortap",
+        "**`tap-bench` into `target-vendortap-duckdb`**",
+        (OURS,),
+        _pipe,
+        _nested("bench.invoices"),
+    ),
+    Loader("vendortap-run", "**`vendortap run`**, which joins the two", (OURS,), _run, _nested("bench.invoices")),
+    Loader(
+        "dlt-arrow",
+        "dlt, a resource by hand that gives typed Arrow tables",
+        ("dlt",),
+        _dlt("arrow", "parquet"),
+        _as_json("invoice_number", "total", "invoice_lines"),
+    ),
+    Loader(
+        "dlt-decimals",
+        "dlt, a resource by hand that parses Decimal, by Parquet",
+        ("dlt",),
+        _dlt("decimals", "parquet"),
+        _DLT,
+        runs_at_most=2,
+    ),
+    Loader("dlt-rest-api", "dlt rest_api, by Parquet", ("dlt",), _dlt("list", "parquet"), _DLT, runs_at_most=2),
+    Loader(
+        "dlt-default",
+        "dlt rest_api, as it comes (INSERT statements)",
+        ("dlt",),
+        _dlt("list", "insert_values"),
+        _DLT,
+        runs_at_most=1,
+        small=True,
+    ),
+    Loader(
+        "singer-sdk",
+        "singer-sdk into target-duckdb",
+        ("singer-sdk", "target-duckdb"),
+        _singer,
+        _as_json("invoicenumber", "total", "invoicelines"),
+        runs_at_most=2,
+    ),
+    Loader(
+        "script-texts",
+        "script: amounts as text into one JSONL file, which DuckDB reads",
+        ("limits",),
+        _script("texts"),
+        _nested("invoices"),
+        tool=False,
+    ),
+    Loader(
+        "script-pages",
+        "script: pages as they come into a file, which DuckDB reads",
+        ("limits",),
+        _script("pages"),
+        _nested("invoices"),
+        tool=False,
+    ),
+    Loader(
+        "script-insert",
+        "script: Decimal and `executemany`",
+        ("limits",),
+        _script("insert"),
+        _nested("invoices"),
+        tool=False,
+        runs_at_most=1,
+        small=True,
+    ),
+)
