@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import results
-from benchmarks.parts import details, lists, load, memory, startup
+from benchmarks.parts import details, lists, load, memory, processes, profile, startup
 from benchmarks.paths import RESULTS
 from benchmarks.results import Part
 from benchmarks.session import Session
@@ -24,6 +24,8 @@ PARTS: Mapping[str, Callable[[Session], Part]] = {
     "memory": memory.memory,
     "startup": startup.startup,
     "load": load.load,
+    "processes": processes.processes,
+    "profile": profile.profile,
 }
 SIZES = {"json": 100_000, "xml": 20_000, "details": 2000, "limit": 400, "memory": 1_000_000, "load": 100_000}
 RUNS = 5
