@@ -283,10 +283,13 @@ def run(
     Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped.
     """
     from vendortap import run as runner
+    from vendortap import state as previous_state
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
     _config(plugins.load(connector), configs)  # the tap does it too, but then the target has made its database
+    if state and not state.exists() and (way_back := previous_state.way_back(state)):
+        click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way_back.strip()}", err=True)
     with _target_command(connector, to, target) as command:
         job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose))
         outcome = _watched(job)

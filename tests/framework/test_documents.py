@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import stat
 import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -202,3 +204,20 @@ def test_a_folder_that_is_gone_meanwhile_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "folder").rmdir()
     with pytest.raises(ConfigError, match="cannot be written to 'documents_dir': No such file or directory"):
         kept(documents, PDF)
+
+
+def test_what_a_killed_process_left_half_written_is_removed_after_a_while(tmp_path: Path) -> None:
+    """Only vendortap's own temporary files, and only those that nobody writes any more."""
+    digest = hashlib.sha256(PDF).hexdigest()
+    names = [
+        f".{digest}.pdf.abcd1234.new",
+        f".{digest}.abcd1234.new",
+        f".{digest}.pdf.abcd1235.new",
+        ".mine.abcd1234.new",
+    ]
+    for name in names:
+        (tmp_path / name).touch()
+    for name in (*names[:2], names[3]):
+        os.utime(tmp_path / name, (time.time() - 2 * 3600,) * 2)
+    kept(Documents(str(tmp_path)), PDF)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*names[2:], f"{digest}.pdf"])

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import random
+import re
 import stat
+import subprocess
+import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from vendortap.errors import ConfigError, StateError
-from vendortap.files import parse_json, read_json, write_atomically
+from vendortap.files import parse_json, read_json, remove_temporary, write_atomically
+
+Promise = Callable[[str, object], None]
 
 
 def test_an_object_is_read(tmp_path: Path) -> None:
@@ -90,3 +98,65 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     write_atomically(link, b"{}")
     assert link.is_symlink()
     assert real.read_bytes() == b"{}"
+
+
+def test_what_is_renamed_is_on_disk_before_and_the_rename_is_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Promise
+) -> None:
+    """The new file is synced under its temporary name, then renamed, then the folder is synced."""
+    record_property("promise", "State, tokens and documents are written as a whole or not at all, synced to disk")
+    file = tmp_path / "state.json"
+    synced: list[tuple[bool, bytes]] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), file.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    file.write_bytes(b"old")
+    write_atomically(file, b"new")
+    assert synced == [(False, b"old"), (True, b"new")]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vendortap.files import write_atomically
+print("begun", flush=True)
+while True:
+    for letter in b"ab":
+        write_atomically(Path(sys.argv[1]), bytes([letter]) * 300_000)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path, record_property: Promise) -> None:
+    """Whenever a writer is killed, the file is the old one or the new one; what is left beside it can be removed."""
+    record_property("promise", "State, tokens and documents are written as a whole or not at all, synced to disk")
+    file, moments, left = tmp_path / "state.json", random.Random(5), 0
+    kills = 12
+    for _ in range(kills):
+        with subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            time.sleep(moments.random() / 20)
+            process.kill()
+        if file.exists():
+            content = file.read_bytes()
+            assert (len(content), len(set(content))) == (300_000, 1)
+        left = max(left, len(list(tmp_path.iterdir())) - 1)
+    assert left, "no kill came while a temporary file was there"
+    remove_temporary(tmp_path, re.escape(file.name))
+    assert list(tmp_path.iterdir()) == [file]
+    record_property("figure", f"{kills} kills survived")
+
+
+def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:
+    names = (".token.json.abcd1234.new", ".token.json.abcd1235.new", ".tokens.json.abcd1234.new")
+    idle, busy, other = (tmp_path / name for name in names)
+    for file in (idle, busy, other):
+        file.touch()
+    for file in (idle, other):
+        os.utime(file, (time.time() - 5000,) * 2)
+    remove_temporary(tmp_path, re.escape("token.json"), idle_seconds=3600)
+    assert sorted(tmp_path.iterdir()) == sorted([busy, other])

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,13 @@ def test_a_file_that_cannot_be_replaced_is_a_sentence_and_the_old_tokens_stay(pa
         memory.remember({"refresh": "r-2"})
     assert memory.recall("refresh") == "r-1", "what is not kept may not be used"
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_token_that_a_killed_process_left_half_written_is_removed_after_a_while(path: Path) -> None:
+    """Whoever was killed while it wrote tokens leaves a file that only its owner can read, and not for ever."""
+    left, busy = (path.with_name(f".{path.name}.abcd123{number}.new") for number in (4, 5))
+    for file in (left, busy):
+        file.write_text("{")
+    os.utime(left, (time.time() - 2 * 3600,) * 2)
+    Memory(path).remember({"refresh": "new"})
+    assert sorted(path.parent.iterdir()) == sorted([path, busy])

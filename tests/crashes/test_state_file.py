@@ -1,0 +1,195 @@
+"""The state file of real runs: broken, missing, in use, of an older version, and left behind by a kill -9."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import environment, executable
+from vendortap.state import STATE_VERSION, previous
+
+if TYPE_CHECKING:
+    from tests.conftest import Files, RunTap, StartVendor, Vendor, Warehouse
+
+Promise = Callable[[str, object], None]
+
+
+def totals(warehouse: Warehouse) -> dict[str, Any]:
+    query = "SELECT Currency, count(*), sum(Total) FROM scansource.invoice_details GROUP BY ALL"
+    return {currency: (count, total) for currency, count, total in warehouse.query(query)}
+
+
+def command(warehouse: Warehouse, config: str) -> list[str]:
+    into = ["--to", str(warehouse.path), "--state", str(warehouse.state)]
+    return [executable("vendortap"), "run", "scansource", "--config", config, *into]
+
+
+def run(warehouse: Warehouse, config: str) -> subprocess.CompletedProcess[str]:
+    """`vendortap run` to its end."""
+    done = subprocess.run(
+        command(warehouse, config), capture_output=True, text=True, env=environment(), timeout=120, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_state_file_that_was_cut_in_half_stops_the_run_and_the_way_back_leads_on(
+    start: StartVendor, warehouse: Warehouse, file: Files, record_property: Promise
+) -> None:
+    """The run asks for nothing and changes nothing; to copy the previous state back, as it says, loses nothing."""
+    record_property("promise", "A broken state file is refused, with the way back to the state before")
+    vendor = start(invoices=30)
+    config = file(vendor.config())
+    assert run(warehouse, config).returncode == 0
+    whole = warehouse.state.read_bytes()
+    previous(warehouse.state).write_bytes(whole)  # as the next run would leave it, once it had something new
+    vendor.state.add(5)
+    half = whole[: len(whole) // 2]
+    warehouse.state.write_bytes(half)
+    asked = sum(vendor.state.requests.values())
+
+    refused = run(warehouse, config)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"vendortap: error: the state file {warehouse.state} is not JSON (line 1, column")
+    assert f"The last run began from {previous(warehouse.state)}: copy that to {warehouse.state} to" in refused.stderr
+    assert (warehouse.state.read_bytes(), sum(vendor.state.requests.values())) == (half, asked)
+
+    previous(warehouse.state).replace(warehouse.state)  # "copy that to …"
+    details = vendor.state.requests["detail"]
+    assert run(warehouse, config).returncode == 0
+    assert vendor.state.requests["detail"] - details == 5, "what was known is not fetched again"
+    assert totals(warehouse) == vendor.state.totals()
+    assert previous(warehouse.state).read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b'{"bookmarks": {"invo', b"\xff\xfe\0"])
+def test_a_tap_refuses_a_broken_state_too_and_knows_the_previous_one(
+    vendor: Vendor, tmp_path: Path, tap: RunTap, content: bytes
+) -> None:
+    """The tap alone ends with 2 before it has asked for anything."""
+    state = tmp_path / "state.json"
+    state.write_bytes(content)
+    previous(state).write_text('{"version": 1, "bookmarks": {}}')
+    done = tap(vendor.config(), "--state", str(state))
+    assert (done.code, done.stdout) == (2, b"")
+    assert "tap-scansource: error: tap-scansource: the state" in done.complaint
+    assert f"The last run began from {previous(state)}: copy that" in done.complaint
+    assert done.complaint.endswith(
+        "Give the state that the last run wrote; without --state everything is fetched again"
+    )
+
+
+def test_a_missing_state_file_is_said_where_there_was_one_before(
+    start: StartVendor, tmp_path: Path, file: Files
+) -> None:
+    """Everything is fetched then, which loses nothing, but not in silence."""
+    state, target = tmp_path / "state.json", shlex.join([sys.executable, "-c", "import sys; sys.stdin.read()"])
+    previous(state).write_text('{"version": 1, "bookmarks": {}}')
+    words = ["run", "scansource", "--config", file(start(invoices=3).config()), "--state", str(state)]
+    done = subprocess.run(
+        [executable("vendortap"), *words, "--target", target],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"there is no state file {state}, so everything is fetched. The last run began from" in done.stderr
+
+
+def test_a_second_run_on_the_same_state_is_refused_until_the_first_is_dead(
+    start: StartVendor, warehouse: Warehouse, file: Files, record_property: Promise
+) -> None:
+    """The second ends with 1 and names the first; when that is killed, the next one completes the tables."""
+    record_property("promise", "A second run on the same state file is refused, until the first has ended or is killed")
+    vendor = start(invoices=100, latency_ms=200)
+    config = file(vendor.config(concurrency=32))
+    slow = file(vendor.config(concurrency=1))
+    with subprocess.Popen(command(warehouse, slow), stdout=subprocess.DEVNULL, env=environment()) as first:
+        while vendor.state.requests["detail"] < 2:
+            assert first.poll() is None
+            time.sleep(0.01)
+        second = run(warehouse, config)
+        assert first.poll() is None, "the first goes on"
+        first.kill()
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == (
+        f"vendortap: error: the state file {warehouse.state} is in use by another run (process {first.pid}); "
+        "wait for its end\n"
+    )
+    assert run(warehouse, config).returncode == 0
+    assert totals(warehouse) == vendor.state.totals()
+    assert not warehouse.state.with_name(f"{warehouse.state.name}.lock").exists()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
+def test_a_tap_ends_with_its_run_although_nobody_can_tell_it(
+    start: StartVendor, warehouse: Warehouse, file: Files, tmp_path: Path, record_property: Promise
+) -> None:
+    """After kill -9 of the run, tap and target are gone within seconds; what stays in /tmp says nothing of invoices."""
+    record_property("promise", "kill -9 of `vendortap run` leaves no process behind, and no invoice outside the target")
+    vendor = start(invoices=500, latency_ms=40)
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        command(warehouse, file(vendor.config(concurrency=2))),
+        stdout=subprocess.DEVNULL,
+        env=environment(TMPDIR=str(temporary)),
+    )
+    while vendor.state.requests["detail"] < 5:
+        assert process.poll() is None
+        time.sleep(0.01)
+    children = list(map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()))
+    assert len(children) == 2
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while any(map(lives, children)):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    left = [path for path in temporary.rglob("*") if path.is_file()]
+    assert {path.name for path in left} <= {"report.json", "target.json"}
+    for path in left:
+        assert path.parent.stat().st_mode & 0o077 == 0
+        known = {**json.loads(path.read_text())}
+        assert known.keys() <= {
+            "path",
+            "default_target_schema",
+            "final",
+            "requests",
+            "retries",
+            "waited_seconds",
+            "streams",
+        }
+
+
+def lives(process: int) -> bool:
+    """Whether a process still runs; one that only waits to be noticed by init does not."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_a_tap_goes_on_from_a_state_of_before_there_were_versions(start: StartVendor, record_property: Promise) -> None:
+    """Nothing is fetched twice, and the state that comes out has today's version."""
+    record_property("promise", "A state of an older version is migrated, one of a newer version refused")
+    vendor = start(invoices=30)
+    state = vendor.read().state
+    del state["version"]
+    for entry in state["bookmarks"].values():
+        for part in entry["partitions"]:
+            del part["seen"]
+    vendor.state.add(3)
+    again = vendor.read(state=state)
+    assert len(again.records("invoice_details")) <= 5, "with one a customer that 'seen' would have named"
+    assert again.state["version"] == STATE_VERSION
