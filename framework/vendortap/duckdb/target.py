@@ -152,6 +152,7 @@ class DuckdbTarget(Target):
         self.emptied: set[str] = set()
         self._names: dict[str, str] = {}
         self._pending = 0
+        self._committed_at = time.monotonic()
         self._emitted = ""
         path = Path(self.config["path"]).expanduser().absolute()
         self.connection = database.connect(path)
@@ -281,7 +282,7 @@ class DuckdbTarget(Target):
         if "value" not in message_dict:
             raise self.reader.complaint("STATE message without value")
         super()._process_state_message(message_dict)
-        if time.time() - self._last_full_drain_at >= self.config["max_batch_age_seconds"]:
+        if time.monotonic() - self._committed_at >= self.config["max_batch_age_seconds"]:
             self.drain_all()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
@@ -339,6 +340,7 @@ class DuckdbTarget(Target):
             counts = ", ".join(f"{name} {count}" for name, count in rows.items())
             self.logger.info("committed %d rows: %s", sum(rows.values()), counts)
         self._pending = 0
+        self._committed_at = time.monotonic()
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
         """Print the state with its numbers as they came; once, although the SDK repeats it at each commit."""
