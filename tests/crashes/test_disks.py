@@ -65,7 +65,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     path = tmp_path / "disk"
     path.mkdir()
     try:
-        command = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=0755", "vendortap-tests", path]
+        command = ["mount", "-t", "tmpfs", "-o", "size=512k,mode=0755", "vendortap-tests", str(path)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("there is no command mount here")
