@@ -41,17 +41,20 @@ Record = Callable[[str, object], None]
 
 
 class Vendor:
-    """A sandbox that stops answering: requests to a path hang, or are put off for a minute, from the so many-th on."""
+    """A sandbox that stops answering: requests to a path hang, or are put off for a minute.
 
-    def __init__(self, path: str = "", first: int = 1, *, asks_to_wait: bool = False) -> None:
+    It does so once so many documents have been asked for.
+    """
+
+    def __init__(self, path: str = "", documents: int = 0, *, asks_to_wait: bool = False) -> None:
         self.app = serve.application(plugins.load("scansource"), invoices=INVOICES)
-        self.path, self.first, self.asks_to_wait = path, first, asks_to_wait
-        self.arrived = self.of_path = 0
+        self.path, self.documents, self.asks_to_wait = path, documents, asks_to_wait
+        self.arrived = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.arrived += 1
-        self.of_path += bool(self.path) and scope["path"].endswith(self.path)
-        if self.of_path >= self.first:
+        meant = self.path and scope["path"].endswith(self.path)
+        if meant and self.app.state.requests["detail"] >= self.documents:
             if not self.asks_to_wait:
                 with suppress(asyncio.CancelledError):  # the server is stopped
                     await asyncio.sleep(3600)
@@ -83,11 +86,11 @@ class Situation:
 
 SITUATIONS = {
     "a token that does not come": Situation(lambda: Vendor(TOKEN), records=False),
-    "a list that documents come from": Situation(lambda: Vendor(SUMMARY, 2), records=False),
-    "documents that hang": Situation(lambda: Vendor(DETAIL, 9)),
-    "a list that hangs": Situation(lambda: Vendor(SUMMARY, 4)),
-    "the rate limit": Situation(Vendor, {"requests_per_second": 0.01, "burst": 12}),
-    "a vendor that asks to wait": Situation(lambda: Vendor(DETAIL, 9, asks_to_wait=True)),
+    "a list that documents come from": Situation(lambda: Vendor(SUMMARY), records=False),
+    "documents that hang": Situation(lambda: Vendor(DETAIL, 8)),
+    "a list that hangs": Situation(lambda: Vendor(SUMMARY, 8)),
+    "the rate limit": Situation(Vendor, {"requests_per_second": 0.01, "burst": 15}),
+    "a vendor that asks to wait": Situation(lambda: Vendor(DETAIL, 8, asks_to_wait=True)),
 }
 
 
