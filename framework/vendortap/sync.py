@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
-from queue import Full, Queue, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from vendortap import plan
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("vendortap.sync")
 
-PAGES_AHEAD = 2
-"""Pages that a unit may be ahead of the reader; with the units ahead, the bound of what is held in memory."""
+PAGES_AHEAD = 1
+"""Pages of a unit that are fetched and not yet read: the next comes while one is written, a third would only wait.
+
+With the units ahead, the bound of what is held in memory.
+"""
 SEEN_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
 SETTLED = timedelta(minutes=1)
@@ -46,12 +49,14 @@ SETTLED = timedelta(minutes=1)
 class Records:
     """Some records of one reply, in order; ``received`` is when the reply arrived.
 
-    ``settled`` is up to when the unit can be relied on to show every change.
+    ``settled`` is up to when the unit can be relied on to show every change. ``more`` says that another page may
+    follow.
     """
 
     records: Sequence[Record]
     received: datetime
     settled: datetime
+    more: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +347,10 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                 before, asked = asked, _following(pages, page)  # before the records are given away, and changed
                 if asked == before:
                     continue  # the pager did not believe this page
-                yield Records([complete(record, unit) for record in page.rows], reply.received, settled)
+                records = [complete(record, unit) for record in page.rows]
+                received = reply.received
+                del reply  # or its body is kept until the records have been read
+                yield Records(records, received, settled, more=asked is not None)
 
     return fetch
 
@@ -493,15 +501,20 @@ class _End:
 
 
 class _Task:
-    """A unit on its way: its pages arrive in the queue; it begins when its event is set."""
+    """A unit on its way: its pages arrive in the queue; it begins when its event is set.
+
+    ``room`` is for how many more pages there is, once the first has arrived.
+    """
 
     def __init__(self, unit: Unit, begin: threading.Event) -> None:
         self.unit = unit
         self.begin = begin
-        self.queue: Queue[Any] = Queue(PAGES_AHEAD)
+        self.queue: SimpleQueue[Records | _End] = SimpleQueue()
+        self.room = threading.Semaphore(PAGES_AHEAD - 1)
 
     def pages(self) -> Iterator[Records]:
         while not isinstance(page := self.queue.get(), _End):
+            self.room.release()
             yield page
         if page.error is not None:
             raise page.error
@@ -513,7 +526,7 @@ def ordered(
     """Fetch units in threads, and yield each with its pages, in the order given.
 
     At most ``concurrency`` units are under way at once, and at most twice as many begun or done and not yet
-    read to their end, each at most PAGES_AHEAD pages (and one in hand) ahead. The others begin when the first
+    read to their end, each at most PAGES_AHEAD pages ahead. The others begin when the first
     has got an answer: a wrong key is not tried many times. A unit's error is raised where its pages are read.
     When the iterator is closed, each thread ends with the request it is at. Threads are daemons: an interrupted
     program does not wait for the network.
@@ -564,19 +577,17 @@ def _work(
             with closing(fetch(task.unit)) as pages:
                 for page in pages:
                     answered.set()
-                    if not _put(task.queue, page, ended):
+                    task.queue.put(page)
+                    if page.more and not _has_room(task, ended):
                         return
         except BaseException as error:  # noqa: BLE001 - it is raised where the unit is read
             end = _End(error)
-        _put(task.queue, end, ended)
+        task.queue.put(end)
 
 
-def _put(queue: Queue[Any], item: Any, ended: threading.Event) -> bool:
-    """Wait for room; returns whether somebody is still going to read."""
+def _has_room(task: _Task, ended: threading.Event) -> bool:
+    """Wait for room for another page; returns whether somebody is still going to read."""
     while not ended.is_set():
-        try:
-            queue.put(item, timeout=0.2)
-        except Full:
-            continue
-        return True
+        if task.room.acquire(timeout=0.2):
+            return True
     return False
