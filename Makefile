@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test torture check bench docs catalog clean
+.PHONY: help demo test torture check bench docs catalog reliability clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
@@ -15,13 +15,14 @@ help:
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
+	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
 	@echo "make clean    remove .venv and what the tools left"
 
 demo: .venv/installed
 	$(BIN)/vendortap demo
 
 test: .venv/developed
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability build/reliability.json
 
 torture: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m torture
@@ -45,6 +46,12 @@ docs: .venv/installed
 catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new
 	mv catalog.json.new catalog.json
+
+reliability: .venv/developed
+	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability build/reliability.json \
+	  --deselect tests/test_reliability.py::test_the_document_names_every_promise_of_the_tests_and_only_tests_that_there_are
+	$(BIN)/python -m tests.reliability build/reliability.json > docs/reliability.md.new
+	mv docs/reliability.md.new docs/reliability.md
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

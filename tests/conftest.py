@@ -30,6 +30,8 @@ from vendortap.model import Connector
 from vendortap.sandbox import json_answer
 from vendortap.singer import ConnectorTap, tap_class
 
+pytest_plugins = ["tests.reliability"]
+
 Message = dict[str, Any]
 
 

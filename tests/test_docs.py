@@ -30,6 +30,7 @@ PAPERS = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/architecture.md",
+    "docs/reliability.md",
     "examples/tap-acme/README.md",
     *PAGES,
 )

@@ -135,6 +135,7 @@ def test_of_two_checks_the_first_speaks_first() -> None:
     assert type(complaint(check, page(word="nothing"))) is MissingError
 
 
+@pytest.mark.promise("What a message quotes of a vendor is one short line without secrets and mail addresses")
 @pytest.mark.parametrize(
     ("check", "more"),
     [

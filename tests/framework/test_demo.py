@@ -56,6 +56,7 @@ def test_five_vendors_are_shown_in_one_table(shown: str) -> None:
         assert list(dict.fromkeys(rows)) == FIRST_PARTY
 
 
+@pytest.mark.promise("After a run the tables hold what the vendor holds, to the cent")
 @pytest.mark.parametrize("name", FIRST_PARTY)
 def test_the_database_holds_exactly_what_the_sandbox_holds(name: str, shown: str, database: Path) -> None:
     connector = plugins.load(name)

@@ -86,6 +86,7 @@ def test_blanks_and_line_breaks_inside_the_text_are_passed_over(documents: Docum
     assert Path(row["content_path"]).read_bytes() == PDF * 5
 
 
+@pytest.mark.promise("A body that cannot be read is refused without being quoted")
 @pytest.mark.parametrize("text", ["not Base64!", "QUJ", "QUJD=QUJD", "Q-J_", "ÄÖÜ=", "data:;base64,QUJD"])
 def test_what_is_not_base64_is_a_bad_record_that_is_not_shown(documents: Documents, text: str, tmp_path: Path) -> None:
     row = {"content": text}

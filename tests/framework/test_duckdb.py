@@ -126,6 +126,7 @@ def test_json_schema_becomes_the_type_that_loses_nothing(json_schema: Any, expec
     assert sql(from_schema(json_schema, NUMBER)) == expected
 
 
+@pytest.mark.promise("A number comes back from the database digit for digit, or is refused", figure="300 decimals")
 @given(
     value=st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**32), max_value=10**32)
     | st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**30), max_value=10**30)
@@ -153,6 +154,7 @@ def test_decimals_that_fit_come_back_equal_and_others_are_refused(value: Decimal
     assert duckdb.execute(f"SELECT '{sent}'::DECIMAL(38,9)").fetchall() == [(value,)]
 
 
+@pytest.mark.promise("A number comes back from the database digit for digit, or is refused")
 def test_numbers_load_digit_for_digit(file: Path) -> None:
     numbers = [
         "1234567890123456.78",
@@ -274,6 +276,7 @@ def test_another_style_of_tap_loads(file: Path) -> None:
 ITEMS = {"type": "array", "items": {"type": "object", "properties": {"n": AMOUNT}}}
 
 
+@pytest.mark.promise("What a target cannot hold exactly is an error with line and path, and without the value")
 @pytest.mark.parametrize(
     ("properties", "value", "said"),
     [
@@ -333,6 +336,7 @@ def test_required_and_null_are_checked_unless_switched_off(file: Path) -> None:
     assert rows(file, "SELECT * FROM s") == [(None, [{"n": None}])]
 
 
+@pytest.mark.promise("What a target cannot hold exactly is an error with line and path, and without the value")
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -391,6 +395,7 @@ def test_lone_surrogates_and_bad_utf8_are_errors(file: Path) -> None:
 # --- upsert ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("No invoice is in a table twice")
 def test_upsert_replaces_by_key_and_the_last_wins(file: Path) -> None:
     head = schema("s", {"a": INTEGER, "b": STRING, "v": STRING, "o": STRING}, ["a", "b"])
     load(file, head, record("s", a=1, b="x", v="old", o="old"), record("s", a=2, b="x", v="stays"))
@@ -415,6 +420,7 @@ def test_a_key_may_be_a_decimal_or_an_instant(file: Path) -> None:
     assert rows(file, "SELECT v FROM s") == [(2,)]
 
 
+@pytest.mark.promise("No name of a stream or a field is taken for SQL")
 def test_names_that_sql_could_take_for_something_else(file: Path) -> None:
     """The schema named like the file, a column like its table, a table like the file, quotes, keywords."""
     head = schema(
@@ -586,6 +592,7 @@ def states(capsys: pytest.CaptureFixture[str]) -> list[Any]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
+@pytest.mark.promise("A state comes out of the target only after its rows are committed")
 def test_state_is_emitted_at_commits_only_and_with_its_digits(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     head, one = schema("s", {"n": INTEGER}), record("s", n=1)
     load(file, head, one, {"type": "STATE", "value": 1}, one, '{"type":"STATE","value":{"x":1.10}}')
@@ -606,6 +613,7 @@ def test_all_streams_are_committed_together(file: Path, caplog: pytest.LogCaptur
     assert [r.getMessage() for r in caplog.records if "commit" in r.getMessage()] == ["committed 2 rows: a 1, b 1"]
 
 
+@pytest.mark.promise("No log line of the target holds a value")
 def test_no_log_line_holds_a_value(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     head = schema("s", {"id": STRING, "n": INTEGER}, ["id"])
@@ -688,6 +696,7 @@ def test_nothing_is_fetched_or_left_behind(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.promise("Rows that wait for a commit can be read by their owner only")
 @pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
 def test_what_waits_for_a_commit_is_readable_by_its_owner_only(file: Path) -> None:
     messages = [schema("s", {"v": STRING}), record("s", v="x" * 2_000_000)]

@@ -197,6 +197,7 @@ def running(tmp_path: Path, **settings: Any) -> Iterator[tuple[subprocess.Popen[
         process.stdin.close()
 
 
+@pytest.mark.promise("A target that is stopped or killed leaves the database as of its last commit")
 @posix
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_as_of_the_last_commit(tmp_path: Path, number: signal.Signals) -> None:
@@ -211,6 +212,7 @@ def test_a_signal_stops_it_as_of_the_last_commit(tmp_path: Path, number: signal.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "invoices.duckdb"]
 
 
+@pytest.mark.promise("A target that is stopped or killed leaves the database as of its last commit")
 @posix
 def test_a_killed_run_leaves_a_file_that_the_next_run_completes(tmp_path: Path) -> None:
     with running(tmp_path, batch_size_rows=7_000) as (process, _, _):
@@ -226,6 +228,7 @@ def test_a_killed_run_leaves_a_file_that_the_next_run_completes(tmp_path: Path) 
         assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "invoices.duckdb"]
 
 
+@pytest.mark.promise("A state comes out of the target only after its rows are committed")
 @posix
 def test_state_is_out_only_after_its_rows_are_in(tmp_path: Path) -> None:
     with running(tmp_path, batch_size_rows=50_000) as (process, stdin, stdout):

@@ -28,6 +28,7 @@ def test_an_object_is_read(tmp_path: Path) -> None:
     assert read_json(file, ConfigError, "the file") == {"name": "Büro"}
 
 
+@pytest.mark.promise("An operator's file that cannot be used is named with the place that is wrong, and not quoted")
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -54,12 +55,14 @@ def test_a_file_that_cannot_be_read_is_an_error_with_the_reason(tmp_path: Path) 
         read_json(tmp_path, StateError, "the state")
 
 
+@pytest.mark.promise("An operator's file that cannot be used is named with the place that is wrong, and not quoted")
 def test_an_error_does_not_show_what_the_text_holds() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_json('{"client_secret": "PLANTED', ConfigError, "the config")
     assert "PLANTED" not in str(caught.value)
 
 
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
 def test_a_file_is_replaced_as_a_whole_and_private(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     write_atomically(file, b"a much longer first state")
@@ -84,6 +87,7 @@ def test_many_threads_may_write_the_same_file_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.mkdir()  # a rename onto a folder fails, whoever runs this

@@ -337,6 +337,7 @@ def test_there_are_never_more_connections_than_asked_for(vendor: StartVendor, cl
     assert server.connections <= 3
 
 
+@pytest.mark.promise("Credentials come from the settings alone, and no cookie is kept")
 def test_cookies_are_not_kept(vendor: StartVendor, client: MakeClient) -> None:
     server = vendor(say(200, Set_Cookie="session=1; Path=/"))
     tap = client(server)
@@ -348,6 +349,7 @@ def test_cookies_are_not_kept(vendor: StartVendor, client: MakeClient) -> None:
 # --- addresses ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("Only https is spoken, or http with this machine")
 @pytest.mark.parametrize(
     "url",
     [
@@ -414,6 +416,7 @@ def test_the_setting_of_a_wrong_token_url_is_named_and_one_that_is_no_setting_is
         client(server, config=config, auth=[flow]).send(GET)
 
 
+@pytest.mark.promise("Credentials go to the origin of the base URL only")
 def test_an_absolute_url_passes_as_it_is_but_without_credentials(vendor: StartVendor, client: MakeClient) -> None:
     home, elsewhere = vendor(say(200)), vendor(say(200))
     tap = client(home.url + "/v1", auth=[auth.api_key(header="X-Key", setting="key")])
@@ -432,6 +435,7 @@ def test_a_401_from_elsewhere_renews_nothing(vendor: StartVendor, client: MakeCl
     assert home.got == []
 
 
+@pytest.mark.promise("Credentials come from the settings alone, and no cookie is kept")
 def test_netrc_is_not_used(
     vendor: StartVendor, client: MakeClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -534,6 +538,7 @@ def test_statuses_that_are_errors(
     assert len(server.got) == 1
 
 
+@pytest.mark.promise("What passes by itself is retried: 408, 429, 5xx, and answers that break off")
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 520])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_statuses_that_are_retried(vendor: StartVendor, client: MakeClient, status: int, method: str) -> None:
@@ -575,6 +580,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 PACKED = gzip.compress(b'{"a": 1}' * 100)
 
 
+@pytest.mark.promise("What passes by itself is retried: 408, 429, 5xx, and answers that break off")
 @pytest.mark.parametrize(
     "broken",
     [
@@ -630,6 +636,7 @@ def test_a_silent_server_is_given_up_and_asked_again(vendor: StartVendor, client
     assert len(server.got) >= 2
 
 
+@pytest.mark.promise("No request is retried for longer than `retry_seconds`")
 def test_the_budget_ends_retries(vendor: StartVendor, client: MakeClient) -> None:
     server = vendor(say(500))
     tap = client(server, retry_seconds=0.5)
@@ -639,6 +646,7 @@ def test_the_budget_ends_retries(vendor: StartVendor, client: MakeClient) -> Non
     assert tap.traffic.retries == len(server.got) - 1
 
 
+@pytest.mark.promise("`Retry-After` is kept, as seconds and as a date")
 @pytest.mark.parametrize("status", [408, 503])
 def test_retry_after_is_honoured(vendor: StartVendor, client: MakeClient, status: int) -> None:
     server = vendor(script(say(status, Retry_After="1"), say(200)))
@@ -649,6 +657,7 @@ def test_retry_after_is_honoured(vendor: StartVendor, client: MakeClient, status
     assert tap.traffic.waited_seconds >= 1
 
 
+@pytest.mark.promise("`Retry-After` is kept, as seconds and as a date")
 def test_retry_after_as_a_date_is_honoured(vendor: StartVendor, client: MakeClient) -> None:
     later = format_datetime(NOW + timedelta(seconds=1), usegmt=True)
     today = format_datetime(NOW, usegmt=True)
@@ -659,6 +668,7 @@ def test_retry_after_as_a_date_is_honoured(vendor: StartVendor, client: MakeClie
     assert time.monotonic() - began >= 1
 
 
+@pytest.mark.promise("No request is retried for longer than `retry_seconds`")
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("21", "21"), ("86400", "86400"), ("9" * 400, "inf"), ("Fri, 31 Dec 9999 23:59:59 GMT", r"\d{9,}")],
@@ -777,6 +787,7 @@ def test_after_a_pause_a_bucket_starts_without_a_burst() -> None:
     assert [bucket.take(), bucket.take()] == [0, 100_000_000]
 
 
+@pytest.mark.promise("In no interval are there more requests than burst and rate allow", figure="100 histories")
 @settings(deadline=None)
 @given(
     rate=st.floats(0.01, 1e6),
@@ -1165,6 +1176,7 @@ def test_sixteen_threads_share_one_token(vendor: StartVendor, client: MakeClient
     assert login.issued == 1
 
 
+@pytest.mark.promise("Threads share credentials: a storm of 401 renews them once")
 def test_a_storm_of_401_renews_once(vendor: StartVendor, client: MakeClient) -> None:
     login = Login()
     everyone = threading.Barrier(16)
@@ -1430,6 +1442,7 @@ def test_entities_are_refused_in_other_encodings_too() -> None:
     assert http.vendor_message(Reply(400, {"content-type": XML}, body.encode("utf-16"), NOW)) is None
 
 
+@pytest.mark.promise("No message and no log line of the client holds a secret")
 def test_secrets_are_neither_in_messages_nor_in_logs(
     vendor: StartVendor, client: MakeClient, caplog: pytest.LogCaptureFixture
 ) -> None:

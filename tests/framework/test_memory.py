@@ -44,6 +44,7 @@ def test_what_was_there_stays(path: Path) -> None:
     assert (again.recall("refresh"), again.recall("access")) == ("r-2", "a-1")
 
 
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
 @pytest.mark.parametrize("before", [None, 0o644, 0o666])
 def test_only_the_owner_can_read_the_file_whatever_it_was(path: Path, before: int | None) -> None:
     if before is not None:
@@ -57,6 +58,7 @@ def test_only_the_owner_can_read_the_file_whatever_it_was(path: Path, before: in
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
 def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(path: Path) -> None:
     memory = Memory(path)
     memory.remember({"token": "0" * 5000})

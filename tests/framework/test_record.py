@@ -106,6 +106,7 @@ def test_no_type_is_refused(content_type: str | None) -> None:
         read(JSON, content_type)
 
 
+@pytest.mark.promise("A body that cannot be read is refused without being quoted")
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -261,6 +262,7 @@ def test_a_key_as_declared_goes_before_one_in_another_case() -> None:
         assert read(body).rows[0]["Number"] == "1"
 
 
+@pytest.mark.promise("One bad row does not change how the others are read")
 def test_one_bad_row_does_not_change_how_the_others_are_read() -> None:
     clean = '{"Number": "1", "Total": 10.00, "At": "2025-01-18T00:00:00"}'
     alone = read(f"[{clean}]", rows=Rows()).rows[0]
@@ -283,6 +285,7 @@ def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None
 # --- what does not fit -------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("A bad record is named by key, JSON path and what was expected, never by a value")
 @pytest.mark.parametrize(
     ("given", "why"),
     [
@@ -307,6 +310,7 @@ def test_a_document_that_does_not_fit_is_named_by_key_and_path(given: dict[str, 
     assert refusal(json.dumps({"Number": "INV-1", "Text": SECRET, **given})) == f"Number INV-1: {why}"
 
 
+@pytest.mark.promise("A bad record is named by key, JSON path and what was expected, never by a value")
 @pytest.mark.parametrize(
     ("members", "why"),
     [

@@ -13,6 +13,7 @@ from vendortap.redact import MESSAGE_LENGTH, Redactor, one_line
 SECRET = "s3cr3t/+value"
 
 
+@pytest.mark.promise("What a message quotes of a vendor is one short line without secrets and mail addresses")
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -51,6 +52,7 @@ def test_redaction_takes_any_text(text: str, secret: str) -> None:
     assert "@" not in shown
 
 
+@pytest.mark.promise("A secret that a vendor echoes is blanked out whatever stands around it", figure="100 texts")
 @settings(deadline=None)
 @given(st.text(max_size=40), st.text(alphabet=st.characters(categories=["L", "N"]), min_size=4), st.text(max_size=40))
 def test_no_secret_is_shown_whatever_stands_around_it(before: str, secret: str, after: str) -> None:

@@ -113,6 +113,7 @@ print('[{"bookmarks": {}}]')
 """
 
 
+@pytest.mark.promise("The state kept is the last that the target handed back")
 def test_the_state_kept_is_the_last_that_the_target_handed_back(tmp_path: Path, sandbox: serve.Served) -> None:
     state = tmp_path / "state.json"
     first, last = '{"bookmarks": {"a": 1}}', '{"bookmarks": {"a": 2}, "version": 1}'
@@ -122,6 +123,7 @@ def test_the_state_kept_is_the_last_that_the_target_handed_back(tmp_path: Path, 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "state.json"]
 
 
+@pytest.mark.promise("The state kept is the last that the target handed back")
 def test_what_only_the_tap_wrote_is_not_kept(tmp_path: Path, sandbox: serve.Served) -> None:
     state = tmp_path / "state.json"
     before = '{"bookmarks": {}, "version": 1}'
@@ -148,6 +150,7 @@ def test_a_state_that_cannot_be_written_is_an_error(tmp_path: Path, sandbox: ser
 # --- targets that do not behave ----------------------------------------------------------------------
 
 
+@pytest.mark.promise("A target that fails or stops reading is never a success")
 @pytest.mark.parametrize(
     ("program", "problem"),
     [
@@ -234,6 +237,7 @@ def test_the_children_of_a_target_are_ended_too(tmp_path: Path, sandbox: serve.S
     assert gone(int(pid.read_text()))
 
 
+@pytest.mark.promise("An interrupted run keeps what it has, and the next one completes it")
 def test_an_interrupted_run_keeps_what_it_has_and_the_next_completes_it(tmp_path: Path) -> None:
     database, state = tmp_path / "invoices.duckdb", tmp_path / "state.json"
     app = serve.application(SCANSOURCE, invoices=80, seed=1, latency_ms=50, rate=0)

@@ -57,6 +57,7 @@ def test_version_names_the_tap_and_its_version(tap: RunTap) -> None:
     assert re.match(rb"tap-scansource v\d+\.\d+\.\d+, Meltano SDK v0\.54", tap(None, "--version").stdout)
 
 
+@pytest.mark.promise("`--about` shows no value of a secret")
 @pytest.mark.parametrize("form", ["text", "json", "markdown"])
 def test_about_lists_settings_and_never_the_value_of_a_secret(tap: RunTap, form: str) -> None:
     arguments = ["--about"] if form == "text" else ["--about", "--format", form]
@@ -161,6 +162,7 @@ def test_a_config_that_cannot_be_used_is_a_sentence_and_exit_2(tap: RunTap, argu
     assert message in done.complaint
 
 
+@pytest.mark.promise("A setting that is wrong is named, its value never shown")
 def test_problems_of_settings_are_named_all_at_once_and_never_their_values(tap: RunTap, vendor: Vendor) -> None:
     done = tap(vendor.config(concurrency="hush-hush", frmat="json", subscription_key=None))
     assert done.code == 2
@@ -308,6 +310,7 @@ def test_full_table_in_the_catalog_ignores_the_bookmark_and_writes_none(
 GOOD = {"replication_key": "LastChanged", "replication_key_value": "2021-01-05T00:00:00+00:00", "seen": [["1", "2"]]}
 
 
+@pytest.mark.promise("A state that cannot be used is refused in a sentence, not started over silently")
 @pytest.mark.parametrize(
     ("state", "message"),
     [
@@ -371,6 +374,7 @@ def test_the_second_run_reads_nothing_that_has_not_changed(start: StartVendor, r
     assert second.state == first.state
 
 
+@pytest.mark.promise("A state follows the records that it covers")
 def test_state_follows_the_records_it_covers(
     start: StartVendor, catalog: Callable[..., Any], read_tap: Callable[..., Output]
 ) -> None:
@@ -433,6 +437,7 @@ def keywords(schema: Any) -> set[str]:
     return set(schema).union(*(keywords(member) for member in inner))
 
 
+@pytest.mark.promise("Amounts in Singer messages have every digit that the vendor sent")
 def test_amounts_are_exact_as_numbers_and_as_strings(vendor: Vendor, read_tap: Callable[..., Output]) -> None:
     truth = {invoice["InvoiceNumber"]: invoice for invoice in vendor.state.invoices()}
     for strings in (False, True):
@@ -519,6 +524,7 @@ class Running:
         return self.process.returncode
 
 
+@pytest.mark.promise("A signal ends a tap at once, with its last state and no line cut in two")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_tap_at_once_with_its_last_state(
     start: StartVendor, file: Files, number: signal.Signals
@@ -538,6 +544,7 @@ def test_a_signal_ends_the_tap_at_once_with_its_last_state(
     assert stamp(part["replication_key_value"]) in {stamp(record["LastChanged"]) for record in handed_on[-2:]}
 
 
+@pytest.mark.promise("A signal ends a tap at once, with its last state and no line cut in two")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_signal_does_not_cut_a_line_that_waits_for_a_slow_target(
     start: StartVendor, file: Files, unbuffered: str

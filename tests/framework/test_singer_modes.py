@@ -241,6 +241,7 @@ def drop_descriptions(value: Any) -> Any:
     return [drop_descriptions(v) for v in value] if isinstance(value, list) else value
 
 
+@pytest.mark.promise("What the operator deselects or masks is nowhere in the output, in every mode")
 @pytest.mark.parametrize("flattening", FLATTENING)
 @pytest.mark.parametrize("mode", ["RECORD", "BATCH"])
 @pytest.mark.parametrize("how", ["deselected", "dropped", "masked"])
@@ -292,6 +293,7 @@ def test_selection_inside_arrays_reaches_schema_and_records(
         assert all("Price" not in line and "Shipped" in line for line in record["InvoiceLines"])
 
 
+@pytest.mark.promise("A state follows the records that it covers")
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_state_in_batch_mode_follows_the_batch_that_it_covers(
     vendor: Vendor, read_tap: Callable[..., Output], tmp_path: Path, size: int
@@ -319,6 +321,7 @@ def test_state_in_batch_mode_follows_the_batch_that_it_covers(
     assert again.of("BATCH") == []
 
 
+@pytest.mark.promise("A state follows the records that it covers")
 def test_a_failed_run_in_batch_mode_does_not_cover_what_waits_to_be_written(
     tap: RunTap, start: StartVendor, tmp_path: Path
 ) -> None:
@@ -344,6 +347,7 @@ def test_the_state_of_a_stream_whose_records_are_all_filtered_out_advances(
 # --- what is wrong with them -------------------------------------------------------------------------
 
 
+@pytest.mark.promise("A stream map that fails is a sentence without the data it failed at")
 @pytest.mark.parametrize(
     ("maps", "message"),
     [

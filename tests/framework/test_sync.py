@@ -168,6 +168,7 @@ def page_of(number: int, page: int) -> Records:
     return Records([{"unit": number, "page": page}], NOW, NOW)
 
 
+@pytest.mark.promise("Records, their order and bookmarks do not depend on the concurrency")
 @given(
     pages=st.lists(st.integers(0, 6), max_size=14),
     failing=st.none() | st.tuples(st.integers(0, 13), st.integers(0, 6)),
@@ -365,6 +366,7 @@ def random_memory(seed: int) -> Memory:
     )
 
 
+@pytest.mark.promise("Records, their order and bookmarks do not depend on the concurrency")
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
 @pytest.mark.parametrize("seed", range(4))
 def test_records_and_bookmarks_are_the_same_at_every_concurrency(stream: Stream, seed: int) -> None:
@@ -380,6 +382,7 @@ def test_records_and_bookmarks_are_the_same_at_every_concurrency(stream: Stream,
     )
 
 
+@pytest.mark.promise("A bookmark never covers what was not handed on", figure=f"{quick.max_examples} histories")
 @given(seed=st.integers(0, 99), failing=st.integers(1, 60), concurrency=st.sampled_from(CONCURRENCIES))
 @quick
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
@@ -425,6 +428,10 @@ changes = st.lists(
 """For each run the changes before it: partition, number, minutes since the last change (0: the same stamp)."""
 
 
+@pytest.mark.promise(
+    "Over any number of runs nothing is lost, and nothing unchanged fetched twice",
+    figure=f"{quick.max_examples} histories",
+)
 @given(rounds=changes, seed=st.integers(0, 9))
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
 @quick
@@ -506,6 +513,7 @@ def test_the_hour_that_a_clock_put_back_repeats_hides_nothing() -> None:
     assert reader.complete
 
 
+@pytest.mark.promise("What changes while a list is read is not lost", figure=f"{quick.max_examples} histories")
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
 @given(seed=st.integers(0, 200))
 @quick
@@ -564,6 +572,7 @@ def test_a_document_has_the_stamp_that_the_list_shows() -> None:
     assert record == {"Part": "a", "Id": "x", "At": datetime.fromisoformat(at(3))}
 
 
+@pytest.mark.promise("Documents go on where a run stopped", figure=f"{quick.max_examples} histories")
 @given(stamps=st.lists(st.integers(0, 12), min_size=1, max_size=20), dies=st.lists(st.integers(0, 8), max_size=4))
 @quick
 def test_documents_go_on_where_a_run_stopped(stamps: list[int], dies: list[int]) -> None:
@@ -612,6 +621,7 @@ def test_a_missing_document_fails_the_run_where_the_operator_wants_it() -> None:
         Reader(vendor, DETAILS).run(ids=["1", "9"], on_missing="fail")
 
 
+@pytest.mark.promise("What the vendor does not have is counted and named, or fails the run")
 def test_a_missing_list_is_never_skipped() -> None:
     vendor = Memory({"a": {}})
 
@@ -624,6 +634,7 @@ def test_a_missing_list_is_never_skipped() -> None:
             Reader(vendor, stream).run()
 
 
+@pytest.mark.promise("What the vendor does not have is counted and named, or fails the run")
 def test_a_document_that_the_list_shows_and_the_vendor_lacks_is_counted_and_passed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

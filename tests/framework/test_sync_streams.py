@@ -191,6 +191,7 @@ def test_a_bookmark_stays_behind_the_vendors_clock(clock: timedelta) -> None:
     assert done.bookmark.value > min(now(), now() + clock) - sync.SETTLED - timedelta(seconds=30)
 
 
+@pytest.mark.promise("A window that fails is where the next run begins")
 def test_a_window_that_fails_is_where_the_next_run_begins() -> None:
     start = day(30).date().isoformat()
     broken = True
@@ -330,6 +331,7 @@ def test_a_check_speaks_before_the_place_of_the_rows_is_missed() -> None:
         run(source(lambda _: {"ok": False, "said": "No access."}, checked), checked)
 
 
+@pytest.mark.promise("What a message quotes of a vendor is one short line without secrets and mail addresses")
 def test_what_a_check_quotes_shows_no_secret() -> None:
     checked = replace(LIST, check=flag("ok", message="said"))
     vendor = source(lambda _: {"ok": False, "said": "The key s3cr3t-key is bad."}, checked)

@@ -62,6 +62,7 @@ EXACT = [
 ]
 
 
+@pytest.mark.promise("Both decoders keep every digit of a number")
 @pytest.mark.parametrize("text", EXACT)
 def test_numbers_keep_every_digit(text: str) -> None:
     expected = Decimal(text).as_tuple()
@@ -353,6 +354,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.promise("A body that cannot be read is refused without being quoted")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_json_is_malformed_and_never_quoted(name: str) -> None:
     if name not in ("deep lists", "deep known member"):  # which do not fit before they are too deep
@@ -363,6 +365,7 @@ def test_what_is_no_json_is_malformed_and_never_quoted(name: str) -> None:
         json.loads(HOSTILE[name])
 
 
+@pytest.mark.promise("Deep nesting is refused")
 @pytest.mark.parametrize("name", ["deep lists", "deep unknown member", "deep known member"])
 def test_deep_nesting_is_refused_in_words(name: str) -> None:
     with pytest.raises(Malformed, match=r"^nested too deeply$"):

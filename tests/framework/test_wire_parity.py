@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import pytest
 import xmltodict
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,6 +63,7 @@ def examples(draw: st.DrawFn) -> tuple[Node, dict[str, Any]]:
     return node, draw(values(node))
 
 
+@pytest.mark.promise("JSON and XML of one document give the same record", figure="200 documents")
 @settings(deadline=None, max_examples=200)
 @given(example=examples(), drop_nulls=st.booleans())
 def test_json_and_xml_of_one_record_give_that_record(example: tuple[Node, dict[str, Any]], drop_nulls: bool) -> None:

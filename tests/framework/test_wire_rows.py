@@ -62,6 +62,7 @@ def bodies(draw: st.DrawFn) -> bytes:
     return text.replace(*spoiled).encode()
 
 
+@pytest.mark.promise("The quick way and the other way write the same bytes", figure="300 pages")
 @settings(deadline=None, max_examples=300)
 @given(body=bodies())
 def test_both_ways_give_the_same_bytes(body: bytes) -> None:

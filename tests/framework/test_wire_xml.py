@@ -81,6 +81,7 @@ def test_a_whole_document() -> None:
     }
 
 
+@pytest.mark.promise("Both decoders keep every digit of a number")
 @pytest.mark.parametrize("text", ["1234567890123456.78", "-0.00", "10.00", "1" * 30, "1.5E3", ".5", "5.", "+5"])
 def test_numbers_keep_every_digit(text: str) -> None:
     assert invoice(f"<Total>{text}</Total>")["Total"].as_tuple() == Decimal(text).as_tuple()
@@ -323,6 +324,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.promise("A body that cannot be read is refused without being quoted")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_plain_xml_is_malformed_and_never_quoted(name: str) -> None:
     for read in (decode, xml.loads):

@@ -24,6 +24,7 @@ def totals(warehouse: Warehouse, table: str = "invoice_details") -> dict[str, tu
     return {currency: (count, amount) for currency, count, amount in rows}
 
 
+@pytest.mark.promise("After a run the tables hold what the vendor holds, to the cent")
 def test_tables_hold_what_the_sandbox_holds_to_the_cent_and_a_second_run_fetches_nothing(
     start: StartVendor, warehouse: Warehouse
 ) -> None:
@@ -132,6 +133,7 @@ class Pipe:
         return self.tap.wait(60), self.target.returncode
 
 
+@pytest.mark.promise("A run that is killed again and again ends with the same tables")
 @pytest.mark.parametrize(("victim", "latency_ms"), [("tap", 40), ("target", 10)])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(
     start: StartVendor, warehouses: Callable[[str], Warehouse], file: Files, victim: str, latency_ms: int
