@@ -61,6 +61,11 @@ def _main(arguments: Sequence[str]) -> int:
     except OSError as error:
         click.echo(f"vendortap: error: {error}", err=True)
         return VendortapError.exit_code
+    except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
+        from vendortap.redact import unexpected
+
+        click.echo(f"vendortap: error: {unexpected(error)}", err=True)
+        return VendortapError.exit_code
     return result if isinstance(result, int) else 0
 
 

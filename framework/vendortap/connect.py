@@ -9,16 +9,15 @@ from pathlib import Path
 from vendortap.http import Client
 from vendortap.memory import Memory
 from vendortap.model import Config, Connector, Limit
-from vendortap.schemas import Schema
+from vendortap.schemas import Schema, secrets
 
 
 def connect(connector: Connector, config: Config, settings: Schema, watch: Callable[[], None] = lambda: None) -> Client:
     """Return the connection of a connector; nothing is sent yet. ``watch`` is told whenever something happens.
 
     Raises:
-        ConfigError: an address that is neither https nor loopback.
+        ConfigError: an address that is neither https nor loopback, or a CA bundle that cannot be used.
     """
-    properties = settings["properties"]
     return Client(
         name=connector.name,
         base_url=connector.base_url(config),
@@ -36,8 +35,9 @@ def connect(connector: Connector, config: Config, settings: Schema, watch: Calla
         pace=connector.pace,
         trace=connector.trace,
         memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
+        ca_bundle=config.get("ca_bundle"),
         watch=watch,
-        secrets=[str(config[name]) for name, s in properties.items() if s.get("secret") and config.get(name)],
+        secrets=secrets(config, settings),
     )
 
 

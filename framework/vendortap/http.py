@@ -30,7 +30,7 @@ from http import HTTPStatus
 from http.client import HTTPResponse
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import requests
 import urllib3.exceptions
@@ -434,20 +434,53 @@ def _origin(url: Url) -> tuple[str | None, str | None, int]:
     return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
 
 
-def _environment(url: Url, who: str) -> dict[str, Any]:
-    """Return the proxies and the CA bundle that the environment sets for this address.
+def _environment(url: Url, who: str, ca_bundle: str | None) -> dict[str, Any]:
+    """Return the proxies that the environment sets for this address, and the CA bundle: the operator's goes first.
 
-    What is sent to this machine goes through no proxy: it may be plain http.
+    What is sent to this machine goes through no proxy: it may be plain http. Nothing leaves certificates unchecked.
 
     Raises:
-        ConfigError: the CA bundle does not exist.
+        ConfigError: the CA bundle cannot be used.
     """
     with requests.Session() as session:
-        settings = session.merge_environment_settings(url.url, {}, None, None, None)
+        settings = session.merge_environment_settings(url.url, {}, None, ca_bundle, None)
     verify = settings["verify"]
-    if isinstance(verify, str) and not os.path.exists(verify):
-        raise ConfigError(f"{who}: REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a file that does not exist.")
-    return {"verify": verify, "proxies": {} if _is_loopback(url.host or "") else settings["proxies"]}
+    if url.scheme == "https" and isinstance(verify, str) and (problem := _bundle_problem(verify)):
+        source = "the setting 'ca_bundle'" if ca_bundle else "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+        raise ConfigError(f"{who}: {source} names a file that {problem}.")
+    proxies = {} if _is_loopback(url.host or "") else settings["proxies"]
+    return {"verify": verify if isinstance(verify, str) else True, "proxies": proxies}
+
+
+def _bundle_problem(path: str) -> str | None:
+    """Say what is wrong with a CA bundle; a folder is one of OpenSSL's, and looked into when it is used."""
+    if os.path.isdir(path):
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return "holds no certificates in PEM"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None
+
+
+def _proxy_password(url: Url, proxies: Mapping[str, str], who: str) -> tuple[str, ...]:
+    """Return the password in the URL of the proxy for this address: as it stands there, and as it is sent.
+
+    Raises:
+        ConfigError: the URL is none of a proxy; it is not shown.
+    """
+    if (proxy := requests.utils.select_proxy(url.url, proxies)) is None:
+        return ()
+    parts = _parsed(proxy if "://" in proxy or "@" in proxy else f"http://{proxy}")
+    if parts is None or not parts.host or not str(parts.scheme).startswith(("http", "socks")):
+        raise ConfigError(
+            f"{who}: the proxy that the environment names for {url.scheme} (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) is "
+            "not a URL of a proxy; correct it."
+        )
+    password = (parts.auth or "").partition(":")[2]
+    return password, unquote(password)
 
 
 def _user_agent(name: str) -> str:
@@ -490,6 +523,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (EOFError, "the compressed answer broke off"),
 )
 _READ_ERRORS = tuple(kind for kind, _ in _REASONS)
+_REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: ([0-9]{3}) ")  # http.client knows no other way to say it
 
 
 def _failure(error: Exception) -> _Failure:
@@ -500,13 +534,15 @@ def _failure(error: Exception) -> _Failure:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _Failure(
                 f"the server's certificate cannot be verified ({cause.verify_message}). Certificates are "
-                "always checked; where a proxy on the way signs them anew, let REQUESTS_CA_BUNDLE name the "
-                "file with its CA certificate",
+                "always checked; where a proxy on the way signs them anew, let the setting 'ca_bundle' or "
+                "REQUESTS_CA_BUNDLE name the file with its CA certificate",
                 permanent=True,
             )
         if isinstance(cause, socket.gaierror):
             # EAI_AGAIN: the name server did not answer. Everything else: there is no such name.
             return _Failure("the host name cannot be resolved", permanent=cause.errno != socket.EAI_AGAIN)
+        if refused := _REFUSED_BY_PROXY.match(str(cause)):
+            return _Failure(f"the proxy answered {refused[1]}", permanent=refused[1] in ("401", "403", "407"))
         if isinstance(cause, OSError) and cause.strerror:
             reason = f"{reason} ({cause.strerror})"
             break
@@ -645,6 +681,7 @@ class Client:
         pace: Callable[[Reply], Pace | None] = lambda _: None,
         trace: str | None = None,
         memory: Memory | None = None,
+        ca_bundle: str | None = None,
         watch: Callable[[], None] = lambda: None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -657,7 +694,10 @@ class Client:
             raise ConfigError(f"{what} has a '?' or '#', so paths cannot follow it; remove it.")
         self._base_url = base_url.rstrip("/")
         self._origin = _origin(base)
-        self._environments = {self._origin: _environment(base, name)}
+        self._ca_bundle = ca_bundle
+        self.redact = Redactor(secrets)
+        """Makes a vendor's text fit for a message, and knows this connection's secrets."""
+        self._environments = {self._origin: self._environment_of(base)}
         self._timeout = timeout
         self._retry_seconds = retry_seconds
         self._reply_seconds = reply_seconds
@@ -670,8 +710,6 @@ class Client:
         self._pace = pace
         self._trace = (trace or "").lower()
         self._fresh = headers
-        self.redact = Redactor(secrets)
-        """Makes a vendor's text fit for a message, and knows this connection's secrets."""
         self._keyring = Keyring(name, auth, config, self._send_token_call, self.redact, memory=memory)
         self._headers = {"User-Agent": _user_agent(name), "Accept-Encoding": "gzip"}
         self._adapter = _Adapter(reply_seconds, pool_maxsize=connections, pool_block=True, max_retries=0)
@@ -726,11 +764,16 @@ class Client:
         url = _checked(request.path if absolute else joined, self._name, self._config)
         origin = _origin(url)
         if origin not in self._environments:
-            self._environments[origin] = _environment(url, self._name)
+            self._environments[origin] = self._environment_of(url)
         host = "" if origin == self._origin else url.host
         shown = self.redact(f"{host}{url.path or '/'}")
         label = f"{request.method} {shown}"
         return _Call(request, url, label, self._environments[origin])
+
+    def _environment_of(self, url: Url) -> dict[str, Any]:
+        environment = _environment(url, self._name, self._ca_bundle)
+        self.redact.learn(_proxy_password(url, environment["proxies"], self._name))
+        return environment
 
     def _begin(self, call: _Call) -> float:
         """Take the token of a first attempt; return when the last retry may begin."""

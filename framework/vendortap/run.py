@@ -126,6 +126,8 @@ class _Pipeline:
 
     def __init__(self, job: Job, told: Path, file: state.StateFile | None, log: Log | None) -> None:
         environment = {**os.environ, **job.environment}
+        settings = f"TAP_{job.connector}_".upper().replace("-", "_")  # of the tap: no concern of the target's
+        others = {name: value for name, value in environment.items() if not name.startswith(settings)}
         lock = [file.lock] if file else []
         with ExitStack() as failed, ExitStack() as passed_on:
             self._pipe, into = os.pipe()
@@ -134,7 +136,7 @@ class _Pipeline:
             failed.callback(os.close, self._lifeline)
             passed_on.callback(os.close, into)  # the tap's copy is the only one: the target sees the end when it ends
             passed_on.callback(os.close, alive)
-            self.target = _start(job.target, environment, log, self._pipe, subprocess.PIPE, lock)
+            self.target = _start(job.target, others, log, self._pipe, subprocess.PIPE, lock)
             failed.callback(_kill, self.target)
             assert self.target.stdout is not None  # noqa: S101 - a pipe was asked for
             self.keeper = _Keeper(self.target.stdout, file)

@@ -17,6 +17,7 @@ import jsonschema
 
 from vendortap.errors import ConfigError, DeclarationError
 from vendortap.model import Kind, Node
+from vendortap.redact import Redactor
 
 Schema = Mapping[str, Any]
 
@@ -271,7 +272,13 @@ def check_config(config: Mapping[str, Any], schema: Schema, who: str) -> None:
         check(schema, f"of {who}'s settings")  # say, a pattern that is not one
         raise
     if problems:
-        raise ConfigError(f"{who}: " + "; ".join(problems) + ". `vendortap describe` lists all settings.")
+        blank = Redactor(secrets(config, schema)).blank  # one may have got into the place of a setting's name
+        raise ConfigError(f"{who}: {blank('; '.join(problems))}. `vendortap describe` lists all settings.")
+
+
+def secrets(config: Mapping[str, Any], schema: Schema) -> list[str]:
+    """Return the values of the settings that are marked secret."""
+    return [str(config[name]) for name, s in schema["properties"].items() if s.get("secret") and config.get(name)]
 
 
 def _validator(schema: Schema) -> jsonschema.Draft202012Validator:

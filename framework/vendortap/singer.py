@@ -44,10 +44,12 @@ from vendortap.declaration import Shape, settings, shapes
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
 from vendortap.model import Bookmark, Connector, Node, Record
+from vendortap.redact import Redactor, unexpected
 from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, way_back
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
+
 
 STATE_SECONDS = 1.0
 """STATE messages within a stream are at least this far apart; the last one is always written."""
@@ -588,8 +590,14 @@ class ConnectorTap(Tap):
             catalog=catalog and parse_json(catalog.read(), CatalogError, f"{cls.name}: the catalog {catalog.name}"),
             state=state and _given_state(state, cls.name),
         )
+        redact = tap.client.redact
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(_Blanked(redact))
         try:
             tap.sync_all()
+        except VendortapError as error:
+            error.args = (redact.blank(str(error)), *error.args[1:])
+            raise
         except BrokenPipeError:  # here, as click would end the program without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
             raise VendortapError("the target closed the pipe; its own messages say why") from None
@@ -719,6 +727,28 @@ class _NotTwice(logging.Filter):
         return not str(record.msg).startswith("An unhandled error occurred while syncing")
 
 
+class _Blanked(logging.Filter):
+    """Blanks secrets out of whatever anybody logs, and out of tracebacks everything that may be data."""
+
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = self._redact.blank(record.getMessage()), None
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            record.exc_info, record.exc_text = None, unexpected(error)
+        return True
+
+
+def _is_no_debugging(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+logging.getLogger("singer_sdk.mapper").addFilter(_is_no_debugging)  # at DEBUG it logs what filters make of records
+
+
 def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the tap of an installed connector as a command, and end the process.
 
@@ -747,6 +777,8 @@ def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
         return 128 + signal.SIGINT
     except OSError as error:
         return _fail(command_name, f"the system refuses a file: {error}", 1)
+    except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
+        return _fail(command_name, unexpected(error), 1)
 
 
 def _fail(command: str, sentence: str, code: int) -> int:

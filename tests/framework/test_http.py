@@ -455,7 +455,7 @@ def test_the_proxy_of_the_environment_is_used(
     proxy, home = vendor(say(403)), vendor(say(200))
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    with pytest.raises(TransportError, match="the proxy failed"):
+    with pytest.raises(TransportError, match="the proxy answered 403"):
         client("https://api.test/v1", retry_seconds=0).send(GET)
     assert [(got.method, got.target) for got in proxy.got] == [("CONNECT", "api.test:443")]
     client(home).send(GET)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vendortap.redact import MESSAGE_LENGTH, Redactor, one_line
+from vendortap.redact import MESSAGE_LENGTH, Redactor, one_line, unexpected
 
 SECRET = "s3cr3t/+value"
 
@@ -57,6 +62,63 @@ def test_redaction_takes_any_text(text: str, secret: str) -> None:
 @given(st.text(max_size=40), st.text(alphabet=st.characters(categories=["L", "N"]), min_size=4), st.text(max_size=40))
 def test_no_secret_is_shown_whatever_stands_around_it(before: str, secret: str, after: str) -> None:
     assert secret not in Redactor([secret])(f"{before} {secret}{after}")
+
+
+@pytest.mark.promise("A secret that a vendor echoes is blanked out whatever stands around it", figure="300 texts")
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=5), st.text(min_size=4), st.binary(max_size=5))
+def test_no_secret_is_shown_in_base64_whatever_stands_around_it(before: bytes, secret: str, after: bytes) -> None:
+    redact = Redactor([secret])
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        word = encode(before + secret.encode() + after).decode()
+        assert redact(f"this {word} is bad").split()[1] == "***"
+        assert redact(f"this {quote(word, '')} is bad").split()[1] == "***"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        str.upper,
+        str.lower,
+        quote,
+        lambda secret: quote(secret, "").lower(),
+        quote_plus,
+        json.dumps,
+        lambda secret: json.dumps(secret, ensure_ascii=False),
+        escape,
+    ],
+)
+def test_a_secret_is_known_in_the_forms_that_a_vendor_may_echo_it_in(write: Callable[[str], str]) -> None:
+    secret = 'pässword/+<1> & "two"\\'
+    assert "word" not in Redactor([secret]).blank(f"a {write(secret)} b").lower()
+
+
+def test_what_is_blanked_in_many_lines_stays_in_many_lines() -> None:
+    assert Redactor([SECRET]).blank(f"one {SECRET}\n  two\n") == "one ***\n  two\n"
+
+
+@pytest.mark.promise("A defect is told by its places in the code, without any value")
+def test_what_nobody_foresaw_is_told_by_its_places_and_without_values() -> None:
+    def inner() -> None:
+        raise KeyError("Jane Doe")
+
+    def outer() -> None:
+        try:
+            inner()
+        except KeyError:
+            raise ValueError(f"no {SECRET}") from None
+
+    with pytest.raises(ValueError, match="no ") as caught:
+        outer()
+    told = unexpected(caught.value)
+    assert told.startswith("unexpected ValueError; ")
+    assert "in outer" in told
+    assert "in inner" not in told
+    caught.value.__suppress_context__ = False
+    assert "in inner" in (told := unexpected(caught.value))
+    assert told.splitlines()[-1] == "KeyError"
+    assert "Jane" not in told.replace('raise KeyError("Jane Doe")', "")
+    assert SECRET not in told
 
 
 def test_what_is_learned_later_is_blanked_out_too() -> None:

@@ -28,6 +28,7 @@ from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, LoadError, VendortapError
+from vendortap.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
 
@@ -365,6 +366,9 @@ def run() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         click.echo(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", err=True)
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
+        click.echo(f"{DuckdbTarget.name}: {unexpected(error)}", err=True)
         sys.exit(1)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code > 128:
