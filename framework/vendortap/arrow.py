@@ -11,6 +11,7 @@ date-time   timestamp[us, tz=UTC]
 date        date32
 object      struct
 array       list
+any         string, with JSON in it
 ==========  ==========================================================
 
 A value that its type cannot hold exactly is an error, never rounded. https://arrow.apache.org/docs/format/Columnar.html
@@ -68,6 +69,7 @@ def _type(node: Node, decimal: pa.DataType) -> pa.DataType:
         "boolean": pa.bool_(),
         "date-time": pa.timestamp("us", tz="UTC"),
         "date": pa.date32(),
+        "any": pa.string(),
     }
     return kinds[node.kind]
 

@@ -1,6 +1,6 @@
 """The ``vendortap`` command: arguments into calls, errors into exit codes, progress on standard error.
 
-Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped.
+Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
 Imports of what is slow stand where they are used: ``vendortap list`` has to be quick.
 """
 
@@ -24,6 +24,7 @@ from vendortap.errors import ConfigError, PluginError, UsageError, VendortapErro
 
 if TYPE_CHECKING:
     from vendortap.model import Connector
+    from vendortap.quarantine import Kept
     from vendortap.report import Report
     from vendortap.run import Job, Outcome
 
@@ -285,14 +286,17 @@ def run(
 ) -> int:
     """Run a connector into a database.
 
-    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped.
+    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
     """
+    from vendortap import quarantine
     from vendortap import run as runner
     from vendortap import state as previous_state
+    from vendortap.drift import Event
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
-    _config(plugins.load(connector), configs)  # the tap does it too, but then the target has made its database
+    config = _config(plugins.load(connector), configs)  # the tap does it too, but then the target has made its database
+    quarantine.of(connector, config)  # likewise
     if state and not state.exists() and (way_back := previous_state.way_back(state)):
         click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way_back.strip()}", err=True)
     with _target_command(connector, to, target) as command:
@@ -305,8 +309,16 @@ def run(
     elif to and outcome.exit_code != UsageError.exit_code:
         tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
         click.echo(f"\nLoaded into {to}: {', '.join(tables)}", err=True)
-    if outcome.skipped:
-        click.echo(f"vendortap: skipped {outcome.skipped:,} that the vendor does not have; see above", err=True)
+    for event in outcome.report.get("drift", ()):
+        click.echo(f"vendortap: drift: {Event(**event)}", err=True)
+    if outcome.missing:
+        click.echo(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", err=True)
+    if outcome.quarantined:
+        click.echo(
+            f"vendortap: {outcome.quarantined:,} do not fit and are in quarantine; "
+            f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
+            err=True,
+        )
     return outcome.exit_code
 
 
@@ -349,9 +361,11 @@ def _progress(report: Report) -> str:
 
 
 _FIGURES = {
-    "records": "records",
-    "unchanged": "known",
-    "skipped": "missing",
+    "fetched": "fetched",
+    "emitted": "records",
+    "filtered": "filtered",
+    "quarantined": "quarantined",
+    "skipped": "skipped",
     "requests": "requests",
     "retries": "retries",
     "seconds": "seconds",
@@ -375,6 +389,121 @@ def _outcome_rows(report: Report) -> Iterator[list[str]]:
 
 def _figure(value: float) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+# --- quarantine --------------------------------------------------------------------------------------
+
+
+@commands.group("quarantine", no_args_is_help=True)
+def quarantine_commands() -> None:
+    """Look at records that did not fit, and decode them again.
+
+    They are kept in the folder that the setting quarantine_dir names.
+    """
+
+
+_FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+
+
+@quarantine_commands.command("list", epilog=_examples("vendortap quarantine list /var/lib/vendortap/quarantine"))
+@_FOLDER
+def quarantine_list(folder: Path) -> None:
+    """List the records in quarantine: never their values, but for their keys."""
+    from vendortap import quarantine
+
+    rows = [[str(number), *_entry_row(kept)] for number, kept in enumerate(quarantine.read_all(folder), 1)]
+    click.echo(_table(["n", "when", "connector", "stream", "key", "path", "error"], rows))
+
+
+def _entry_row(kept: Kept) -> list[str]:
+    when = kept.time.isoformat(" ", "seconds")
+    key = ", ".join(f"{name} {value}" for name, value in kept.key.items())
+    return [when, kept.connector, kept.stream, key or "-", kept.path, kept.error]
+
+
+@quarantine_commands.command(
+    "show",
+    epilog=_examples(
+        "vendortap quarantine show /var/lib/vendortap/quarantine 1",
+        "vendortap quarantine show /var/lib/vendortap/quarantine 1 --raw > record.json",
+    ),
+)
+@_FOLDER
+@click.argument("number", type=click.IntRange(1))
+@click.option("--raw", is_flag=True, help="Print the record itself, as it was received, and nothing else.")
+def quarantine_show(folder: Path, number: int, raw: bool) -> None:
+    """Show one entry, by its number in the list."""
+    from vendortap import quarantine
+
+    entries = quarantine.read_all(folder)
+    if number > len(entries):
+        raise click.UsageError(f"there are {len(entries)} entries")
+    kept = entries[number - 1]
+    if raw:
+        sys.stdout.buffer.write(kept.raw)
+        return
+    when, connector, stream, key, path, error = _entry_row(kept)
+    asked = f"{kept.request['method']} {kept.request['path']} {json.dumps(kept.request['params'])}"
+    rows = {
+        "when": when,
+        "connector": connector,
+        "stream": stream,
+        "key": key,
+        "path": path,
+        "error": error,
+        "request": asked,
+        "schema": kept.schema,
+        "record": f"{len(kept.raw):,} bytes of {kept.media_type}",
+    }
+    for name, text in rows.items():
+        click.echo(f"{name:<9}  {text}")
+
+
+@quarantine_commands.command(
+    "replay",
+    epilog=_examples(
+        "vendortap quarantine replay scansource --config scansource.json --to invoices.duckdb",
+        'vendortap quarantine replay scansource --config scansource.json --target "target-postgres --config pg.json"',
+        "vendortap quarantine replay scansource --config scansource.json > messages.jsonl",
+    ),
+)
+@click.argument("connector")
+@_CONFIG
+@click.option("--to", type=_Output(), help="Load what is good now into this DuckDB file.")
+@click.option("--target", help="Load it into any Singer target: its command line.")
+@click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
+)
+@click.option("--mark", is_flag=True, help="Be done with what is written to standard output: whoever reads it has it.")
+def quarantine_replay(
+    connector: str, configs: tuple[str, ...], to: Path | None, target: str | None, catalog: Path | None, mark: bool
+) -> int:
+    """Decode the records in quarantine again, with today's connector.
+
+    Without --to and --target, Singer messages of what is good now go to standard output, and the entries stay.
+
+    Exit codes: 0 all are good, 1 failed, 2 bad usage or config, 3 some do not fit still.
+    """
+    from vendortap.errors import CatalogError
+    from vendortap.files import read_json
+    from vendortap.replay import replay
+
+    if to and target:
+        raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
+    loaded = plugins.load(connector)
+    config = _config(loaded, configs)
+    chosen = read_json(catalog, CatalogError, f"the catalog {catalog}") if catalog else None
+    into: AbstractContextManager[list[str] | None] = nullcontext(None)
+    if to or target:
+        into = _target_command(connector, to, target)
+    with into as command:
+        done = replay(loaded, config, chosen, command, mark=mark)
+    if done.left:
+        rows = [[*_entry_row(kept)[:4], problem] for kept, problem in done.left]
+        click.echo(_table(["when", "connector", "stream", "key", "still wrong"], rows) + "\n", err=True)
+    stay = "" if command or mark else "; its entries stay, as nobody here knows what became of them"
+    click.echo(f"vendortap: {len(done.written):,} good now, {len(done.left):,} not{stay}", err=True)
+    return 3 if done.left else 0
 
 
 # --- sandbox, demo -----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from vendortap import schemas
 from vendortap.errors import DeclarationError
-from vendortap.model import Connector, Node, Plan, Stream
+from vendortap.model import UNKNOWN, Connector, Node, Plan, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,18 @@ def _shape(connector: Connector, stream: Stream) -> Shape:
     given = _given(stream)
     fields = {k: Node("given") if k in given else v for k, v in record.fields.items()}
     return Shape(schema, record, replace(record, fields=fields, required=record.required - given))
+
+
+def with_unknown(shape: Shape) -> Shape:
+    """Return the shape of records that carry what is not declared as well."""
+    described = {
+        "type": ["object", "null"],
+        "additionalProperties": True,
+        "description": "What is not declared: place in the record, and what the vendor has there.",
+    }
+    schema = {**shape.schema, "properties": {**shape.schema["properties"], UNKNOWN: described}}
+    record = replace(shape.record, fields={**shape.record.fields, UNKNOWN: Node("any")})
+    return Shape(schema, record, replace(shape.row, fields={**shape.row.fields, UNKNOWN: Node("given")}))
 
 
 def _given(stream: Stream) -> frozenset[str]:

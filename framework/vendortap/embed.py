@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vendortap import plugins, schemas, sync
+from vendortap import plugins, quarantine, schemas, sync
 from vendortap.arrow import arrow_schema, to_batch
 from vendortap.connect import connect
-from vendortap.declaration import settings, shapes
+from vendortap.declaration import settings, shapes, with_unknown
 from vendortap.errors import ConfigError, VendortapError
-from vendortap.model import Bookmark, Connector, Record, Stream
-from vendortap.state import State, advance, check_state, find_entry, read_bookmark
+from vendortap.model import UNKNOWN, Bookmark, Connector, Record, Stream
+from vendortap.state import State, advance, check_state, find_entry, read_bookmark, read_fields
+from vendortap.wire import json as json_wire
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,6 +144,9 @@ def _batches(
             covered = item
         else:
             waiting += item.records
+            if UNKNOWN in node.fields:
+                for record in item.records:
+                    record[UNKNOWN] = record[UNKNOWN] and json_wire.dumps(record[UNKNOWN]).decode()
         if len(waiting) >= size:
             yield from flush()
             covered = None
@@ -166,9 +170,19 @@ class _Reading:
         schemas.check_config(self._config, schema, connector)
         self._state = check_state(deepcopy(dict(state or {})))
         self.shapes = shapes(self.connector)
+        if self._config["keep_unknown"]:
+            self.shapes = {name: with_unknown(shape) for name, shape in self.shapes.items()}
+        kept = quarantine.of(self.connector.name, self._config)
         self._client = connect(self.connector, self._config, schema)
+        redact = self._client.redact
         self._source = sync.Source(
-            self.connector, self._config, self._client.send, self.shapes, redact=self._client.redact
+            self.connector,
+            self._config,
+            self._client.send,
+            self.shapes,
+            redact=redact,
+            quarantine=kept,
+            drift=sync.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
         )
 
     def close(self) -> None:

@@ -15,10 +15,13 @@
     │   ├── CredentialsError                 the vendor refuses the credentials
     │   ├── MissingError                     the vendor does not have what was asked for
     │   ├── RefusedError                     the vendor answered with an error
+    │   ├── DriftError                       replies are not as they were, and `on_drift` is `fail`
+    │   ├── QuarantineError                  more records do not fit than `quarantine_limit` allows
     │   └── BodyError                        the answer cannot be read at all
     │       └── RecordError                  one record in it does not fit its schema
     ├── LoadError                            a message or value that the target cannot take
-    └── InUseError                           another run is at work on the same state file
+    ├── InUseError                           another run is at work on the same state file
+    └── InternalError                        vendortap contradicts itself
 
 A message says who (connector, stream), where (invoice, field, page), what, and what to do next. It never
 holds a response body, a secret, or personal data.
@@ -85,6 +88,14 @@ class RefusedError(VendorError):
     """The vendor answered with an error that is neither transient, nor missing, nor about credentials."""
 
 
+class DriftError(VendorError):
+    """A field that is not declared, one that is no longer there, or another type; the operator wants to stop at it."""
+
+
+class QuarantineError(VendorError):
+    """So many records do not fit that something is wrong altogether."""
+
+
 class BodyError(VendorError):
     """The body is truncated, not in the declared format, hostile, or not the document that was expected."""
 
@@ -99,3 +110,7 @@ class LoadError(VendortapError):
 
 class InUseError(VendortapError):
     """Another run is at work on the same state file; nothing was fetched."""
+
+
+class InternalError(VendortapError):
+    """A promise that vendortap makes to itself is broken; it cannot go on as if nothing were."""

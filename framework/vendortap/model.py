@@ -14,6 +14,9 @@ Config = Mapping[str, Any]
 Record = dict[str, Any]
 """One typed record: str, bool, int, Decimal, aware datetime, date, None, and dicts and lists of these."""
 
+UNKNOWN = "_unknown"
+"""The property that, with `keep_unknown`, has what is not declared: place in the record → what stands there."""
+
 HOOKSPEC_VERSION = 1
 """The hook specification this version of vendortap speaks."""
 
@@ -31,7 +34,8 @@ class Node:
 
     ``fields`` is set for objects, ``item`` for arrays. ``xml_name`` is the element (or attribute) name; for an
     array with ``xml_wrapped`` it names the wrapper, and the items are ``item.xml_name`` inside it (any
-    element, where that is not given). OpenAPI 3.1, "XML Object".
+    element, where that is not given). OpenAPI 3.1, "XML Object". ``extra`` are names that an object has beside its
+    fields, known of and left out; any other makes the decoders raise Undeclared. ``None`` lets all names pass.
     """
 
     kind: Kind
@@ -42,6 +46,7 @@ class Node:
     xml_name: str | None = None
     xml_wrapped: bool = False
     xml_attribute: bool = False
+    extra: frozenset[str] | None = None
 
 
 # --- requests and replies ----------------------------------------------------------------------------
@@ -108,15 +113,31 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
+class Misfit:
+    """A record that does not fit its schema: the JSON path in the reply, and what should stand there.
+
+    ``raw`` are its own bytes: as received in JSON, its element in XML. ``sentence`` names it, by its key if it can.
+    """
+
+    path: str
+    expected: str
+    raw: bytes
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The records of one reply, and the values beside them that the pager asked for (``Rows.more``).
 
-    ``absent`` says that the reply does not even have the place where they should be.
+    ``absent`` says that the reply does not even have the place where they should be. ``misfits`` are those rows, by
+    index, that do not fit their schema: what can be read of one is in ``rows`` all the same, so that pagers and
+    checks see how many there are; the rest of it is null.
     """
 
     rows: Sequence[Record]
     more: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
+    misfits: Mapping[int, Misfit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

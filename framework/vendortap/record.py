@@ -7,16 +7,22 @@ not fit is a bad record, with its key and JSON path. XML needs no repair: it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+import threading
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from itertools import count
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
 
 from vendortap.bounds import is_deeper
+from vendortap.drift import Drift, field_name, strict, text, with_extra
 from vendortap.errors import BodyError, RecordError
-from vendortap.model import Node, Page, Reply, Rows
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, boolean, integer, number
+from vendortap.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, Place, TooDeep, Undeclared, boolean, integer, number
 from vendortap.wire import json as json_wire
 from vendortap.wire import rows as rows_wire
 from vendortap.wire import xml as xml_wire
@@ -25,11 +31,96 @@ from vendortap.wire.xml import DEEPEST
 _JSON_TYPES = ("application/json", "text/json")
 _XML_TYPES = ("application/xml", "text/xml")
 
+NAMES_AT_MOST = 200
+"""Names of a stream that are noticed and let pass; beyond that all do, as they seem to be data."""
+WHOLE = "(the record)"
+"""What is noted as a field where a record is something else altogether."""
+SAMPLE = 10
+"""About so many records of a page are looked at where a closer look is taken."""
+
+Form: TypeAlias = Literal["JSON", "XML"]
+_WIRES: Mapping[Form, ModuleType] = {"JSON": json_wire, "XML": xml_wire}
+Strays: TypeAlias = Mapping[int, Sequence[tuple[Place, Any]]]
+"""Index of a record → what it has that is not declared."""
+
+
+class _Ways:
+    """The decoders of pages, or of one record, compiled when they are first needed.
+
+    With ``quick`` records come as rows (vendortap.wire.rows) where that can be.
+    """
+
+    def __init__(
+        self,
+        page: Node,
+        row: Node,
+        dates: Dates,
+        *,
+        any_case: bool = False,
+        quick: bool = False,
+        max_depth: int = DEEPEST,
+    ) -> None:
+        self.row = row
+        self._page = page
+        self._dates = dates
+        self._any_case = any_case
+        self._quick = quick
+        self._max_depth = max_depth
+
+    def read(self, form: Form, body: bytes) -> tuple[Any, bool]:
+        """Decode a body; returns whether it had to be repaired, too.
+
+        Raises:
+            Malformed: not of its format.
+            Mismatch: it does not fit, after all repairs.
+            Undeclared: there is a name that the schema does not let pass.
+        """
+        if form == "XML":
+            return self._typed_xml(body), False
+        if self._quick and self._rows_json:
+            try:
+                return self._rows_json(body), False
+            except Mismatch:  # by far the less frequent; the other way names what is wrong, or mends it
+                pass
+        if not self._any_case:  # the typed way would not see a name in another case
+            if self._names_json:
+                self._names_json(body)
+            try:
+                return self._typed_json(body), False
+            except Mismatch:
+                pass
+        beside: set[str] = set()
+        untyped = repair(json_wire.loads(body), self._page, beside)
+        if beside:
+            raise Undeclared("a name that is not declared")
+        return self._convert(untyped), True
+
+    @cached_property
+    def _rows_json(self) -> Decode | None:
+        return rows_wire.compile(self._page, self.row, self._dates)
+
+    @cached_property
+    def _names_json(self) -> Callable[[bytes], None] | None:
+        return rows_wire.names(self._page, self.row) if self.row.extra is not None else None
+
+    @cached_property
+    def _typed_json(self) -> Decode:
+        return json_wire.compile(self._page, self._dates)
+
+    @cached_property
+    def _convert(self) -> Callable[[Any], Any]:
+        return json_wire.converter(self._page, self._dates)
+
+    @cached_property
+    def _typed_xml(self) -> Decode:
+        return xml_wire.compile(self._page, self._dates, self._max_depth)
+
 
 class Reader:
-    """Reads the replies of one stream: decoders of both formats, compiled when they are first needed.
+    """Reads the replies of one stream; in any number of threads.
 
-    With ``structs`` records come as rows (vendortap.wire.rows) where that can be; they are used like dicts.
+    With ``structs`` records come as rows (vendortap.wire.rows) where that can be; they are used like dicts. ``drift``
+    is told of what is not as it was. With ``keep_unknown`` what is not declared goes into the property ``UNKNOWN``.
     """
 
     def __init__(
@@ -41,34 +132,37 @@ class Reader:
         *,
         structs: bool = False,
         max_depth: int = DEEPEST,
+        drift: Drift | None = None,
+        keep_unknown: bool = False,
     ) -> None:
         self._row = node
         self.rows = rows
         self._keys = tuple(key for key in keys if key in node.fields)
         self._dates = dates
         self._max_depth = max_depth
-        self._node = page_node(node, rows)
         # what a check wants of a single document is inside it, and looked for in dicts
-        self._structs = structs and not rows.any_case and bool(rows.path or not rows.more)
+        self._quick = structs and not rows.any_case and bool(rows.path or not rows.more) and not keep_unknown
+        self._drift = drift
+        self._keep = keep_unknown
+        self._lenient = self._ways_of(node)
+        watched = drift is not None or keep_unknown
+        self._ways = self._ways_of(strict(node, _beside(rows))) if watched else self._lenient
+        self._learning = threading.Lock()
+        self._pages, self._repaired = count(1), count(1)
 
     def read(self, reply: Reply) -> Page:
         """Decode a reply by its ``Content-Type``, whatever was asked for.
 
         Raises:
             BodyError: neither JSON nor XML, or not well-formed.
-            RecordError: a record that does not fit its schema, with key and path.
+            RecordError: what is beside the records does not fit.
+            DriftError: there is drift, and the operator wants to stop at it.
         """
-        value = self._decode(reply)
-        rows = dig(value, self.rows.path)
-        if not self.rows.many:
-            rows = None if rows is None else [rows]
-        more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
-        return Page([], more, absent=True) if rows is None else Page(rows, more)
-
-    def _decode(self, reply: Reply) -> Any:
         form = _format(reply.media_type)
         try:
-            return self._read_json(reply.body) if form == "JSON" else self._read_xml(reply.body)
+            if form == "JSON" and is_deeper(reply.body, self._max_depth):
+                raise TooDeep
+            return self._read(form, reply.body)
         except TooDeep:
             raise BodyError(
                 f"the answer is nested more than {self._max_depth} levels deep (max_depth), which no invoice is; "
@@ -80,72 +174,215 @@ class Reader:
                 "it may have been cut short: run again, and report it to the vendor if it stays"
             ) from None
 
-    def _read_json(self, body: bytes) -> Any:
-        if is_deeper(body, self._max_depth):
-            raise TooDeep
-        if self._structs and self._rows_json:
+    def split(self, reply: Reply) -> list[bytes]:
+        """Return the own bytes of each record of a reply that has been read."""
+        return self._split(_format(reply.media_type), reply.body)
+
+    def again(self, raw: bytes, media_type: str) -> Record:
+        """Decode the bytes of one record, as ``split`` gave them.
+
+        Raises:
+            RecordError: it does not fit (still).
+        """
+        form = _format(media_type)
+        try:
+            record: Record = self._single.read(form, raw)[0]
+        except (Mismatch, Malformed) as error:
+            expected = f"{error.expected} expected at {error.path}" if isinstance(error, Mismatch) else str(error)
+            raise RecordError(expected) from None
+        self._keep_strays([record], {0: self._strays(form, raw)}, ())
+        return record
+
+    def _ways_of(self, row: Node) -> _Ways:
+        page = page_node(row, self.rows)
+        return _Ways(page, row, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
+
+    def _read(self, form: Form, body: bytes) -> Page:
+        strays: Strays = {}
+        try:
+            return self._through(self._ways, form, body)
+        except Undeclared:
+            strays = self._noted_strays(form, self._split(form, body))
+        if not self._keep:
+            self._learn(strays)
+            with suppress(Undeclared):
+                return self._through(self._ways, form, body)
+        page = self._through(self._lenient, form, body)
+        self._keep_strays(page.rows, strays, page.misfits)
+        return page
+
+    def _through(self, ways: _Ways, form: Form, body: bytes) -> Page:
+        try:
+            value, repaired = ways.read(form, body)
+        except Mismatch as error:
+            return self._apart(form, body, error)
+        rows = dig(value, self.rows.path)
+        if not self.rows.many:
+            rows = None if rows is None else [rows]
+        more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
+        if self._drift and _is_one_of_few(self._repaired if repaired else self._pages):
+            self._look_closer(form, self._split(form, body), repaired=repaired)
+        return Page([], more, absent=True) if rows is None else Page(rows, more)
+
+    # --- a page with records that do not fit ---------------------------------------------------------
+
+    def _apart(self, form: Form, body: bytes, first: Mismatch) -> Page:
+        """Read a page record by record, each by itself.
+
+        Raises:
+            RecordError: what does not fit is beside the records.
+        """
+        if not self._leads_into_a_record(first.path):
+            raise _page_refusal(first)
+        try:
+            beside = self._around.read(form, body)[0] if self.rows.path else None
+        except Mismatch as error:
+            raise _page_refusal(error) from None
+        raws = self._split(form, body)
+        rows, misfits = self._each_by_itself(form, raws)
+        if not misfits:
+            raise _page_refusal(first)
+        if self._ways is not self._lenient:
+            self._keep_strays(rows, self._noted_strays(form, raws), misfits)
+        source = beside if self.rows.path else rows[0] if not self.rows.many else None
+        return Page(rows, {name: dig(source, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
+
+    def _each_by_itself(self, form: Form, raws: Sequence[bytes]) -> tuple[list[Record], dict[int, Misfit]]:
+        rows: list[Record] = []
+        misfits: dict[int, Misfit] = {}
+        for index, raw in enumerate(raws):
             try:
-                return self._rows_json(body)
-            except Mismatch:  # by far the less frequent; the other way names what is wrong, or mends it
-                pass
-        try:
-            if not self.rows.any_case:  # the typed way would not see a name in another case
-                return self._typed_json(body)
-        except Mismatch:
-            pass
-        untyped = repair(json_wire.loads(body), self._node)
-        try:
-            return self._convert(untyped)
-        except Mismatch as error:
-            raise self._refusal(error, untyped) from None
+                rows.append(self._single.read(form, raw)[0])
+            except Mismatch as error:
+                rows.append(self._legible(form, raw))
+                misfits[index] = self._misfit(error, rows[-1], index, raw)
+        return rows, misfits
 
-    def _read_xml(self, body: bytes) -> Any:
-        try:
-            return self._typed_xml(body)
-        except Mismatch as error:
-            raise self._refusal(error, self._keys_in_xml(body)) from None
+    def _leads_into_a_record(self, path: str) -> bool:
+        place = prefix(self.rows)
+        return path.startswith(f"{place}[" if self.rows.many else place)
 
     @cached_property
-    def _rows_json(self) -> Decode | None:
-        return rows_wire.compile(self._node, self._row, self._dates)
+    def _around(self) -> _Ways:
+        """What reads a page but for its records."""
+        return _Ways(_place(self.rows, Node("given")), self._row, self._dates, any_case=self.rows.any_case)
 
     @cached_property
-    def _typed_json(self) -> Decode:
-        return json_wire.compile(self._node, self._dates)
+    def _single(self) -> _Ways:
+        """What reads one record by itself."""
+        return _Ways(self._row, self._row, self._dates, any_case=self.rows.any_case)
 
     @cached_property
-    def _convert(self) -> Callable[[Any], Any]:
-        return json_wire.converter(self._node, self._dates)
+    def _each(self) -> dict[str, _Ways]:
+        """What reads one property of a record by itself."""
+        alone = {
+            name: replace(self._row, fields={name: replace(member, nullable=True)}, required=frozenset())
+            for name, member in self._row.fields.items()
+            if member.kind != "given"
+        }
+        return {name: _Ways(row, row, self._dates, any_case=self.rows.any_case) for name, row in alone.items()}
 
-    @cached_property
-    def _typed_xml(self) -> Decode:
-        return xml_wire.compile(self._node, self._dates, self._max_depth)
+    def _legible(self, form: Form, raw: bytes) -> Record:
+        """Return what can be read of a record; null is what does not fit."""
+        record: Record = dict.fromkeys(self._row.fields)
+        for name, ways in self._each.items():
+            with suppress(Mismatch, Malformed):
+                record[name] = ways.read(form, raw)[0][name]
+        return record
 
-    def _keys_in_xml(self, body: bytes) -> Any:
-        """Read nothing but the keys, as the text they are, of a reply that does not fit."""
-        keys = {key: replace(self._row.fields[key], kind="string", nullable=True) for key in self._keys}
-        row = replace(self._row, fields=keys, required=frozenset())
-        try:
-            return xml_wire.compile(page_node(row, self.rows), self._dates)(body)
-        except Mismatch:
-            return None
-
-    def _refusal(self, error: Mismatch, value: Any) -> RecordError:
+    def _misfit(self, error: Mismatch, record: Record, index: int, raw: bytes) -> Misfit:
         """Name the record by its key, as far as it has one."""
-        place, who = dig(value, self.rows.path), "the document"
-        if self.rows.many:
-            index = _index(error.path, self.rows)
-            who = "the page" if index is None else f"record {index + 1} of the page"
-            place = place[index] if index is not None and isinstance(place, list) else None
-        found = place if isinstance(place, dict) else {}
-        key = ", ".join(f"{k} {_short(found[k])}" for k in self._keys if isinstance(found.get(k), str | int))
-        return RecordError(
-            f"{key or who}: {error.expected} expected at {error.path}; "
-            "the vendor sent something else. Report it to the vendor, or mend the schema of the stream"
-        )
+        place = f"[{index}]" if self.rows.many else ""
+        path = prefix(self.rows) + place + error.path.removeprefix("$")
+        if self._drift:
+            name = re.sub(r"\[\d+\]", "[]", error.path.removeprefix("$").removeprefix("."))
+            self._drift.note("type", name or WHOLE, path, error.expected, governed=False)
+        who = f"record {index + 1} of the page" if self.rows.many else "the document"
+        key = ", ".join(f"{k} {_short(record[k])}" for k in self._keys if isinstance(record[k], str | int))
+        return Misfit(path, error.expected, raw, f"{key or who}: {error.expected} expected at {path}")
+
+    def _split(self, form: Form, body: bytes) -> list[bytes]:
+        raws: list[bytes] = _WIRES[form].split(body, self.rows.path, self._row, many=self.rows.many)
+        return raws
+
+    # --- drift ---------------------------------------------------------------------------------------
+
+    def _noted_strays(self, form: Form, raws: Sequence[bytes]) -> Strays:
+        """Return what records have that is not declared, by their index; and say so."""
+        found = {index: strays for index, raw in enumerate(raws) if (strays := self._strays(form, raw))}
+        for index, strays in found.items():
+            for place, _ in strays:
+                self._note("unknown", place, index)
+        return found
+
+    def _strays(self, form: Form, raw: bytes) -> list[tuple[Place, Any]]:
+        return list(_WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case))
+
+    def _keep_strays(self, rows: Sequence[Record], strays: Strays, but: Container[int]) -> None:
+        """Put what is not declared into the records that have it."""
+        for index, found in strays.items():
+            if self._keep and index not in but:
+                rows[index][UNKNOWN] = {text(place): value for place, value in found} or None
+
+    def _learn(self, strays: Strays) -> None:
+        """Let names pass from now on; where there seems to be no end of them, all."""
+        with self._learning:
+            row = self._ways.row
+            for place in {place for found in strays.values() for place, _ in found}:
+                row = with_extra(row, place)
+            self._ways = self._ways_of(row) if _extra_names(row) <= NAMES_AT_MOST else self._lenient
+
+    def _look_closer(self, form: Form, raws: Sequence[bytes], *, repaired: bool) -> None:
+        """Look at some records of a page for what the decoders cannot see: amounts as strings, XML attributes."""
+        step = 1 if repaired else max(1, len(raws) // SAMPLE)
+        for index in range(0, len(raws), step):
+            if form == "XML":
+                for place, _ in self._strays(form, raws[index]):
+                    self._note("unknown", place, index)
+                continue
+            for place, expected in json_wire.retyped(raws[index], self._row):
+                self._note("type", place, index, expected)
+
+    def _note(self, kind: Literal["unknown", "type"], place: Place, index: int, expected: str | None = None) -> None:
+        if self._drift:
+            record = prefix(self.rows) + (f"[{index}]" if self.rows.many else "")
+            inside = f".{text(place)}" if place else ""
+            self._drift.note(kind, field_name(place) or WHOLE, f"{record}{inside}", expected)
 
 
-def _format(media_type: str) -> str:
+def _is_one_of_few(pages: Iterator[int]) -> bool:
+    """Count a page, and say whether its number is a power of four: the first, and ever fewer."""
+    number = next(pages)
+    return number & (number - 1) == 0 and number.bit_length() % 2 == 1
+
+
+def _extra_names(node: Node) -> int:
+    inner = [*node.fields.values(), *((node.item,) if node.item else ())]
+    return len(node.extra or ()) + sum(map(_extra_names, inner))
+
+
+def _beside(rows: Rows) -> set[str]:
+    """Return the names that are looked for in a record that is the whole reply."""
+    return {value.path[0] for value in rows.more.values()} if not rows.path and not rows.many else set()
+
+
+def prefix(rows: Rows) -> str:
+    """Return the JSON path of the records."""
+    return "$" + "".join(f".{name}" for name in rows.path)
+
+
+def _page_refusal(error: Mismatch) -> RecordError:
+    return refusal(f"the page: {error.expected} expected at {error.path}")
+
+
+def refusal(sentence: str) -> RecordError:
+    """Return the error of what does not fit, from the sentence that names it."""
+    return RecordError(
+        f"{sentence}; the vendor sent something else. Report it to the vendor, or mend the schema of the stream"
+    )
+
+
+def _format(media_type: str) -> Form:
     if media_type in _JSON_TYPES or media_type.endswith("+json"):
         return "JSON"
     if media_type in _XML_TYPES or media_type.endswith("+xml"):
@@ -158,7 +395,11 @@ def _format(media_type: str) -> str:
 
 def page_node(row: Node, rows: Rows) -> Node:
     """Return the schema of a whole reply, of which only the rows and what the pager needs is looked at."""
-    leaf = Node("array", item=row, xml_wrapped=True) if rows.many else replace(row, nullable=bool(rows.path))
+    many = Node("array", item=row, xml_wrapped=True)
+    return _place(rows, many if rows.many else replace(row, nullable=bool(rows.path)))
+
+
+def _place(rows: Rows, leaf: Node) -> Node:
     tree: dict[str, Any] = {}
     for path, node in [(rows.path, leaf), *((v.path, Node(v.kind)) for v in rows.more.values())]:
         if not path:
@@ -181,13 +422,6 @@ def dig(value: Any, path: Iterable[str]) -> Any:
     return value
 
 
-def _index(path: str, rows: Rows) -> int | None:
-    """Return which of the rows a path leads into, if any."""
-    prefix = "$" + "".join(f".{name}" for name in rows.path) + "["
-    digits = path.removeprefix(prefix).partition("]")[0]
-    return int(digits) if digits.isdecimal() else None
-
-
 def _short(value: str | int) -> str:
     """A key that is fit for one line of a log, whatever the vendor sent."""
     return " ".join(str(value).split())[:60]
@@ -198,26 +432,31 @@ def _short(value: str | int) -> str:
 _PARSERS: Mapping[str, Callable[[str], Any]] = {"number": number, "integer": integer, "boolean": boolean}
 
 
-def repair(value: Any, node: Node) -> Any:
-    """Return untyped JSON with the habits repaired that vendors are known to have; it may still not fit."""
+def repair(value: Any, node: Node, beside: set[str] | None = None) -> Any:
+    """Return untyped JSON with the habits repaired that vendors are known to have; it may still not fit.
+
+    Names that the schema does not let pass are put into ``beside``.
+    """
     if value is None or node.kind in ("any", "given"):
         return value
     if isinstance(value, str):
         return _repair_text(value, node)
     if node.kind == "object":
-        return _repair_object(value, node) if isinstance(value, dict) else value
+        return _repair_object(value, node, beside) if isinstance(value, dict) else value
     if node.item is not None:
-        return [repair(item, node.item) for item in (value if isinstance(value, list) else [value])]
+        return [repair(item, node.item, beside) for item in (value if isinstance(value, list) else [value])]
     return _repair_number(value, node)
 
 
-def _repair_object(value: Mapping[str, Any], node: Node) -> dict[str, Any]:
+def _repair_object(value: Mapping[str, Any], node: Node, beside: set[str] | None) -> dict[str, Any]:
     spelling = {name.casefold(): name for name in node.fields}
     repaired: dict[str, Any] = {}
     for key, member in value.items():
         name = key if key in node.fields else spelling.get(key.casefold())
         if name is not None and (name == key or name not in value):
-            repaired[name] = repair(member, node.fields[name])
+            repaired[name] = repair(member, node.fields[name], beside)
+        elif beside is not None and node.extra is not None and key not in node.extra:
+            beside.add(key)
     return repaired
 
 

@@ -2,10 +2,14 @@
 
 ::
 
-    {"final": true, "requests": 42, "retries": 0, "waited_seconds": 0.0, "streams": {"invoices":
-        {"records": 2000, "known": 0, "missing": 0, "requests": 21, "retries": 0, "seconds": 0.8}}}
+    {"final": true, "requests": 42, "retries": 0, "waited_seconds": 0.0,
+     "drift": [{"connector": "scansource", "stream": "invoices", "kind": "unknown", "field": "Surcharge",
+                "path": "$[0].Surcharge", "expected": null}],
+     "streams": {"invoices": {"fetched": 2003, "records": 2000, "filtered": 0, "quarantined": 1, "skipped": 2,
+                              "known": 2, "repeated": 0, "missing": 0, "requests": 21, "retries": 0, "seconds": 0.8}}}
 
-``known`` are rows that the bookmark covers already, ``missing`` what the vendor does not have.
+``records`` are those that were emitted; vendortap.sync.Tally says what the others of a stream's figures count,
+vendortap.drift what ``drift`` holds.
 """
 
 from __future__ import annotations

@@ -64,18 +64,23 @@ class Outcome:
     unkept: str | None = None
 
     @property
-    def skipped(self) -> int:
+    def missing(self) -> int:
         """How many records the vendor did not have."""
         return sum(stream["missing"] for stream in self.report.get("streams", {}).values())
 
     @property
+    def quarantined(self) -> int:
+        """How many records did not fit, and are in quarantine."""
+        return sum(stream["quarantined"] for stream in self.report.get("streams", {}).values())
+
+    @property
     def exit_code(self) -> int:
-        """0 all done, 1 failed, 2 bad usage or config, 3 done but something was skipped."""
+        """0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine."""
         if self.tap == UsageError.exit_code:
             return self.tap
         if self.problem:
             return 1
-        return 3 if self.skipped else 0
+        return 3 if self.missing or self.quarantined else 0
 
     @property
     def problem(self) -> str | None:

@@ -326,7 +326,7 @@ def _singer(schema: Schema, root: Schema, decimal_strings: bool) -> dict[str, An
     if decimal_strings and "number" in types:
         result["type"] = ["string", "null"] if "null" in types else "string"
         result["format"] = "x-singer.decimal"
-    for keyword in ("description", "format"):
+    for keyword in ("description", "format", "additionalProperties"):
         if keyword in schema:
             result[keyword] = schema[keyword]
     if "properties" in schema:

@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -39,13 +40,15 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap import lifeline, model, plugins, report, schemas, sync
-from vendortap.declaration import Shape, settings, shapes
-from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
+from vendortap import lifeline, model, plugins, quarantine, report, schemas, sync
+from vendortap.declaration import Shape, settings, shapes, with_unknown
+from vendortap.drift import Drift
+from vendortap.errors import CatalogError, ConfigError, RecordError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
-from vendortap.model import Bookmark, Connector, Node, Record
+from vendortap.model import UNKNOWN, Bookmark, Connector, Node, Record
+from vendortap.quarantine import Kept, Quarantine
 from vendortap.redact import Redactor, unexpected
-from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, way_back
+from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, read_fields, way_back
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
@@ -82,9 +85,20 @@ def _shaper(
         assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
         item = _shaper(node.item, mask, (*crumb, "items"), decimal_strings)
         return (lambda values: [v if v is None else item(v) for v in values]) if item else None
+    if node.kind == "any":
+        return _decimals_as_text if decimal_strings else None
     if node.kind in ("date-time", "date"):
         return lambda value: _ENCODER.encode(value)[1:-1].decode()  # as in records that are written as they are
     return str if node.kind == "number" and decimal_strings else None
+
+
+def _decimals_as_text(value: Any) -> Any:
+    """Return a value of unknown shape with its amounts as text."""
+    if isinstance(value, dict):
+        return {name: _decimals_as_text(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_decimals_as_text(item) for item in value]
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def _object_shaper(
@@ -316,13 +330,14 @@ class ConnectorStream(Stream):
         if alias is None or self.ABORT_AT_RECORD_COUNT is not None:
             for record in item.records:
                 self._counted(counter)
-                self._write_record(record, item.received)
+                self._account(self._write_record(record, item.received))
             return
         writer = self.tap.writer
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
         writer.write_lines(lines)
         self.messages += len(item.records)
+        self.tally.emitted += len(item.records)
         counter.increment(len(item.records))
         self.state_manager.is_flushed = False
 
@@ -341,22 +356,58 @@ class ConnectorStream(Stream):
 
     @contextmanager
     def _measured(self) -> Iterator[Any]:
-        """Count and time the stream, and write its last STATE, however it ends."""
+        """Count and time the stream, account for its records, and write its last STATE, however it ends."""
         started, traffic = time.monotonic(), self.tap.traffic
         requests, retries = traffic.requests, traffic.retries
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 yield counter
+            self._remember_fields()
+            self.tally.check(f"{self.tap.connector.name}, {self.name}")
         finally:
+            self.logger.info("%s: %s", self.name, self.tally)
             self.seconds = time.monotonic() - started
             self.requests, self.retries = traffic.requests - requests, traffic.retries - retries
             self._write_state_message()
 
-    def _write_record(self, record: Record, received: datetime) -> None:
+    def _account(self, written: bool) -> None:
+        """Count what became of a record."""
+        self.tally.emitted += written
+        self.tally.filtered += not written
+
+    def _remember_fields(self) -> None:
+        """Put into the state which fields there are, for later runs to notice when one is not any more."""
+        drift = self.tap.drift.get(self.name)
+        if fields := drift and drift.fields():
+            remembered: dict[str, Any] = self.tap_state.setdefault("fields", {})  # type: ignore[typeddict-item] # as the version
+            remembered[self.name] = {name: list(two) for name, two in fields.items()}
+            self.state_manager.is_flushed = False
+
+    def write_again(self, source: sync.Source, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+        """Write SCHEMA, and RECORDs of what is good now of the stream's entries in quarantine.
+
+        Yields each entry, with what is still wrong with it (``None``: it has been written).
+        """
+        self._write_schema_message()
+        shape = shaper(self.shape.record, self.mask, decimal_strings=bool(self.config["use_singer_decimal"]))
+        for kept in entries:
+            try:
+                record = sync.again(source, kept)
+            except RecordError as error:
+                yield kept, str(error)
+            else:
+                self._write_record(shape(record), kept.time)
+                yield kept, None
+
+    def _write_record(self, record: Record, received: datetime) -> bool:
+        """Write the RECORDs that stream maps make of a record; returns whether there are any."""
+        written = False
         for alias, mapped in self._mapped(record):
             message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
             self._tap.write_message(message)
+            written = True
         self.state_manager.is_flushed = False
+        return written
 
     def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
         """Yield what the stream maps make of a record, under their aliases."""
@@ -383,7 +434,7 @@ class ConnectorStream(Stream):
                     continue
                 for record in item.records:
                     self._counted(counter)
-                    batches.add(record)
+                    self._account(batches.add(record))
                 self.tap.report()
             batches.write()
 
@@ -401,13 +452,16 @@ class _Batches:
         """Note how far the records given so far lead; of a partition the last word counts."""
         self.covered[tuple(item.partition.values())] = item
 
-    def add(self, record: Record) -> None:
-        """Take a record; writes when there are enough of them."""
+    def add(self, record: Record) -> bool:
+        """Take a record, and write when there are enough of them; returns whether stream maps left anything of it."""
+        taken = False
         for alias, mapped in self.stream._mapped(record):
+            taken = True
             waiting = self.records.setdefault(alias, [])
             waiting.append(mapped)
             if len(waiting) >= self.config.batch_size:
                 self.write()
+        return taken
 
     def write(self) -> None:
         """Write what there is, and then the STATE that it leads to."""
@@ -451,7 +505,7 @@ class ConnectorTap(Tap):
 
     def discover_streams(self) -> Sequence[ConnectorStream]:
         """Return the declared streams."""
-        return [ConnectorStream(self, stream, self._shapes[stream.name]) for stream in self.connector.streams]
+        return [ConnectorStream(self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
 
     def setup_mapper(self) -> None:
         """Set the stream maps up on what is selected, inside arrays too.
@@ -472,6 +526,29 @@ class ConnectorTap(Tap):
         """Go on from a state, checked; the state written carries its version."""
         super().load_state(check_state(state))
         self.state["version"] = STATE_VERSION  # type: ignore[typeddict-unknown-key] # not in the SDK's type
+        if "fields" in state:
+            self.state["fields"] = state["fields"]  # type: ignore[typeddict-unknown-key] # likewise
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The streams' shapes, as the settings have them."""
+        if not self.config.get("keep_unknown"):
+            return self._shapes
+        return {name: with_unknown(shape) for name, shape in self._shapes.items()}
+
+    @cached_property
+    def quarantine(self) -> Quarantine | None:
+        """The quarantine, where the operator named a folder for it.
+
+        Raises:
+            ConfigError: it is wanted, but cannot be used.
+        """
+        return quarantine.of(self.connector.name, self.config)
+
+    @cached_property
+    def drift(self) -> Mapping[str, Drift]:
+        """What is noticed of each stream; empty where the operator does not care."""
+        return sync.watch(self.connector, self.config, self.shapes, self.client.redact, read_fields(self.state))
 
     @cached_property
     def client(self) -> Client:
@@ -497,11 +574,29 @@ class ConnectorTap(Tap):
             self.connector,
             self.config,
             self.client.send,
-            self._shapes,
+            self.shapes,
             structs=structs,
             redact=self.client.redact,
             max_depth=self.config["max_depth"],
+            quarantine=self.quarantine,
+            drift=self.drift,
         )
+
+    def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+        """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.
+
+        Yields each entry, with why it is not written, if it is not.
+        """
+        source = replace(self.source(), quarantine=None, drift={})
+        waiting: dict[str, list[Kept]] = {}
+        for kept in entries:
+            waiting.setdefault(kept.stream, []).append(kept)
+        for name, of_stream in waiting.items():
+            stream = self.streams.get(name)
+            if isinstance(stream, ConnectorStream) and stream.selected:
+                yield from stream.write_again(source, of_stream)
+            else:
+                yield from ((kept, "its stream is not selected") for kept in of_stream)
 
     def report(self, *, final: bool = False) -> None:
         """Tell `vendortap run` how far the tap is: at most twice a second, and at the end; in any thread."""
@@ -518,10 +613,16 @@ class ConnectorTap(Tap):
             "requests": self.traffic.requests,
             "retries": self.traffic.retries,
             "waited_seconds": round(self.traffic.waited_seconds, 3),
+            "drift": [asdict(event) for drift in self.drift.values() for event in drift.events],
             "streams": {
                 name: {
+                    "fetched": stream.tally.fetched,
                     "records": stream.tally.emitted,
+                    "filtered": stream.tally.filtered,
+                    "quarantined": stream.tally.quarantined,
+                    "skipped": stream.tally.skipped,
                     "known": stream.tally.known,
+                    "repeated": stream.tally.repeated,
                     "missing": stream.tally.missing,
                     "requests": stream.requests,
                     "retries": stream.retries,
@@ -691,7 +792,7 @@ def check_catalog(document: Any, connector: Connector, known: Mapping[str, Shape
         name = entry.get("tap_stream_id")
         if not isinstance(name, str) or name not in known:
             raise CatalogError(f"the catalog has a stream {name!r}, which {connector.name} does not. {again}")
-        crumbs = set(_inner_crumbs(known[name].record))
+        crumbs = {*_inner_crumbs(known[name].record), ("properties", UNKNOWN)}
         for crumb in _catalog_crumbs(entry, name):
             if crumb and crumb not in crumbs:
                 field = ".".join(part for part in crumb if part not in ("properties", "items"))

@@ -7,7 +7,8 @@ Version 1::
         "seen": [["<key>"]]}]}}}
 
 ``seen`` are the keys already handed on whose replication key equals the bookmark. A stream without partitions
-has the same members in place of ``partitions``.
+has the same members in place of ``partitions``. Beside ``bookmarks`` there may be ``fields``, which vendortap.drift
+remembers of each stream: ``{"<stream>": {"<field>": [<usual>, <without>]}}``.
 
 Version 0 is a state without a version, as other taps on singer-sdk write it: the same, but for ``seen``.
 """
@@ -32,6 +33,8 @@ from vendortap.model import Bookmark
 
 State = dict[str, Any]
 Migration = Callable[[State], State]
+Fields = dict[str, tuple[int, int]]
+"""Field → two figures of vendortap.drift."""
 
 
 def _from_0(state: State) -> State:
@@ -66,6 +69,7 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
             raise StateError(f"the state's partitions of {name!r} are not a list of one object a context")
         for part in [entry, *partitions]:
             read_bookmark(name, part)
+    read_fields(state)
     return state
 
 
@@ -92,6 +96,18 @@ def _are_partitions(partitions: Any) -> bool:
         return False
     contexts = [part.get("context") for part in partitions]
     return all(isinstance(c, dict) and contexts.count(c) == 1 for c in contexts)
+
+
+def read_fields(state: Mapping[str, Any]) -> dict[str, Fields]:
+    """Return what is remembered of the fields of each stream.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    try:
+        return msgspec.convert(state.get("fields", {}), dict[str, Fields])
+    except msgspec.ValidationError:
+        raise StateError("the state's 'fields' cannot be read; remove them to start anew") from None
 
 
 def read_bookmark(stream: str, entry: Any) -> Bookmark | None:

@@ -20,10 +20,34 @@ from typing import TYPE_CHECKING, Any
 from vendortap import plan
 from vendortap.declaration import Shape
 from vendortap.documents import Documents, companion_names
-from vendortap.errors import BodyError, ConfigError, MissingError, RecordError, VendortapError
-from vendortap.model import Bookmark, Config, Connector, Keyed, Page, Record, Rows, Send, Stream, Unit
+from vendortap.drift import Drift, Fields
+from vendortap.errors import (
+    BodyError,
+    ConfigError,
+    DriftError,
+    InternalError,
+    MissingError,
+    RecordError,
+    VendortapError,
+)
+from vendortap.model import (
+    Bookmark,
+    Config,
+    Connector,
+    Keyed,
+    Misfit,
+    Page,
+    Record,
+    Reply,
+    Request,
+    Rows,
+    Send,
+    Stream,
+    Unit,
+)
 from vendortap.paging import single
-from vendortap.record import Reader
+from vendortap.quarantine import Kept, Quarantine, schema_hash
+from vendortap.record import Reader, prefix, refusal
 from vendortap.redact import Redactor
 from vendortap.request import write
 from vendortap.wire import dates
@@ -49,13 +73,14 @@ SETTLED = timedelta(minutes=1)
 class Records:
     """Some records of one reply, in order; ``received`` is when the reply arrived.
 
-    ``settled`` is up to when the unit can be relied on to show every change. ``more`` says that another page may
-    follow.
+    ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
+    index, that do not fit their schema; they are never handed on. ``more`` says that another page may follow.
     """
 
     records: Sequence[Record]
     received: datetime
     settled: datetime
+    misfits: Mapping[int, Kept] = field(default_factory=dict)
     more: bool = True
 
 
@@ -69,12 +94,56 @@ class Advance:
 
 @dataclass(slots=True)
 class Tally:
-    """What a stream's run came to: rows decoded, records handed on, known already, and keys that are missing."""
+    """What became of each record of a stream: ``fetched = emitted + filtered + quarantined + skipped``.
+
+    ``fetched``
+        came up: in a reply, or, left out already there, in the list that documents are asked for by.
+    ``emitted``
+        went into RECORD or BATCH messages; a record that a stream map makes several of counts once.
+    ``filtered``
+        was dropped by the operator's stream maps.
+    ``quarantined``
+        does not fit its schema, and is in the quarantine.
+    ``skipped``
+        is not to be handed on: ``known`` are covered by the bookmark, ``repeated`` have the key of one that came
+        before, and ``missing`` are listed or configured, but the vendor does not have them.
+
+    The pipeline counts what it reads and leaves out, whoever writes messages counts ``emitted`` and ``filtered``: so
+    the equation holds only if nothing was lost between the two.
+    """
 
     fetched: int = 0
     emitted: int = 0
+    filtered: int = 0
+    quarantined: int = 0
     known: int = 0
+    repeated: int = 0
     missing: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many were not to be handed on."""
+        return self.known + self.repeated + self.missing
+
+    def __str__(self) -> str:
+        """Return the equation."""
+        return (
+            f"fetched {self.fetched} = emitted {self.emitted} + filtered {self.filtered} + quarantined "
+            f"{self.quarantined} + skipped {self.skipped} (known {self.known}, repeated {self.repeated}, "
+            f"missing {self.missing})"
+        )
+
+    def check(self, who: str) -> None:
+        """Hold the equation, of a stream that has been read to its end.
+
+        Raises:
+            InternalError: it does not hold.
+        """
+        if self.fetched != self.emitted + self.filtered + self.quarantined + self.skipped:
+            raise InternalError(
+                f"{who}: internal error: the records do not add up, {self}. "
+                "Do not rely on this run; report it to vendortap with these figures"
+            )
 
 
 @dataclass(slots=True)
@@ -95,14 +164,63 @@ class Source:
     redact: Callable[[str], str] = field(default_factory=Redactor)
     max_depth: int = DEEPEST
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    quarantine: Quarantine | None = None
+    drift: Mapping[str, Drift] = field(default_factory=dict)
+
+    @property
+    def stops(self) -> bool:
+        """Whether the first record that does not fit is an error."""
+        return self.quarantine is None or self.config.get("on_bad_record") != "quarantine"
 
     def reader(self, stream: Stream) -> Reader:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
-        rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(self.config)
         structs = self.structs and stream.finish is None and stream.document is None
-        row, way = self.shapes[stream.name].row, dates(zone, pattern)
-        return Reader(row, rows, stream.keys, way, structs=structs, max_depth=self.max_depth)
+        return Reader(
+            self.shapes[stream.name].row,
+            rows_of(stream, self.config),
+            stream.keys,
+            dates(zone, pattern),
+            structs=structs,
+            max_depth=self.max_depth,
+            drift=self.drift.get(stream.name),
+            keep_unknown=bool(self.config.get("keep_unknown")),
+        )
+
+
+def rows_of(stream: Stream, config: Config) -> Rows:
+    """Return where a stream's records are inside a reply, by these settings."""
+    rows: Rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(config)
+    return rows
+
+
+def watch(
+    connector: Connector,
+    config: Config,
+    shapes: Mapping[str, Shape],
+    redact: Callable[[str], str],
+    remembered: Mapping[str, Fields],
+) -> dict[str, Drift]:
+    """Return what is going to notice the drift of each stream; nothing where the operator does not care.
+
+    ``remembered`` is what the state has of each stream's fields.
+    """
+    if config.get("on_drift") in (None, "ignore"):
+        return {}
+    watched: dict[str, Drift] = {}
+    for stream in connector.streams:
+        rows = rows_of(stream, config)
+        watched[stream.name] = Drift(
+            connector.name,
+            stream.name,
+            shapes[stream.name].row,
+            prefix=prefix(rows) + ("[]" if rows.many else ""),
+            exempt=(stream.document, *companion_names(stream.document)) if stream.document else (),
+            fail=config["on_drift"] == "fail",
+            redact=redact,
+            remembered=remembered.get(stream.name),
+        )
+    return watched
 
 
 def read(
@@ -122,6 +240,11 @@ def read(
             f"{source.connector.name}, {stream.name}: what has been listed cannot be kept in the folder for temporary "
             f"files ({error}); make room there, or name another one with SQLITE_TMPDIR"
         ) from None
+    if drift := source.drift.get(stream.name):
+        try:
+            drift.end()
+        except DriftError as error:
+            raise DriftError(f"{source.connector.name}, {stream.name}: {error}") from None
 
 
 def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Iterator[Records | Advance]:
@@ -160,7 +283,23 @@ def probe(source: Source, stream: Stream) -> Sequence[Record]:
             first = next(pages, None)  # None: a 404 that the vendor means as an empty list
         except VendortapError as error:
             raise _named(error, source, stream, unit) from None
+    if first and first.misfits and source.stops:
+        raise _named(refusal(first.misfits[min(first.misfits)].sentence), source, stream, unit)
     return first.records if first else ()
+
+
+def again(source: Source, kept: Kept) -> Record:
+    """Decode a record in quarantine again, and complete it.
+
+    Raises:
+        RecordError: it does not fit (still).
+        KeyError: the connector has no such stream any more.
+    """
+    stream = source.connector.stream(kept.stream)
+    reader = source.reader(stream)
+    record = reader.again(kept.raw, kept.media_type)
+    _Completer(source, stream, reader).complete(record, Unit(kept.params, bookmark=kept.bookmark))
+    return record
 
 
 # --- one stream --------------------------------------------------------------------------------------
@@ -184,17 +323,19 @@ def _read_units(
     marks: dict[tuple[str, ...], Bookmark | None] = {}
     with ExitStack() as stack:
         distinct = stack.enter_context(closing(_Distinct())) if stream.distinct else None
+        sieve = _Sieve(source, stream, tally, distinct)
         fetched = stack.enter_context(closing(ordered(units, fetch, source.config["concurrency"])))
         for unit, pages in fetched:
             mark = marks.setdefault(tuple(unit.partition.values()), unit.since)
             top = _Top(unit.since, settled, unit.known)
             try:
                 for page in pages:
-                    yield from _new_records(stream, unit, page, top, tally, distinct)
+                    yield from sieve.new(unit, page, top)
             except MissingError as error:
                 if missed.everywhere(unit):
                     if not skip:
                         raise _named(error, source, stream, unit) from None
+                    tally.fetched += 1
                     tally.missing += 1
                     _log.warning("%s Skipped.", _named(error, source, stream, unit))
             except VendortapError as error:
@@ -230,22 +371,79 @@ def _named(error: VendortapError, source: Source, stream: Stream, unit: Unit) ->
     return type(error)(f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}")
 
 
-def _new_records(
-    stream: Stream, unit: Unit, page: Records, top: _Top, tally: Tally, distinct: _Distinct | None
-) -> Iterator[Records]:
-    """Hand on the records of a page that the bookmark does not cover yet."""
-    tally.fetched += len(page.records)
-    fresh = page.records
-    if distinct:
-        fresh = [record for record in fresh if distinct.add(_key(record, stream))]
-    if stream.replication_key and stream.keyed is None:
-        top.settled = page.settled
-        if unit.bookmark is None:
+class _Sieve:
+    """Leaves out of pages what is not to be handed on, and counts what becomes of each record."""
+
+    def __init__(self, source: Source, stream: Stream, tally: Tally, distinct: _Distinct | None) -> None:
+        self._stream = stream
+        self._tally = tally
+        self._distinct = distinct
+        self._quarantine = source.quarantine
+        self._stops = source.stops
+        self._drift = source.drift.get(stream.name)
+        self._waiting = source.quarantine.keys(stream.name) if source.quarantine else {}
+
+    def new(self, unit: Unit, page: Records, top: _Top) -> Iterator[Records]:
+        """Hand on the records of a page that the bookmark does not cover yet.
+
+        Raises:
+            RecordError: one does not fit, and there is no quarantine; those before it have been handed on.
+            QuarantineError: too many do not fit.
+        """
+        if self._stream.replication_key and self._stream.keyed is None:
+            top.settled = page.settled
+        start = 0
+        for index, kept in sorted(page.misfits.items()):
+            yield from self._fitting(unit, replace(page, records=page.records[start:index]), top)
+            self._misfit(unit, page.records[index], kept, top)
+            start = index + 1
+        yield from self._fitting(unit, replace(page, records=page.records[start:]) if start else page, top)
+
+    def _fitting(self, unit: Unit, page: Records, top: _Top) -> Iterator[Records]:
+        stream, fresh = self._stream, page.records
+        self._tally.fetched += len(fresh)
+        if self._drift:
+            self._drift.look(fresh)
+        if self._distinct:
+            fresh = [record for record in fresh if self._distinct.add(_key(record, stream))]
+            self._tally.repeated += len(page.records) - len(fresh)
+        if stream.replication_key and stream.keyed is None and unit.bookmark is None:
+            told_apart = len(fresh)
             fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
-    tally.emitted += len(fresh)
-    tally.known += len(page.records) - len(fresh)
-    if fresh:
-        yield replace(page, records=fresh)
+            self._tally.known += told_apart - len(fresh)
+        if self._waiting:
+            self._supersede(fresh)
+        if fresh:
+            yield replace(page, records=fresh)
+
+    def _supersede(self, records: Iterable[Record]) -> None:
+        """Close entries in quarantine whose records are handed on: these are newer than what is there."""
+        assert self._quarantine is not None  # noqa: S101 - something is waiting in it
+        for record in records:
+            if entries := self._waiting.get(_key(record, self._stream)):
+                self._quarantine.close(list(entries), "superseded")
+
+    def _misfit(self, unit: Unit, record: Record, kept: Kept, top: _Top) -> None:
+        """Skip a record that need not be handed on, as far as that can be told; else quarantine it, or stop."""
+        stream, tally = self._stream, self._tally
+        key = _key(record, stream) if len(kept.key) == len(stream.keys) else None
+        repeated = bool(self._distinct and key and self._distinct.has(key))
+        listed = stream.replication_key and stream.keyed is None and unit.bookmark is None
+        known = bool(not repeated and key and listed and not top.take(record[stream.replication_key or ""], key))
+        if not (repeated or known) and self._stops:
+            raise refusal(kept.sentence)
+        tally.fetched += 1
+        tally.repeated += repeated
+        tally.known += known
+        if self._quarantine and not (repeated or known):
+            tally.quarantined += 1
+            _keep(self._quarantine, kept, tally)
+
+
+def _keep(quarantine: Quarantine, kept: Kept, tally: Tally) -> None:
+    quarantine.put(kept)
+    _log.warning("%s, %s: %s. It is in %s.", kept.connector, kept.stream, kept.sentence, quarantine.path)
+    quarantine.hold_limit(tally.quarantined, tally.fetched - tally.skipped)
 
 
 def _key(record: Record, stream: Stream) -> tuple[str, ...]:
@@ -322,7 +520,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
     reader = source.reader(stream)
     pager = stream.pages or single
     accept = {"Accept": source.connector.accept(source.config)}
-    complete = _completer(source, stream)
+    complete = _Completer(source, stream, reader)
 
     def fetch(unit: Unit) -> Generator[Records, None, None]:
         request = stream.request(source.config, unit.params).with_headers(accept)
@@ -344,13 +542,12 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     raise BodyError(
                         f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
                     )
-                before, asked = asked, _following(pages, page)  # before the records are given away, and changed
-                if asked == before:
+                sent, asked = asked, _following(pages, page)  # before the records are given away, and changed
+                if asked == sent:
                     continue  # the pager did not believe this page
-                records = [complete(record, unit) for record in page.rows]
-                received = reply.received
+                misfits, received = complete.page(page, unit, sent, reply), reply.received
                 del reply  # or its body is kept until the records have been read
-                yield Records(records, received, settled, more=asked is not None)
+                yield Records(page.rows, received, settled, misfits, more=asked is not None)
 
     return fetch
 
@@ -372,31 +569,79 @@ def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
         return None
 
 
-def _completer(source: Source, stream: Stream) -> Callable[[Record, Unit], Record]:
-    """Return what adds to a record what the request knows and the reply does not say."""
-    folder = source.config.get("documents_dir") if stream.document else None
-    documents = Documents(folder) if folder else None
-    stamped = stream.replication_key if stream.keyed or stream.plan.windows else None
-    companions = companion_names(stream.document) if stream.document else ()
+class _Completer:
+    """Adds to records what the request knows and the reply does not say; in any number of threads."""
 
-    def complete(record: Record, unit: Unit) -> Record:
-        for name, param in stream.add.items():
-            record[name] = unit.params[param]
-        if stamped:
-            record[stamped] = unit.bookmark
-        for name in companions:
-            record[name] = None
-        if documents and stream.document:
+    def __init__(self, source: Source, stream: Stream, reader: Reader) -> None:
+        folder = source.config.get("documents_dir") if stream.document else None
+        self._source = source
+        self._stream = stream
+        self._reader = reader
+        self._documents = Documents(folder) if folder else None
+        self._stamped = stream.replication_key if stream.keyed or stream.plan.windows else None
+        self._companions = companion_names(stream.document) if stream.document else ()
+
+    def page(self, page: Page, unit: Unit, request: Request, reply: Reply) -> dict[int, Kept]:
+        """Complete the records of a page; returns those that do not fit, or prove not to."""
+        found = dict(page.misfits)
+        for index, record in enumerate(page.rows):
             try:
-                documents.keep(record, stream.document)
+                if index in found:
+                    self._identify(record, unit)
+                else:
+                    self.complete(record, unit)
             except RecordError as error:
-                key = ", ".join(f"{name} {record[name]}" for name in stream.keys)
-                raise RecordError(f"{key}: {error}") from None
-        if stream.finish:
-            stream.finish(record)
-        return record
+                place = f"{prefix(self._reader.rows)}{f'[{index}]' if self._reader.rows.many else ''}"
+                raw = self._reader.split(reply)[index]
+                found[index] = Misfit(f"{place}.{self._stream.document}", "Base64", raw, str(error))
+        return {index: self._kept(page.rows[index], misfit, unit, request, reply) for index, misfit in found.items()}
 
-    return complete
+    def complete(self, record: Record, unit: Unit) -> None:
+        """Complete a record in place.
+
+        Raises:
+            RecordError: the document inside it is none, with the record's key.
+        """
+        self._identify(record, unit)
+        for name in self._companions:
+            record[name] = None
+        if self._documents and self._stream.document:
+            try:
+                self._documents.keep(record, self._stream.document)
+            except RecordError as error:
+                key = ", ".join(f"{name} {record[name]}" for name in self._stream.keys)
+                raise RecordError(f"{key}: {error}") from None
+        if self._stream.finish:
+            self._stream.finish(record)
+
+    def _identify(self, record: Record, unit: Unit) -> None:
+        """Put in what the unit knows, keys among it."""
+        for name, param in self._stream.add.items():
+            record[name] = unit.params[param]
+        if self._stamped:
+            record[self._stamped] = unit.bookmark
+
+    def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
+        source, redact = self._source, self._source.redact
+        return Kept(
+            connector=source.connector.name,
+            stream=self._stream.name,
+            key={name: str(record[name]) for name in self._stream.keys if record[name] is not None},
+            path=misfit.path,
+            error=f"{misfit.expected} expected",
+            media_type=reply.media_type,
+            raw=misfit.raw,
+            request={
+                "method": request.method,
+                "path": redact(request.path),
+                "params": {name: redact(value) for name, value in request.params.items()},
+            },
+            params=unit.params,
+            bookmark=unit.bookmark,
+            schema=schema_hash(source.shapes[self._stream.name].schema),
+            time=reply.received,
+            sentence=misfit.sentence,
+        )
 
 
 def _database_error() -> type[Exception]:
@@ -424,6 +669,10 @@ class _Distinct:
     def add(self, key: tuple[str, ...]) -> bool:
         """Note a key; returns whether it is new."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", ("\0".join(key),)).rowcount == 1
+
+    def has(self, key: tuple[str, ...]) -> bool:
+        """Tell whether a key has been noted."""
+        return self._db.execute("SELECT 1 FROM seen WHERE key = ?", ("\0".join(key),)).fetchone() is not None
 
     def close(self) -> None:
         """Forget them all."""
@@ -454,20 +703,47 @@ class _Spool:
     def _fill(self, source: Source, tally: Tally) -> None:
         """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does."""
         top = _Top(self.base.since, None, self.base.known)
+        listed = 0
         with closing(ordered([self.base], _fetcher(source, self.parent), 1)) as fetched:
             try:
                 for page in (page for _, pages in fetched for page in pages):
                     self.settled = page.settled
-                    rows = [row for record in page.records if (row := self._row(record, top, tally))]
+                    rows = [
+                        row for record in self._usable(source, page, tally) if (row := self._row(record, top, tally))
+                    ]
                     self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+                    listed += len(rows)
             except VendortapError as error:
                 raise _named(error, source, self.parent, self.base) from None
+        (distinct,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
+        tally.fetched += listed - distinct
+        tally.repeated += listed - distinct
+
+    def _usable(self, source: Source, page: Records, tally: Tally) -> Iterator[Record]:
+        """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.
+
+        Raises:
+            RecordError: a row does not fit, and there is no quarantine.
+            QuarantineError: too many do not fit.
+        """
+        for index, record in enumerate(page.records):
+            if (kept := page.misfits.get(index)) is None:
+                yield record
+            elif source.stops or source.quarantine is None:
+                raise refusal(kept.sentence)
+            elif record[self.keyed.field] is not None:
+                yield record
+            else:
+                tally.fetched += 1
+                tally.quarantined += 1
+                _keep(source.quarantine, kept, tally)
 
     def _row(self, record: Record, top: _Top, tally: Tally) -> tuple[str, str | None, int | None] | None:
         key = str(record[self.keyed.field])
         stamp = self.keyed.changed or self.parent.replication_key
         changed = record[stamp] if stamp else None
         if not top.take(changed, (key,)):
+            tally.fetched += 1
             tally.known += 1
             return None
         if changed is None:

@@ -200,15 +200,16 @@ def test_run_loads_everything_then_nothing_twice(sandbox: serve.Served, config: 
     assert first.returncode == 0
     assert first.stderr == f"\nLoaded into {database}: scansource.invoice_details, scansource.invoices\n"
     head, *rows = [line.split() for line in first.stdout.splitlines()]
-    assert head == ["stream", "records", "unchanged", "skipped", "requests", "retries", "seconds"]
-    assert {row[0]: int(row[1]) for row in rows} == {"invoices": INVOICES, "invoice_details": INVOICES}
+    accounts = ["fetched", "emitted", "filtered", "quarantined", "skipped"]
+    assert head == ["stream", *accounts, "requests", "retries", "seconds"]
+    assert {row[0]: int(row[2]) for row in rows} == {"invoices": INVOICES, "invoice_details": INVOICES}
     assert totals(database) == sandbox.app.state.totals()
 
     again = vendortap(*command)
     assert again.returncode == 0
-    assert {line.split()[0]: line.split()[1:3] for line in again.stdout.splitlines()[1:]} == {
-        "invoices": ["0", str(INVOICES)],
-        "invoice_details": ["0", str(INVOICES)],
+    assert {line.split()[0]: line.split()[1:6] for line in again.stdout.splitlines()[1:]} == {
+        "invoices": [str(INVOICES), "0", "0", "0", str(INVOICES)],
+        "invoice_details": [str(INVOICES), "0", "0", "0", str(INVOICES)],
     }
     assert totals(database) == sandbox.app.state.totals()
 
@@ -282,7 +283,7 @@ def test_an_invoice_that_is_not_there_is_skipped_and_the_run_ends_with_3(sandbox
     assert "invoice number 999999" in done.stderr
     assert done.stderr.endswith("vendortap: skipped 1 that the vendor does not have; see above\n")
     [details] = [line.split() for line in done.stdout.splitlines() if line.startswith("invoice_details")]
-    assert details[1:4] == ["1", "0", "1"]
+    assert details[1:6] == ["2", "1", "0", "0", "1"]
     assert sum(count for count, _ in totals(database).values()) == 1
 
 

@@ -84,7 +84,7 @@ def gone(pid: int) -> bool:
     ],
 )
 def test_how_a_run_ended(tap: int, target: int, unread: bool, missing: int, code: int, problem: str | None) -> None:
-    outcome = Outcome(tap, target, unread, {"streams": {"invoices": {"missing": missing}}})
+    outcome = Outcome(tap, target, unread, {"streams": {"invoices": {"missing": missing, "quarantined": 0}}})
     assert (outcome.exit_code, outcome.problem) == (code, problem)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import re
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -98,8 +99,8 @@ def test_what_the_quick_way_takes_and_what_it_leaves_to_the_other(changes: dict[
 def test_numbers_that_are_none_are_refused_on_both_ways(amount: str) -> None:
     for record in ({"Number": "1", "Total": amount}, {"Number": "1", "Lines": [{"Price": amount}]}):
         for structs in (True, False):
-            with pytest.raises(Exception, match=r"Number 1: a (finite )?number expected at"):
-                reader(structs=structs).read(page(record))
+            misfit = reader(structs=structs).read(page(record)).misfits[0]
+            assert re.match(r"Number 1: a (finite )?number expected at", misfit.sentence)
 
 
 def test_a_row_is_used_like_a_record() -> None:

@@ -2,6 +2,9 @@
 
 Both give the same value for the same document: every declared property is present (``None`` where the vendor
 left it out), numbers are Decimals, date-times are aware. What does not fit raises ``Mismatch`` with its place.
+
+Each also takes replies apart for those who look closer: ``split`` into the records' own bytes, ``undeclared`` into
+what a record has beside its schema.
 """
 
 from __future__ import annotations
@@ -11,14 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timezone, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from vendortap.errors import ConfigError
 
 Decode = Callable[[bytes], Any]
-"""Body → value of the compiled schema. Raises Mismatch, or Malformed."""
+"""Body → value of the compiled schema. Raises Mismatch, Malformed or Undeclared."""
+
+Place: TypeAlias = tuple[str | int, ...]
+"""Names and indexes that lead from a record to something inside it."""
 
 
 class Malformed(ValueError):
@@ -44,6 +50,10 @@ class Mismatch(ValueError):
     def inside(self, place: str) -> Mismatch:
         """Return the same mismatch as it is called one level further out."""
         return Mismatch(place + self.path, self.expected)
+
+
+class Undeclared(ValueError):
+    """An object has a name that is neither among its fields nor its ``extra`` names; ``undeclared`` finds which."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ the properties that are absent and reads dates. ``loads`` is the untyped way in,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypedDict
 
 import msgspec
 
 from vendortap.model import Node
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, day
+from vendortap.wire import Dates, Decode, Malformed, Mismatch, Place, TooDeep, day
 
 _BOM = b"\xef\xbb\xbf"
 _LEAVES: dict[str, Any] = {
@@ -71,6 +71,105 @@ def loads(body: bytes) -> Any:
         return _untyped.decode(body.removeprefix(_BOM))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
+
+
+# --- a closer look -----------------------------------------------------------------------------------
+
+
+def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[bytes]:
+    """Return each record's own bytes, as they stand in the body. ``path`` leads to them; case counts only in doubt.
+
+    Raises:
+        Malformed: not JSON.
+    """
+    del row  # what a record is called in XML
+    try:
+        place: Any = body.removeprefix(_BOM)
+        for name in path:
+            members = msgspec.json.decode(place, type=dict[str, msgspec.Raw] | None) or {}
+            spelt = next((member for key, member in members.items() if key.casefold() == name.casefold()), None)
+            place = members.get(name, spelt)
+            if place is None:
+                return []
+        if not many:
+            return [bytes(place)]
+        return [bytes(row) for row in _rows_in(place)]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise _malformed(error) from None
+
+
+def _rows_in(place: Any) -> Iterable[Any]:
+    """The items of a list; one record where a list is declared is one item, as in repairs."""
+    try:
+        return msgspec.json.decode(place, type=list[msgspec.Raw] | None) or ()
+    except msgspec.ValidationError:
+        return (place,)
+
+
+def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tuple[Place, Any]]:
+    """Yield what a record has beside its schema, with its value as ``loads`` gives it.
+
+    With ``any_case`` a name in another case is that of the schema, as it is in repairs.
+    """
+    yield from _undeclared(loads(raw), node, any_case)
+
+
+def _undeclared(value: Any, node: Node, any_case: bool) -> Iterator[tuple[Place, Any]]:
+    if isinstance(value, dict) and node.kind == "object":
+        for name, member in value.items():
+            found = _field(name, value, node, any_case)
+            inner = [((), member)] if found is None else _undeclared(member, found, any_case)
+            yield from (((name, *place), inside) for place, inside in inner)
+    elif node.item is not None:
+        for index, item in enumerate(value if isinstance(value, list) else [value]):
+            yield from (((index, *place), inside) for place, inside in _undeclared(item, node.item, any_case))
+
+
+def _field(name: str, value: Mapping[str, Any], node: Node, any_case: bool) -> Node | None:
+    """Return the field that a name stands for, if any."""
+    if name in node.fields or not any_case:
+        return node.fields.get(name)
+    spelt = next((known for known in node.fields if known.casefold() == name.casefold()), None)
+    return node.fields[spelt] if spelt is not None and spelt not in value else None
+
+
+def retyped(raw: bytes, node: Node) -> Iterator[tuple[Place, str]]:
+    """Yield where a record has another JSON type than is declared, and what is declared.
+
+    Null and the empty string, which vendors write for null, are no other type; neither is 3.0 for 3.
+    """
+    yield from _retyped(loads(raw), node)
+
+
+def _retyped(value: Any, node: Node) -> Iterator[tuple[Place, str]]:
+    if value is None or node.kind not in _TYPES or (isinstance(value, str) and not value.strip()):
+        return
+    expected, kinds = _TYPES[node.kind]
+    if type(value) not in kinds:
+        yield (), expected
+    elif node.kind == "object":
+        for name, member in value.items():
+            if name in node.fields:
+                yield from (((name, *place), said) for place, said in _retyped(member, node.fields[name]))
+    elif node.item is not None:
+        for index, item in enumerate(value):
+            yield from (((index, *place), said) for place, said in _retyped(item, node.item))
+
+
+_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "object": ("an object", (dict,)),
+    "array": ("a list", (list,)),
+    "string": ("a string", (str,)),
+    "number": ("a number", (int, Decimal)),
+    "integer": ("an integer", (int, Decimal)),
+    "boolean": ("true or false", (bool,)),
+    "date-time": ("a date-time", (str,)),
+    "date": ("a date", (str,)),
+}
+"""What is declared, in words, and what ``loads`` gives for it."""
+
+
+# --- decoders ----------------------------------------------------------------------------------------
 
 
 def _decimal(text: str) -> Decimal | str:

@@ -17,7 +17,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from vendortap.model import Node
-from vendortap.wire import Dates, Decode, Mismatch
+from vendortap.wire import Dates, Decode, Mismatch, Undeclared
 
 Settle = Callable[[Any], None]
 """Completes a row in place; raises Mismatch where the page has to be read the other way."""
@@ -52,6 +52,7 @@ def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001
 
     Raises (the decoder):
         Mismatch: anything at all is not as the schema has it; without a path.
+        Undeclared: an object has a name that its schema does not let pass.
     """
     if dates.pattern or not _can_hold(row):
         return None
@@ -62,6 +63,8 @@ def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001
     def decode(body: bytes) -> Any:
         try:
             value = decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise _refusal(error) from None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             raise Mismatch("$", "another document") from None
         for record in find(value):
@@ -69,6 +72,58 @@ def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001
         return value
 
     return decode
+
+
+def _refusal(error: msgspec.ValidationError) -> Mismatch | Undeclared:
+    """Tell a name that is not declared, which msgspec has no exception of its own for, from all else."""
+    if str(error).startswith("Object contains unknown field"):
+        return Undeclared("a name that is not declared")
+    return Mismatch("$", "another document")
+
+
+def names(page: Node, row: Node) -> Callable[[bytes], None]:
+    """Return what looks at nothing but the names in a page, for decoders that cannot forbid any.
+
+    Raises (the function):
+        Undeclared: an object has a name that its schema does not let pass.
+    """
+    decoder = msgspec.json.Decoder(_names_type(page, row))
+
+    def look(body: bytes) -> None:
+        try:
+            decoder.decode(body)
+        except msgspec.ValidationError as error:
+            if isinstance(refusal := _refusal(error), Undeclared):
+                raise refusal from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            pass  # the decoder says it better
+
+    return look
+
+
+def _names_type(node: Node, row: Node, *, inside: bool = False) -> Any:
+    """Return a msgspec type that knows names and is content with any value."""
+    if node.kind == "object":
+        inside = inside or node.fields is row.fields
+        if not inside:
+            members = {name: _names_type(member, row) for name, member in node.fields.items()}
+            return TypedDict("Wrapper", members, total=False) | None  # type: ignore[operator] # likewise
+        types = {name: _names_type(member, row, inside=True) for name, member in node.fields.items()}
+        fields = [(f"_{i}", kind, _unset(name)) for i, (name, kind) in enumerate(types.items())]
+        return msgspec.defstruct("Names", [*fields, *_extra(node)], forbid_unknown_fields=node.extra is not None) | None
+    if node.item is not None and node.item.kind in ("object", "array"):
+        return list[_names_type(node.item, row, inside=inside)] | None  # type: ignore[misc] # a type made at run time
+    return msgspec.Raw
+
+
+def _unset(name: str) -> Any:
+    return msgspec.field(default=msgspec.UNSET, name=name)
+
+
+def _extra(node: Node) -> list[tuple[str, Any, Any]]:
+    """Return the members that are let pass and not kept; as they are unset again, they are not written either."""
+    extra = sorted(node.extra or ())
+    return [(f"_extra_{i}", msgspec.Raw | msgspec.UnsetType, _unset(name)) for i, name in enumerate(extra)]
 
 
 def _can_hold(node: Node) -> bool:
@@ -98,7 +153,10 @@ def _wrapper(node: Node, row: Node) -> Any:
 def _struct(node: Node, row: Node) -> Any:
     types = {name: _type(member, row, inside=True) for name, member in node.fields.items()}
     fields = [(name, kind) if name in node.required else (name, kind, None) for name, kind in types.items()]
-    return msgspec.defstruct("Row", fields, bases=(Row,), kw_only=True, gc=False)
+    strict = node.extra is not None
+    return msgspec.defstruct(
+        "Row", [*fields, *_extra(node)], bases=(Row,), kw_only=True, gc=False, forbid_unknown_fields=strict
+    )
 
 
 def _finder(node: Node, row: Node) -> Callable[[Any], Any]:
@@ -120,7 +178,7 @@ def _holds(node: Node, row: Node) -> bool:
 
 
 def _settle(node: Node, dates: Dates) -> Settle:
-    """Return what holds numbers to be finite and makes date-times aware, in a row and the rows inside it."""
+    """Return what holds numbers to be finite, makes date-times aware and drops extra names, in a row and inside it."""
     numbers = [name for name, member in node.fields.items() if member.kind == "number"]
     stamps = [_settle_stamp(name, member, dates) for name, member in node.fields.items() if member.kind == "date-time"]
     inner = [(name, found) for name, member in node.fields.items() if (found := _settle_inside(member, dates))]
@@ -136,7 +194,18 @@ def _settle(node: Node, dates: Dates) -> Settle:
             if (value := getattr(row, name)) is not None:
                 settle_inside(value)
 
-    return settle
+    return _forgetting(settle, node) if node.extra else settle
+
+
+def _forgetting(settle: Settle, node: Node) -> Settle:
+    extra = [name for name, _, _ in _extra(node)]
+
+    def forget(row: Any) -> None:
+        for name in extra:
+            setattr(row, name, msgspec.UNSET)
+        settle(row)
+
+    return forget
 
 
 def _settle_stamp(name: str, node: Node, dates: Dates) -> Settle:
@@ -187,4 +256,4 @@ def _refuse_lists(values: Any) -> None:
 
 def _has_work(node: Node) -> bool:
     inner = [*node.fields.values(), *((node.item,) if node.item else ())]
-    return node.kind in ("number", "date-time") or any(map(_has_work, inner))
+    return node.kind in ("number", "date-time") or bool(node.extra) or any(map(_has_work, inner))

@@ -11,17 +11,30 @@ Both are imported with the first XML there is: lxml is a tenth of a tap's memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
 from vendortap.model import Node
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, TooDeep, boolean, day, integer, number
+from vendortap.wire import (
+    Dates,
+    Decode,
+    Malformed,
+    Mismatch,
+    Place,
+    TooDeep,
+    Undeclared,
+    boolean,
+    day,
+    integer,
+    number,
+)
 
 DEEPEST = 250
 """How many levels can be asked for at the most: at 256 libxml2 gives up."""
-_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
+_NIL = f"{_INSTANCE}nil"
 
 Read = Callable[[Any], Any]
 """Element → value; raises Mismatch with the path inside the element."""
@@ -37,6 +50,7 @@ def compile(node: Node, dates: Dates, most: int = DEEPEST) -> Decode:  # noqa: A
     Raises (the decoder):
         Malformed: not XML, a DTD, another root element, or (TooDeep) nested too deeply.
         Mismatch: XML that does not fit, with the path of the first place.
+        Undeclared: an object has an element that its schema does not let pass.
     """
     read = _reader(node, dates)
     name = node.xml_name if node.kind == "object" else None
@@ -111,6 +125,90 @@ def dumps(document: Mapping[str, Any]) -> bytes:
 
     text: str = xmltodict.unparse(dict(document))
     return text.encode()
+
+
+# --- a closer look -----------------------------------------------------------------------------------
+
+
+def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[bytes]:
+    """Return each record's element, written by itself; of a body that is one record, the body as received.
+
+    Raises:
+        Malformed: not XML.
+    """
+    place = parse(body)
+    if not path and not many:
+        return [body]
+    for name in path:
+        place = next((child for child in place if _local(child.tag) == name), None)
+        if place is None:
+            return []
+    named = [child for child in place if row.xml_name in (None, _local(child.tag))] if many else [place]
+    return [etree.tostring(element, encoding="utf-8", with_tail=False) for element in named]
+
+
+def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tuple[Place, Any]]:
+    """Yield what a record has beside its schema: the text, or what is inside by name; attributes start with ``@``."""
+    del any_case  # names have one in XML
+    yield from _undeclared(parse(raw), node)
+
+
+def _undeclared(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
+    if node.kind == "object":
+        yield from _undeclared_members(element, node)
+    elif node.item is not None:
+        items = [child for child in element if node.item.xml_name in (None, _local(child.tag))]
+        for index, item in enumerate(items):
+            yield from (((index, *place), inside) for place, inside in _undeclared(item, node.item))
+
+
+def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
+    known = _names(node)
+    for name, text in element.attrib.items():
+        if f"@{name}" not in known and not name.startswith(_INSTANCE):
+            yield (f"@{_local(name)}",), text
+    beside: dict[str, list[Any]] = {}
+    times = Counter[str]()
+    for child in element:
+        tag = _local(child.tag)
+        if tag not in known:
+            beside.setdefault(tag, []).append(_content(child))
+            continue
+        name, member = known[tag]
+        place: Place = (name,)
+        if member.item is not None and not member.xml_wrapped:
+            place, member = (name, times[name]), member.item
+            times[name] += 1
+        yield from (((*place, *deeper), inside) for deeper, inside in _undeclared(child, member))
+    for tag, contents in beside.items():
+        yield (tag,), contents if len(contents) > 1 else contents[0]
+
+
+def _names(node: Node) -> dict[str, tuple[str, Node]]:
+    """Return the fields by what they are called in XML."""
+    named: dict[str, tuple[str, Node]] = {}
+    for name, member in node.fields.items():
+        inner = member.item if member.item is not None and not member.xml_wrapped else member
+        named[f"{'@' if member.xml_attribute else ''}{inner.xml_name or name}"] = (name, member)
+    return named
+
+
+def _content(element: Any) -> Any:
+    """Return an element of unknown shape as its text, or as what is inside it by name."""
+    if not len(element) and not element.attrib:
+        return element.text or ""
+    if _is_nil(element):
+        return None
+    content: dict[str, Any] = {f"@{_local(name)}": text for name, text in element.attrib.items()}
+    if element.text and not element.text.isspace():
+        content["#text"] = element.text
+    inner: dict[str, list[Any]] = {}
+    for child in element:
+        inner.setdefault(_local(child.tag), []).append(_content(child))
+    return content | {name: values if len(values) > 1 else values[0] for name, values in inner.items()}
+
+
+# --- decoders ----------------------------------------------------------------------------------------
 
 
 def _local(tag: str) -> str:
@@ -220,16 +318,21 @@ _NUMERIC = "0123456789.+-eE"
 
 
 class _Members:
-    """How the members of an object are read, by the names they have in XML: property, form and reader."""
+    """How the members of an object are read, by the names they have in XML: property, form and reader.
+
+    ``left`` are names that are let pass, though nothing is kept of them; ``None`` stands for all.
+    """
 
     def __init__(self, node: Node, dates: Dates) -> None:
         self.elements: dict[str, tuple[str, int, Read]] = {}
         self.attributes: dict[str, tuple[str, ReadText]] = {}
         self.repeated: list[str] = []
+        self.left = None if node.extra is None else set(node.extra)
         for name, member in node.fields.items():
             if member.kind == "given":
-                continue
-            if member.xml_attribute:
+                if self.left is not None:
+                    self.left.add(name)
+            elif member.xml_attribute:
                 self.attributes[member.xml_name or name] = (name, _text_reader(member, dates))
             elif member.item is not None and not member.xml_wrapped:
                 self.repeated.append(name)
@@ -242,6 +345,11 @@ class _Members:
         """Tell whether an element without elements inside stands for null."""
         _hold_no_text(element, "an object")
         return _is_nil(element) or (nullable and not any(name in element.attrib for name in self.attributes))
+
+    def leave(self, name: str) -> None:
+        """Let an element pass that is no member."""
+        if self.left is not None and name not in self.left:
+            raise Undeclared("an element that is not declared")
 
 
 def _object(node: Node, dates: Dates) -> Read:
@@ -280,6 +388,7 @@ def _read_children(value: dict[str, Any], element: Any, members: _Members) -> No
     for child in element:
         tag = child.tag
         if not (member := elements.get(tag) or elements.get(_local(tag))):
+            members.leave(_local(tag))
             continue
         name, form, read = member
         if form == _AGAIN:

@@ -1,0 +1,286 @@
+"""The quarantine: records that do not fit their schema, kept as they were received until they can be read.
+
+One file a connector in `quarantine_dir`, one JSON line an entry, only ever appended to and on disk before the state
+moves past the record::
+
+    {"id": "…", "time": "2025-01-31T12:00:00+00:00", "connector": "scansource", "stream": "invoices",
+     "key": {"InvoiceNumber": "90001234"}, "path": "$[3].Total", "error": "a number expected",
+     "media_type": "application/json", "raw": "{…}", "encoding": "utf-8", "schema": "sha256:…",
+     "request": {"method": "GET", "path": "/invoice/summary/1000012345", "params": {"page": "1"}},
+     "unit": {"customer_number": "1000012345"}, "bookmark": null}
+
+``raw`` is Base64 where ``encoding`` says so. ``unit`` and ``bookmark`` are what the request knew of the record, which
+completes it when it is decoded again. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
+or ``superseded`` by the same record, which was handed on later and is therefore the newer one.
+
+The folder can be entered by its owner only (mode 0700), files are read by their owner only (0600): the records are
+whole, with names and addresses.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+from vendortap.errors import ConfigError, QuarantineError
+
+ENOUGH = 100
+"""Records of a stream from which on a per cent is one: of three, one would be 33."""
+
+Done = Literal["replayed", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record that does not fit. ``error`` is what was expected at ``path``; ``sentence`` is for the operator.
+
+    ``key`` are its key properties as far as they could be read. ``params`` and ``bookmark`` are those of its unit,
+    ``schema`` is the hash of the schema that it did not fit.
+    """
+
+    connector: str
+    stream: str
+    key: Mapping[str, str]
+    path: str
+    error: str
+    media_type: str
+    raw: bytes
+    request: Mapping[str, Any]
+    params: Mapping[str, str]
+    bookmark: datetime | None
+    schema: str
+    time: datetime
+    sentence: str = field(default="", compare=False)
+
+    @property
+    def id(self) -> str:
+        """What tells it from any other; the same record met again is the same entry."""
+        parts = (self.stream, json.dumps(sorted(self.key.items())), self.media_type)
+        digest = hashlib.sha256("\0".join(parts).encode())
+        digest.update(self.raw)
+        return digest.hexdigest()[:16]
+
+
+class Quarantine:
+    """The quarantine of a connector. ``limit`` is a number of records of a stream, or a per cent of them (``5%``).
+
+    Raises:
+        ConfigError: the folder cannot be used, or others can enter it.
+    """
+
+    def __init__(self, directory: str | Path, connector: str, limit: int | str | None = None) -> None:
+        self.path = Path(directory) / f"{connector}.jsonl"
+        self._limit = limit
+        _make_private(self.path.parent)
+        self._open = {kept.id: kept for kept in read(self.path)}
+        self._keys: dict[str, dict[tuple[str, ...], list[str]]] = {}
+        for kept in self._open.values():
+            self._note_key(kept)
+
+    def put(self, kept: Kept) -> None:
+        """Keep a record; it is on disk when this returns. One that is there already is not written again.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        if kept.id not in self._open:
+            self._append([_line(kept)])
+            self._open[kept.id] = kept
+            self._note_key(kept)
+
+    def keys(self, stream: str) -> Mapping[tuple[str, ...], list[str]]:
+        """Return the keys of a stream's records that are here, with their entries' ids."""
+        return self._keys.setdefault(stream, {})
+
+    def close(self, ids: Iterable[str], done: Done) -> None:
+        """Note that there is nothing to be done for these entries any more.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        closed = [self._open[entry] for entry in ids if entry in self._open]
+        now = datetime.now(timezone.utc).isoformat()
+        self._append([json.dumps({"id": kept.id, "time": now, "done": done}) for kept in closed])
+        for kept in closed:
+            del self._open[kept.id]
+            self._keys[kept.stream].pop(tuple(kept.key.values()), None)
+
+    def hold_limit(self, quarantined: int, read: int) -> None:
+        """Hold the number of a stream's records that do not fit, of those ``read``, to the limit.
+
+        Raises:
+            QuarantineError: there are more.
+        """
+        text = str(self._limit)
+        if self._limit is None:
+            return
+        if text.endswith("%"):
+            too_many = read >= ENOUGH and quarantined * 100 > float(text.rstrip("% ")) * read
+        else:
+            too_many = quarantined > int(text)
+        if too_many:
+            raise QuarantineError(
+                f"{quarantined} of {read} records do not fit, which is more than quarantine_limit allows ({text}). "
+                f"They are in {self.path}; `vendortap quarantine list {self.path.parent}` shows them"
+            )
+
+    def _note_key(self, kept: Kept) -> None:
+        self._keys.setdefault(kept.stream, {}).setdefault(tuple(kept.key.values()), []).append(kept.id)
+
+    def _append(self, lines: Iterable[str]) -> None:
+        data = "".join(f"{line}\n" for line in lines).encode()
+        if not data:
+            return
+        try:
+            new = not self.path.exists()
+            with open(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+                os.chmod(self.path, 0o600)
+                if _ends_torn(self.path):
+                    data = b"\n" + data
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if new:
+                _sync_folder(self.path.parent)
+        except OSError as error:
+            raise ConfigError(
+                f"the quarantine {self.path} cannot be written: {error.strerror}; check the setting 'quarantine_dir'"
+            ) from None
+
+
+def of(connector: str, config: Mapping[str, Any]) -> Quarantine | None:
+    """Return the quarantine that the settings name, if they do.
+
+    Raises:
+        ConfigError: records are to be quarantined, and there is no folder that can be used.
+    """
+    folder = config.get("quarantine_dir")
+    if folder:
+        return Quarantine(folder, connector, config.get("quarantine_limit"))
+    if config.get("on_bad_record") == "quarantine":
+        raise ConfigError("the setting 'on_bad_record' is 'quarantine', which needs the setting 'quarantine_dir'")
+    return None
+
+
+def read(path: Path) -> Iterator[Kept]:
+    """Yield the open entries of a file in the order in which they came; none where there is no file.
+
+    A line that was cut short, when a disk was full or the power failed, is passed over: the state did not move past
+    its record.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    entries: dict[str, Kept] = {}
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+    except OSError as error:
+        raise ConfigError(f"the quarantine {path} cannot be read: {error.strerror}") from None
+    for line in lines:
+        try:
+            document = json.loads(line)
+            if "done" in document:
+                entries.pop(document["id"], None)
+            else:
+                kept = _kept(document)
+                entries.setdefault(kept.id, kept)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    yield from entries.values()
+
+
+def read_all(directory: Path) -> list[Kept]:
+    """Return the open entries of all connectors, by connector, and of each in the order in which they came.
+
+    Raises:
+        ConfigError: there is no such folder, or a file in it cannot be read.
+    """
+    if not directory.is_dir():
+        raise ConfigError(f"there is no folder {directory}; give the one that the setting 'quarantine_dir' names")
+    return [kept for path in sorted(directory.glob("*.jsonl")) for kept in read(path)]
+
+
+def schema_hash(schema: Mapping[str, Any]) -> str:
+    """Return what tells a schema from any other version of it."""
+    return f"sha256:{hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()}"
+
+
+def _line(kept: Kept) -> str:
+    try:
+        raw, encoding = kept.raw.decode(), "utf-8"
+    except UnicodeDecodeError:
+        raw, encoding = base64.b64encode(kept.raw).decode(), "base64"
+    return json.dumps(
+        {
+            "id": kept.id,
+            "time": kept.time.isoformat(),
+            "connector": kept.connector,
+            "stream": kept.stream,
+            "key": dict(kept.key),
+            "path": kept.path,
+            "error": kept.error,
+            "media_type": kept.media_type,
+            "raw": raw,
+            "encoding": encoding,
+            "schema": kept.schema,
+            "request": dict(kept.request),
+            "unit": dict(kept.params),
+            "bookmark": kept.bookmark and kept.bookmark.isoformat(),
+        }
+    )
+
+
+def _kept(entry: Any) -> Kept:
+    raw = entry["raw"]
+    return Kept(
+        connector=entry["connector"],
+        stream=entry["stream"],
+        key=entry["key"],
+        path=entry["path"],
+        error=entry["error"],
+        media_type=entry["media_type"],
+        raw=base64.b64decode(raw) if entry["encoding"] == "base64" else raw.encode(),
+        request=entry["request"],
+        params=entry["unit"],
+        bookmark=entry["bookmark"] and datetime.fromisoformat(entry["bookmark"]),
+        schema=entry["schema"],
+        time=datetime.fromisoformat(entry["time"]),
+    )
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        others = os.name == "posix" and directory.stat().st_mode & 0o077
+    except OSError as error:
+        raise ConfigError(f"the folder 'quarantine_dir' cannot be used: {error.strerror}") from None
+    if others:
+        raise ConfigError(f"others can enter the folder 'quarantine_dir', {directory}: chmod 700 it, or name another")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder 'quarantine_dir', {directory}, cannot be written")
+
+
+def _ends_torn(path: Path) -> bool:
+    """Whether the last line was never written to its end."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have a new file's name on disk as well; some systems cannot, and need not."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
