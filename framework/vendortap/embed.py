@@ -5,7 +5,7 @@ What is read, its order, and the state are those of the tap, so that the one can
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
@@ -143,14 +143,18 @@ def _batches(
         if isinstance(item, StreamState):
             covered = item
         else:
-            waiting += item.records
-            if UNKNOWN in node.fields:
-                for record in item.records:
-                    record[UNKNOWN] = record[UNKNOWN] and json_wire.dumps(record[UNKNOWN]).decode()
+            waiting += _with_text(item.records) if UNKNOWN in node.fields else item.records
         if len(waiting) >= size:
             yield from flush()
             covered = None
     yield from flush()
+
+
+def _with_text(records: Sequence[Record]) -> Sequence[Record]:
+    """Make JSON text of what is not declared, which has no type in Arrow; in place."""
+    for record in records:
+        record[UNKNOWN] = record[UNKNOWN] and json_wire.dumps(record[UNKNOWN]).decode()
+    return records
 
 
 class _Reading:

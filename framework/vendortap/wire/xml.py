@@ -136,10 +136,12 @@ def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[by
     Raises:
         Malformed: not XML.
     """
+    from lxml import etree
+
     place = parse(body)
     if not path and not many:
         return [body]
-    for name in path:
+    for name in path if many else (*path[:-1], row.xml_name or path[-1]):
         place = next((child for child in place if _local(child.tag) == name), None)
         if place is None:
             return []
@@ -168,7 +170,7 @@ def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]
         if f"@{name}" not in known and not name.startswith(_INSTANCE):
             yield (f"@{_local(name)}",), text
     beside: dict[str, list[Any]] = {}
-    times = Counter[str]()
+    times: dict[str, int] = {}
     for child in element:
         tag = _local(child.tag)
         if tag not in known:
@@ -177,8 +179,8 @@ def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]
         name, member = known[tag]
         place: Place = (name,)
         if member.item is not None and not member.xml_wrapped:
-            place, member = (name, times[name]), member.item
-            times[name] += 1
+            place, member = (name, times.get(name, 0)), member.item
+            times[name] = times.get(name, 0) + 1
         yield from (((*place, *deeper), inside) for deeper, inside in _undeclared(child, member))
     for tag, contents in beside.items():
         yield (tag,), contents if len(contents) > 1 else contents[0]
