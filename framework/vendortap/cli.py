@@ -23,7 +23,7 @@ from vendortap import plugins
 from vendortap.errors import ConfigError, PluginError, UsageError, VendortapError
 
 if TYPE_CHECKING:
-    from vendortap.model import Connector
+    from vendortap.model import Config, Connector
     from vendortap.quarantine import Kept
     from vendortap.report import Report
     from vendortap.run import Job, Outcome
@@ -291,7 +291,6 @@ def run(
     from vendortap import quarantine
     from vendortap import run as runner
     from vendortap import state as previous_state
-    from vendortap.drift import Event
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
@@ -302,6 +301,15 @@ def run(
     with _target_command(connector, to, target) as command:
         job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose))
         outcome = _watched(job)
+    _tell(outcome, connector, to, config)
+    return outcome.exit_code
+
+
+def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
+    """Print what a run came to: its table, and what the operator should know."""
+    from vendortap import run as runner
+    from vendortap.drift import Event
+
     if outcome.report.get("streams"):
         click.echo(_outcome_table(outcome.report))
     if outcome.problem:
@@ -319,7 +327,6 @@ def run(
             f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
             err=True,
         )
-    return outcome.exit_code
 
 
 def _target_command(connector: str, to: Path | None, target: str | None) -> AbstractContextManager[list[str]]:
