@@ -234,6 +234,16 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def promise(request: pytest.FixtureRequest, record_property: Callable[[str, Any], None]) -> Figure:
+    """Records the test's docstring as what it promises (docs/reliability.md); takes figures of how much was tried."""
+    record_property("promise", request.function.__doc__)
+    return lambda figure: record_property("figure", figure)
+
+
 # --- taps --------------------------------------------------------------------------------------------
 
 

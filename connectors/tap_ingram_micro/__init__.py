@@ -89,7 +89,7 @@ INGRAM_MICRO = Connector(
             plan=_SINCE,
             # The same number may stand on several pages: re-issued, with a later date. In this order the last one
             # that a target is handed is the newest.
-            rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer"), **_FAULT}),
+            rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer"), **_FAULT}, any_type=True),
             check=no_errors(*_FAULT),
             pages=stable(
                 page_number("pageNumber", size_param="pageSize", size="page_size", rows="found"),
@@ -112,7 +112,7 @@ INGRAM_MICRO = Connector(
                 parent="invoices",
                 field="invoiceNumber",
             ),
-            rows=Rows(many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True),
+            rows=Rows(many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True, any_type=True),
             check=both(no_errors(*_FAULT), present("number")),
             keys=("requestedNumber",),
             add={"requestedNumber": "invoice_number"},
@@ -145,6 +145,7 @@ INGRAM_MICRO = Connector(
                     "message": Value((*_PREAMBLE, "responsemessage")),
                     **_FAULT,
                 },
+                any_type=True,
             ),
             check=both(
                 no_errors(*_FAULT),

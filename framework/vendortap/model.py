@@ -245,14 +245,16 @@ class Rows:
 
     ``path`` leads from the root to them (empty: the root itself), ``many`` says whether there is a list of
     them. ``more`` names values beside them that the pager or a check needs: name → where, and of what kind.
-    ``any_case`` reads JSON names whatever their case, for vendors that change it. ``optional`` takes a reply
-    without the place where the records should be for one without records; else that is an error.
+    ``any_case`` reads JSON names whatever their case, for vendors that change it; ``any_type`` says that a vendor is
+    known to write a number as a string now and then, which is repaired in any case, and no drift. ``optional`` takes
+    a reply without the place where the records should be for one without records; else that is an error.
     """
 
     path: tuple[str, ...] = ()
     many: bool = True
     more: Mapping[str, Value] = field(default_factory=dict)
     any_case: bool = False
+    any_type: bool = False
     optional: bool = False
 
 

@@ -339,9 +339,9 @@ class Reader:
             if form == "XML":
                 for place, _ in self._strays(form, raws[index]):
                     self._note("unknown", place, index)
-                continue
-            for place, expected in json_wire.retyped(raws[index], self._row):
-                self._note("type", place, index, expected)
+            elif not self.rows.any_type:
+                for place, expected in json_wire.retyped(raws[index], self._row):
+                    self._note("type", place, index, expected)
 
     def _note(self, kind: Literal["unknown", "type"], place: Place, index: int, expected: str | None = None) -> None:
         if self._drift:

@@ -99,11 +99,11 @@ def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[by
 
 
 def _rows_in(place: Any) -> Iterable[Any]:
-    """The items of a list; one record where a list is declared is one item, as in repairs."""
+    """The items of a list; one object where a list is declared is one item, as in repairs; else there are none."""
     try:
         return msgspec.json.decode(place, type=list[msgspec.Raw] | None) or ()
     except msgspec.ValidationError:
-        return (place,)
+        return (place,) if bytes(place).lstrip()[:1] == b"{" else ()
 
 
 def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tuple[Place, Any]]:
