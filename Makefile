@@ -3,9 +3,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+  --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test torture check bench docs catalog reliability clean
+.PHONY: help demo test torture check bench docs catalog reliability lock clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
@@ -16,6 +18,7 @@ help:
 	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
+	@echo "make lock     resolve the dependencies of pyproject.toml anew into locks/ (with UPGRADE=--upgrade: the newest)"
 	@echo "make clean    remove .venv and what the tools left"
 
 demo: .venv/installed
@@ -56,16 +59,23 @@ reliability: .venv/developed
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Stamps: made again when pyproject.toml changes. pip knows dependency groups from 25.1 on.
-.venv/installed: pyproject.toml
+lock: .venv/installed
+	@$(PIP) install "uv>=0.6,<1"
+	$(LOCK) pyproject.toml --all-extras --group build --output-file locks/run.txt
+	$(LOCK) pyproject.toml --all-extras --group dev --constraints locks/run.txt --output-file locks/dev.txt
+	$(LOCK) --group fuzz --output-file locks/fuzz.txt
+	$(LOCK) --group audit --output-file locks/audit.txt
+
+# Stamps: made again when pyproject.toml or a lock changes. What is installed is what the locks name, by hash.
+.venv/installed: pyproject.toml locks/run.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("vendortap needs Python 3.10 or later; say which: make PYTHON=python3.12 ...")'
 	@echo "Installing into .venv ..."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install --upgrade "pip>=25.1"
-	@$(PIP) install --editable ".[all]"
+	@$(PIP) install --require-hashes --requirement locks/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/developed: .venv/installed
+.venv/developed: .venv/installed locks/dev.txt
 	@echo "Installing the development tools into .venv ..."
-	@$(PIP) install --group dev
+	@$(PIP) install --require-hashes --requirement locks/dev.txt
 	@touch $@

@@ -29,6 +29,7 @@ PAPERS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "SECURITY.md",
     "docs/architecture.md",
     "docs/reliability.md",
     "examples/tap-acme/README.md",

@@ -1,0 +1,104 @@
+"""The locks name what pyproject.toml asks for: exact versions and hashes of their files, and nothing of where from."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from packaging.markers import Marker
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+GROUPS: dict[str, list[Any]] = PROJECT["dependency-groups"]
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+_PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[0-9][0-9a-z.]*)(?: ; (?P<marker>[^\\]+))? \\")
+_HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}(?: \\)?")
+
+
+class Pin(NamedTuple):
+    """One version in a lock, and where it counts."""
+
+    name: str
+    version: str
+    marker: str | None
+    hashes: int
+
+
+def pins(lock: str) -> list[Pin]:
+    """Read a lock; a line that is neither a version nor a hash is an error."""
+    found: list[Pin] = []
+    for line in (ROOT / "locks" / f"{lock}.txt").read_text(encoding="utf-8").splitlines():
+        if pin := _PIN.fullmatch(line):
+            found.append(Pin(pin["name"], pin["version"], pin["marker"], 0))
+        else:
+            assert _HASH.fullmatch(line), line
+            found[-1] = found[-1]._replace(hashes=found[-1].hashes + 1)
+    return found
+
+
+def asked(group: str) -> list[Requirement]:
+    """Return what a dependency group asks for."""
+    found: list[Requirement] = []
+    for entry in GROUPS[group]:
+        found += asked(entry["include-group"]) if isinstance(entry, dict) else [Requirement(entry)]
+    return found
+
+
+RUN = [
+    Requirement(text)
+    for text in (
+        *PROJECT["build-system"]["requires"],
+        *PROJECT["project"]["dependencies"],
+        *(text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra),
+    )
+    if not text.startswith("vendortap[")
+]
+LOCKS = {"run": RUN, "dev": [*RUN, *asked("dev")], "fuzz": asked("fuzz"), "audit": asked("audit")}
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
+    for requirement in [*RUN, *(one for group in GROUPS for one in asked(group))]:
+        signs = {specifier.operator for specifier in requirement.specifier}
+        assert {">=", "<"} <= signs, str(requirement)
+
+
+@pytest.mark.promise("What CI installs is named by version and hash, and by nothing that says where it is from")
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_versions_and_hashes_and_nothing_else(lock: str) -> None:
+    found = pins(lock)
+    assert found
+    assert [pin for pin in found if not pin.hashes] == []
+
+
+def applies(marker: str | None, python: str) -> bool:
+    """Whether a marker counts on Linux with this Python."""
+    if marker is None:
+        return True
+    full = {"python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    return Marker(marker).evaluate({**full, "sys_platform": "linux", "platform_machine": "x86_64"})
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_has_a_version_that_fits_for_all_that_is_asked_for(lock: str, python: str) -> None:
+    versions = {pin.name: pin.version for pin in pins(lock) if applies(pin.marker, python)}
+    for requirement in LOCKS[lock]:
+        if applies(str(requirement.marker) if requirement.marker else None, python):
+            version = versions.get(canonicalize_name(requirement.name))
+            assert version, f"{requirement}: run `make lock`"
+            assert SpecifierSet(str(requirement.specifier)).contains(version), f"{requirement}: run `make lock`"
+
+
+def test_the_tools_are_locked_beside_the_very_versions_that_they_are_used_on() -> None:
+    assert {pin[:3] for pin in pins("run")} <= {pin[:3] for pin in pins("dev")}
