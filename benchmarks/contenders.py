@@ -186,3 +186,9 @@ LXML = Contender("limit-lxml", "limit: lxml and compiled converters", "limits", 
 THREAD_POOL = Contender(
     "thread-pool", "pool of threads and requests, by hand", "limits", script("thread_pool.py", concurrent=True)
 )
+
+ALL = (
+    *(VENDORTAP, SINGER_SDK, SINGER_SDK_TUNED, AIRBYTE, DLT_EXTRACT, DLT_DETAILS),
+    *(SINGER_PYTHON_FLOATS, SINGER_PYTHON_DECIMALS),
+    *(LIMIT_TYPED, LIMIT_CHECKED, FLOOR, XMLTODICT, LXML, THREAD_POOL),
+)

@@ -1,8 +1,8 @@
-"""What a pool of processes would make of decoding: ``decode_pool.py URL FORM WAY``, in the project's environment.
+"""What a pool of processes would make of decoding, in the project's environment: ``decode_pool.py URL FORM WAY SIZE``.
 
-All pages are fetched first; then each is decoded, checked and written as lines, ``here``; or in a pool of WORKERS,
-which gets the body and hands ``lines`` back, or ``records``, pickled, which are written here. Prints the seconds that
-this took, and the CPU time of all processes, as JSON.
+All pages are fetched first; then each is decoded, checked and written as lines, ``here``; or in a pool of SIZE
+processes, which gets the body and hands ``lines`` back, or ``records``, pickled, which are written here. Prints the
+seconds that this took, and the CPU time of all processes, as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from vendortap.model import Reply, Rows
 from vendortap.record import Reader
 from vendortap.wire import dates
 
-WORKERS = 2
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -76,13 +75,13 @@ def in_pool(pool: Executor, way: str, form: str, bodies: list[bytes]) -> Iterato
 
 def main() -> None:
     """Measure one way."""
-    url, form, way = sys.argv[1:]
+    url, form, way, size_of_pool = sys.argv[1:]
     bodies = list(fetched(url, form))
     used, began = _cpu(), time.perf_counter()
     if way == "here":
         size = sum(len(lines(form, body)) for body in bodies)
     else:
-        with ProcessPoolExecutor(WORKERS) as pool:
+        with ProcessPoolExecutor(int(size_of_pool)) as pool:
             size = sum(map(len, in_pool(pool, way, form, bodies)))
     print(json.dumps({"wall": time.perf_counter() - began, "user": _cpu() - used, "size": size}))
 

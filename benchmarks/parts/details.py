@@ -25,6 +25,16 @@ SEQUENTIAL = (*CONCURRENT, contenders.SINGER_SDK)
 LIMITED = (contenders.VENDORTAP, contenders.AIRBYTE, contenders.DLT_DETAILS, contenders.SINGER_SDK)
 
 
+def ideal(count: int, in_flight: int) -> float:
+    """Return the seconds that documents and pages of the index take, nothing but latency, all places always taken."""
+    return (count + -(-count // 200)) * server.LATENCY / in_flight
+
+
+def ideal_limited(count: int) -> float:
+    """Return the seconds until the limit lets the last request through."""
+    return (count + -(-count // 200) - server.BURST) / server.RATE
+
+
 def details(session: Session) -> Part:
     """Measure documents at LATENCY, so many in flight; one by one, all contenders at the same time."""
     count = session.sizes["details"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from benchmarks import contenders
-from benchmarks.contenders import Job
+from benchmarks.contenders import Contender, Job
 from benchmarks.dataset import Form
 from benchmarks.fetching import fetching
 from benchmarks.results import Part
@@ -31,24 +32,27 @@ XML = (
     contenders.XMLTODICT,
     contenders.LXML,
 )
+COMPETING: Mapping[Form, tuple[Contender, ...]] = {"json": JSON, "xml": XML}
+LIMITS = (contenders.LIMIT_TYPED, contenders.LIMIT_CHECKED, contenders.FLOOR, contenders.XMLTODICT, contenders.LXML)
+"""Loops that are no taps: how fast it could be at all."""
 
 
 def json(session: Session) -> Part:
     """Measure the JSON list."""
-    return _lists(session, "json", JSON)
+    return _lists(session, "json")
 
 
 def xml(session: Session) -> Part:
     """Measure the XML list."""
-    return _lists(session, "xml", XML)
+    return _lists(session, "xml")
 
 
-def _lists(session: Session, form: Form, competing: tuple[contenders.Contender, ...]) -> Part:
+def _lists(session: Session, form: Form) -> Part:
     count = session.sizes[form]
     with session.serving(form, count) as served:
         truth = session.truth(form, count)
         job = partial(_job, f"{served.plain}/{count}", form)
-        entries = [fetching(contender, job, truth) for contender in competing]
+        entries = [fetching(contender, job, truth) for contender in COMPETING[form]]
         return session.part(form, interleaved(session, form, entries, session.sizes["runs"]), entries)
 
 

@@ -158,6 +158,8 @@ def _as_json(number: str, total: str, lines: str) -> Tables:
 
 _DLT = Tables("bench.invoices", "invoice_number", "total", "bench.invoices__invoice_lines", "price")
 
+OWN = ("vendortap", "vendortap-run")
+"""The names of those that are the project's."""
 LOADERS = (
     Loader(
         "vendortap",

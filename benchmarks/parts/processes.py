@@ -18,6 +18,8 @@ from benchmarks.results import Part, Run
 from benchmarks.session import Entry, Session, interleaved
 
 TAPS = (1, 2)
+POOL = 2
+"""Processes of the pool."""
 WAYS = ("here", "lines", "records")
 POOLED = 10_000
 """Invoices that the pool decodes; their pages are held in memory."""
@@ -64,7 +66,7 @@ def _taps(url: str, form: Form, taps: int, environments: Mapping[str, Environmen
 def _decode(url: str, form: Form, way: str, environments: Mapping[str, Environment], path: Path, number: int) -> Run:
     script = str(ROOT / "benchmarks" / "decode_pool.py")
     with (path / "output").open("w+b") as output:
-        run(Command([environments[OURS].python, script, url, form, way]), path, output)
+        run(Command([environments[OURS].python, script, url, form, way, str(POOL)]), path, output)
         output.seek(0)
         took = json.load(output)
     return Run(
