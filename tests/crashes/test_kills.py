@@ -35,7 +35,7 @@ KILLS = 3
 TRIALS = 5
 """Trials of the usual suite: one of each kind."""
 INVOICES = 30
-LATENCY_MS = 40
+LATENCY_MS = 80
 LONGEST = 3.0
 """Seconds from a run's start to the latest kill by the clock: about as long as a run takes."""
 VICTIMS = ("tap", "target", "run", "all")
@@ -185,7 +185,7 @@ def moment(world: World) -> tuple[str, Callable[[], bool]]:
         return f"{seconds:.2f} s after its start", lambda: time.monotonic() - began >= seconds
     if kind == "state":
         return "when it wrote a state", lambda: world.states() != written
-    number, delay = world.random.randrange(1, INVOICES), world.random.choice((0, 0, world.random.random() / 2))
+    number, delay = world.random.randrange(1, INVOICES + 12), world.random.choice((0, 0, world.random.random() / 2))
     since: list[float] = []
 
     def due() -> bool:
