@@ -146,7 +146,8 @@ class Reader:
         self._keep = keep_unknown
         self._lenient = self._ways_of(node)
         watched = drift is not None or keep_unknown
-        self._ways = self._ways_of(strict(node, _beside(rows))) if watched else self._lenient
+        self._beside = _beside(rows)
+        self._ways = self._ways_of(strict(node, self._beside)) if watched else self._lenient
         self._learning = threading.Lock()
         self._pages, self._repaired = count(1), count(1)
 
@@ -316,7 +317,8 @@ class Reader:
         return found
 
     def _strays(self, form: Form, raw: bytes) -> list[tuple[Place, Any]]:
-        return list(_WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case))
+        found = _WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case)
+        return [(place, value) for place, value in found if place[0] not in self._beside]
 
     def _keep_strays(self, rows: Sequence[Record], strays: Strays, but: Container[int]) -> None:
         """Put what is not declared into the records that have it."""
