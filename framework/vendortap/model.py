@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -131,10 +131,11 @@ class Page:
 
     ``absent`` says that the reply does not even have the place where they should be. ``misfits`` are those rows, by
     index, that do not fit their schema: what can be read of one is in ``rows`` all the same, so that pagers and
-    checks see how many there are; the rest of it is null.
+    checks see how many there are; the rest of it is null. The rows are given away when the pager yields another
+    request: what it has to know of them then, it has to keep.
     """
 
-    rows: Sequence[Record]
+    rows: list[Record]
     more: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
     misfits: Mapping[int, Misfit] = field(default_factory=dict)

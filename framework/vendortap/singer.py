@@ -309,20 +309,23 @@ class ConnectorStream(Stream):
     def _sync_records(  # type: ignore[override] # an iterator does where the SDK says generator
         self, context: Any = None, *, write_messages: bool = True
     ) -> Iterator[Record]:
-        """Write the stream's RECORDs, and STATE after the records it covers. Replaces the SDK's record loop."""
+        """Write the stream's RECORDs, and STATE after the records it covers. Replaces the SDK's record loop.
+
+        Yields nothing: the SDK itself only waits for the end.
+        """
         del context, write_messages
         state_due = time.monotonic() + STATE_SECONDS
         with self._measured() as counter:
             for item in self._read():
                 if isinstance(item, sync.Records):
                     self._write_records(item, counter)
-                    yield from item.records
                     self.tap.report()
                 else:
                     self._advance(item)
                     if time.monotonic() >= state_due:
                         self._write_state_message()
                         state_due = time.monotonic() + STATE_SECONDS
+        yield from ()
 
     def _write_records(self, item: sync.Records, counter: Any) -> None:
         """Write the RECORDs of a reply: all at once where nothing is to be made of each."""
@@ -332,13 +335,14 @@ class ConnectorStream(Stream):
                 self._counted(counter)
                 self._account(self._write_record(record, item.received))
             return
-        writer = self.tap.writer
+        writer, count = self.tap.writer, len(item.records)
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
+        item.records.clear()  # not held in memory as well while the target takes its time over the lines
         writer.write_lines(lines)
-        self.messages += len(item.records)
-        self.tally.emitted += len(item.records)
-        counter.increment(len(item.records))
+        self.messages += count
+        self.tally.emitted += count
+        counter.increment(count)
         self.state_manager.is_flushed = False
 
     @cached_property

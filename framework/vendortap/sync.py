@@ -75,9 +75,10 @@ class Records:
 
     ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
     index, that do not fit their schema; they are never handed on. ``more`` says that another page may follow.
+    Whoever is handed the list may empty it: nobody else needs it, and it is most of the memory of a run.
     """
 
-    records: Sequence[Record]
+    records: list[Record]
     received: datetime
     settled: datetime
     misfits: Mapping[int, Kept] = field(default_factory=dict)
@@ -413,6 +414,8 @@ class _Sieve:
             self._tally.known += told_apart - len(fresh)
         if self._waiting:
             self._supersede(fresh)
+        if fresh is not page.records:
+            page.records.clear()
         if fresh:
             yield replace(page, records=fresh)
 

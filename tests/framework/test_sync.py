@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections import Counter
@@ -257,6 +258,29 @@ def test_a_reader_that_stands_still_stops_the_threads(concurrency: int) -> None:
             time.sleep(0.001)
         time.sleep(0.05)
         assert len(begun) == 2 * concurrency
+
+
+def test_a_list_is_asked_for_one_page_further_than_it_has_been_read() -> None:
+    vendor = Memory({"a": {f"{number:02}": None for number in range(30)}})
+    with closing(sync.read(vendor.source(), LIST, lambda _: None, Tally())) as items:
+        for read in range(1, 9):
+            assert isinstance(next(items), Records)
+            deadline = time.monotonic() + 10
+            while vendor.calls.total() < read + 1 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(0.01)
+            assert vendor.calls.total() == read + 1
+
+
+@pytest.mark.parametrize("since", [None, Bookmark(NOW - timedelta(days=2))])
+def test_what_has_been_handed_on_is_held_by_nobody_else(since: Bookmark | None) -> None:
+    """Or a page stays in memory for as long as its lines take to be written."""
+    vendor = Memory({"a": {str(number): at(number) for number in range(6)}})
+    with closing(sync.read(vendor.source(), LIST, lambda _: since, Tally())) as items:
+        for item in items:
+            if isinstance(item, Records):
+                record = item.records.pop(0)
+                assert sys.getrefcount(record) == 2  # the name here, and the argument
 
 
 def test_many_pages_in_many_units_do_not_block_each_other() -> None:

@@ -73,6 +73,15 @@ def test_json_and_xml_of_one_record_give_that_record(example: tuple[Node, dict[s
     assert exact(from_json) == exact(from_xml) == exact(record)
 
 
+@settings(deadline=None, max_examples=200)
+@given(example=examples(), drop_nulls=st.booleans(), piece=st.integers(1, 200))
+def test_a_document_in_pieces_of_any_size_gives_what_it_gives_as_a_whole(
+    example: tuple[Node, dict[str, Any]], drop_nulls: bool, piece: int
+) -> None:
+    node, record = example
+    assert exact(xml.compile(node, DATES, piece=piece)(to_xml(record, node, drop_nulls=drop_nulls))) == exact(record)
+
+
 @settings(deadline=None, max_examples=50)
 @given(texts=st.lists(texts, max_size=3), total=leaf_values["number"], at=st.datetimes(datetime(2, 1, 1)))
 def test_a_schema_as_it_is_declared_holds_for_both(texts: list[str], total: Decimal, at: datetime) -> None:

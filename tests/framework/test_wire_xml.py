@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -38,7 +42,17 @@ NULLS: dict[str, Any] = {**dict.fromkeys(INVOICE.fields), "Tags": []}
 
 
 def decode(body: str | bytes, node: Node = INVOICE) -> Any:
-    return xml.compile(node, Dates())(body.encode() if isinstance(body, str) else body)
+    """Decode a document; in pieces it has to come to the same, an error included."""
+    written = body.encode() if isinstance(body, str) else body
+    in_pieces = xml.compile(node, Dates(), piece=16)
+    try:
+        value = xml.compile(node, Dates())(written)
+    except (Malformed, Mismatch) as error:
+        with pytest.raises(type(error), match=f"^{re.escape(str(error))}$"):
+            in_pieces(written)
+        raise
+    assert in_pieces(written) == value
+    return value
 
 
 def invoice(members: str, attributes: str = XSI) -> Any:
@@ -389,3 +403,62 @@ def test_a_body_that_is_written_is_read_again() -> None:
     body = xml.dumps(document)
     assert body.startswith(b'<?xml version="1.0" encoding="utf-8"?>')
     assert xml.loads(body) == document
+
+
+# --- large documents ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1 << 20])
+@pytest.mark.parametrize("item", ["Line", None])
+def test_a_list_is_read_while_the_rest_is_parsed(piece: int, item: str | None) -> None:
+    """Whatever stands around the list: white space, other elements in it and beside it, text, its own null."""
+    rows = Node("array", xml_wrapped=True, item=replace(LINE, xml_name=item, nullable=True))
+    page = Node("object", fields={"List": Node("object", fields={"Rows": rows}), "Next": Node("integer")})
+    others = "<Other><Price>9</Price></Other>" if item else ""
+    lines = "".join(f"\n <Line><Price>{n}.10</Price><!-- {n} --><Text>\u00fc</Text></Line>" for n in range(50))
+    body = f"""<?xml version="1.0" encoding="utf-8"?><?pi x?>
+        <p:Page xmlns:p="urn:p" {XSI}><List><Rows xsi:nil="true">text{others}{lines}{others}
+        </Rows></List><Next>2</Next></p:Page>"""
+    expected = [{"Price": Decimal(f"{n}.10"), "Text": "\u00fc"} for n in range(50)]
+    assert xml.compile(page, Dates(), piece=piece)(body.encode()) == {"List": {"Rows": expected}, "Next": 2}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<x><R><a>1</a></R><R><a>2</a></R></x>",
+        f'<x {XSI}><R xsi:nil="true"><a>1</a></R><R><a>2</a></R></x>',
+        "<x><R><a>1</a><a>b</a></R></x>",
+        "<x><R><a>1</a></R><n>b</n></x>",
+        "<x><R><a>b</a></R><n>1</n>",
+        "<x><R><a>1</a></R></x></x>",
+        "<x><R><a>1</a></R>" + " " * 99 + "<n>&e;</n></x>",
+        '<!DOCTYPE x [<!ENTITY e "1">]><x><R><a>1</a></R><n>&e;</n></x>',
+        "no XML at all, though longer than a piece",
+    ],
+)
+def test_what_is_wrong_with_a_document_in_pieces_is_told_as_of_the_whole(body: str) -> None:
+    rows = Node("array", xml_wrapped=True, item=Node("integer", False, xml_name="a"))
+    with pytest.raises((Malformed, Mismatch)):
+        decode(body, Node("object", fields={"R": rows, "n": Node("integer")}))
+
+
+def test_a_large_document_is_never_there_as_a_tree() -> None:
+    """A tree takes eight times the room of its text; the items that are kept here next to none."""
+    pytest.importorskip("resource")
+    program = """
+import resource, sys
+from vendortap.model import Node
+from vendortap.wire import Dates, xml
+xml.parse(b"<x/>")
+row = Node("object", fields={"n": Node("boolean")}, xml_name="row")
+decode = xml.compile(Node("array", False, item=row, xml_wrapped=True), Dates())
+body = b"<rows>" + b"<row><n>true</n><a/><b/><c/><d/><e/></row>" * 60_000 + b"</rows>"
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+before = peak()
+assert len(decode(body)) == 60_000
+print((peak() - before) / len(body))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 12

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from functools import cache
 from typing import Any
 
 from vendortap.model import Node
@@ -29,6 +28,7 @@ from vendortap.wire import (
     day,
     integer,
     number,
+    pieces,
 )
 
 DEEPEST = 250
@@ -42,10 +42,12 @@ ReadText = Callable[[str], Any]
 """Text → value, None for null; raises Mismatch."""
 
 
-def compile(node: Node, dates: Dates, most: int = DEEPEST) -> Decode:  # noqa: A001 - like re.compile
+def compile(  # noqa: A001 - like re.compile
+    node: Node, dates: Dates, most: int = DEEPEST, *, piece: int = pieces.PIECE_BYTES
+) -> Decode:
     """Return the decoder of one schema. An object's root element has to be ``node.xml_name``, if that is set.
 
-    ``most`` is how many levels a document may be nested.
+    ``most`` is how many levels a document may be nested. One of more than a ``piece`` (in bytes) is read in pieces.
 
     Raises (the decoder):
         Malformed: not XML, a DTD, another root element, or (TooDeep) nested too deeply.
@@ -54,13 +56,23 @@ def compile(node: Node, dates: Dates, most: int = DEEPEST) -> Decode:  # noqa: A
     """
     read = _reader(node, dates)
     name = node.xml_name if node.kind == "object" else None
+    listed = pieces.listed(node, lambda item: _reader(item, dates))
 
-    def decode(body: bytes) -> Any:
-        root = parse(body, most)
+    def read_root(root: Any) -> Any:
         if name and _local(root.tag) != name:
             raise Malformed(f"the root element is not <{name}>")
+        return read(root)
+
+    def decode(body: bytes) -> Any:
+        if listed and len(body) > piece:
+            try:
+                root, items = pieces.parse(body, listed, piece, most)
+                return listed.put(read_root(root), items)
+            except (Malformed, Mismatch):
+                pass  # which of them comes first, and where, is told by the document as a whole
+        root = parse(body, most)
         try:
-            return read(root)
+            return read_root(root)
         except Mismatch as error:
             raise error.inside("$") from None
 
@@ -76,11 +88,8 @@ def parse(body: bytes, most: int = DEEPEST) -> Any:
     """
     from lxml import etree
 
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True, remove_pis=True
-    )
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(body, etree.XMLParser(**pieces.SAFE))
     except etree.XMLSyntaxError as error:
         line, column = error.position
         if "Excessive depth" in str(error):
@@ -89,17 +98,9 @@ def parse(body: bytes, most: int = DEEPEST) -> Any:
         raise Malformed(f"{what}, at line {line}, column {column}") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise Malformed("XML with a DTD is refused")
-    if _below(most)(root):
+    if pieces.too_deep(root, most):
         raise TooDeep("nested too deeply")
     return root
-
-
-@cache
-def _below(level: int) -> Callable[[Any], Any]:
-    """Return what tells whether there are elements deeper than so many levels; for a tenth of what parsing costs."""
-    from lxml import etree
-
-    return etree.XPath(f"boolean({'/*' * (level + 1)})")
 
 
 def loads(body: bytes) -> Any:
