@@ -624,6 +624,69 @@ def demo(names: tuple[str, ...], to: Path, invoices: int) -> None:
     scenario.demo(connectors, to, invoices, click.echo, _outcomes_table, _watched)
 
 
+# --- drafting ----------------------------------------------------------------------------------------
+
+
+@commands.command(
+    epilog=_examples(
+        "vendortap infer invoice.json invoice.xml",
+        "vendortap infer page1.json page2.json --rows Invoices --key InvoiceNumber --output schemas/invoices.json",
+        "vendortap infer new.json --extend schemas/invoices.json --output schemas/invoices.json",
+    ),
+)
+@click.argument("samples", metavar="SAMPLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--rows",
+    metavar="PATH",
+    help="Where the records are in a body, such as serviceresponse.invoices; . for the body itself. Default: guess.",
+)
+@click.option("--key", "keys", metavar="NAME", multiple=True, help="A property that identifies a record. Repeatable.")
+@click.option("--title", default="", help="The schema's title.")
+@click.option("--strict", is_flag=True, help="Require whatever no sample leaves out. A few samples rarely prove it.")
+@click.option("--extend", metavar="SCHEMA", type=click.Path(path_type=Path), help="Widen this schema instead.")
+@click.option("--output", type=_Output(), help="Write the schema to this file. Default: standard output.")
+def infer(
+    samples: tuple[Path, ...],
+    rows: str | None,
+    keys: tuple[str, ...],
+    title: str,
+    strict: bool,
+    extend: Path | None,
+    output: Path | None,
+) -> None:
+    """Draft a stream's JSON schema from real bodies, or extend one.
+
+    Samples are bodies of the same kind of reply, in JSON, XML or both. What the draft rests on a guess for, and what
+    the samples leave open, is said on standard error. The schema is held against the samples before it is written.
+    """
+    from vendortap.drafting import infer as drafting
+    from vendortap.drafting import layout
+    from vendortap.files import read_json, write_atomically
+
+    if extend and (keys or title or strict):
+        raise click.UsageError(
+            "--extend keeps the schema's key, title and order; leave out --key, --title and --strict"
+        )
+    result = drafting.infer(
+        [drafting.read_sample(path) for path in samples],
+        rows=None if rows is None else tuple(name for name in rows.split(".") if name),
+        keys=keys,
+        title=title,
+        strict=strict,
+        existing=read_json(extend, ConfigError, f"the schema {extend}") if extend else None,
+    )
+    for line in (*result.notes, *(f"changed: {change}" for change in result.changes)):
+        click.echo(f"vendortap: {line}", err=True)
+    if extend and not result.changes:
+        click.echo("vendortap: nothing to change, the schema takes all of it", err=True)
+    if output is None:
+        click.echo(layout.dumps(result.schema), nl=False)
+    else:
+        write_atomically(output, layout.dumps(result.schema).encode())
+        output.chmod(0o644)  # a schema is for everybody to read
+        click.echo(f"vendortap: written to {output}; declare rows={drafting.rows_text(result.rows)}", err=True)
+
+
 # --- output ------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,47 @@
+"""Lays a schema out as people write them: a property on one line, if it fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+WIDTH = 120
+
+
+def dumps(document: Any) -> str:
+    """Return JSON with a line end; what holds properties is spread out, what else fits on a line stands on one."""
+    return f"{_text(document, '', 0)}\n"
+
+
+def _text(value: Any, indent: str, used: int, *, spread: bool = False) -> str:
+    """``used`` is the length of what stands before the value on its line; ``spread`` forbids one line for it."""
+    flat = json.dumps(value, ensure_ascii=False)
+    fits = not spread and used + len(flat) < WIDTH and _short(value)
+    if not isinstance(value, Mapping | list) or not value or fits:
+        return flat
+    inner = f"{indent}  "
+    if isinstance(value, Mapping) and "description" in value and _short(value):
+        return _described(value, inner)
+    if isinstance(value, list):
+        lines = [f"{inner}{_text(entry, inner, len(inner))}" for entry in value]
+        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
+    heads = {name: f"{inner}{json.dumps(name, ensure_ascii=False)}: " for name in value}
+    lines = [
+        f"{head}{_text(value[name], inner, len(head), spread=name == 'properties')}" for name, head in heads.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _described(value: Mapping[str, Any], inner: str) -> str:
+    """Return a property that is too long for one line: its description, which comes last, on a second one."""
+    head = {keyword: part for keyword, part in value.items() if keyword != "description"}
+    description = json.dumps(value["description"], ensure_ascii=False)
+    return f'{json.dumps(head, ensure_ascii=False)[:-1]},\n{inner}"description": {description}}}'
+
+
+def _short(value: Any) -> bool:
+    """Whether a value reads well on one line: no properties in it, and it is no whole schema."""
+    if isinstance(value, Mapping):
+        return "$schema" not in value and "properties" not in value and all(map(_short, value.values()))
+    return True
