@@ -687,6 +687,67 @@ def infer(
         click.echo(f"vendortap: written to {output}; declare rows={drafting.rows_text(result.rows)}", err=True)
 
 
+@commands.command(
+    epilog=_examples(
+        "vendortap new acme",
+        "vendortap new acme ~/src/tap-acme --auth oauth2-client --paging token --format json --license mit",
+        "vendortap new acme --from-openapi acme.yaml --match invoice",
+        "vendortap new acme --from-sample list.json --from-sample invoice.json --from-sample invoice.xml",
+    ),
+)
+@click.argument("name")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--title", default="", help="The vendor's name, as people write it. Default: made of NAME.")
+@click.option(
+    "--auth",
+    type=click.Choice(["none", "bearer", "api-key", "basic", "oauth2-client"]),
+    help="How the vendor is signed in to. Default: bearer, or what the OpenAPI document says.",
+)
+@click.option(
+    "--paging",
+    type=click.Choice(["none", "page-number", "offset", "token"]),
+    help="How the list is paged. Default: page-number, or what the OpenAPI document says.",
+)
+@click.option("--format", "form", type=click.Choice(["json", "xml", "both"]), help="Default: both, or what is given.")
+@click.option(
+    "--license",
+    "license_name",
+    type=click.Choice(["apache-2.0", "mit", "none"]),
+    default="apache-2.0",
+    show_default=True,
+    help="The project's licence.",
+)
+@click.option(
+    "--from-openapi", "spec", metavar="SPEC", type=click.Path(path_type=Path), help="Draft from this document."
+)
+@click.option("--match", "matches", metavar="WORD", multiple=True, help="Only what has this word in SPEC. Repeatable.")
+@click.option(
+    "--from-sample",
+    "samples",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Draft from bodies.",
+)
+def new(name: str, folder: Path | None, license_name: str, **choices: Any) -> None:
+    """Make a plugin project: a connector in a distribution of its own, with sandbox and tests.
+
+    What an OpenAPI document or samples do not say is guessed or left out; comments in the declaration say which.
+    """
+    from vendortap.drafting import new as drafting
+    from vendortap.drafting import project
+
+    vendor = drafting.vendor(name, **choices)
+    target = folder or Path(f"tap-{name}")
+    project.write(vendor, target, license_name)
+    for comment in (*vendor.comments, *(f"{s.name}: {comment}" for s in vendor.streams for comment in s.comments)):
+        click.echo(f"vendortap: {comment}", err=True)
+    streams = ", ".join(stream.name for stream in vendor.streams)
+    click.echo(f"{target} has a connector {name} with {streams}, its sandbox and its tests. Next, in that folder:\n")
+    for line in ("pip install -e '.[test]'", "pytest", f"vendortap demo --connector {name}"):
+        click.echo(f"   {line}")
+
+
 # --- output ------------------------------------------------------------------------------------------
 
 

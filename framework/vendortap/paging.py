@@ -141,6 +141,36 @@ def _fewer(stated: int | None, taken: int) -> str:
     return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again"
 
 
+def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -> Pager:
+    """Move a row offset in the query by as many rows as came, until none come.
+
+    A page shorter than what was asked for does not prove that it is the last: a vendor may hand out fewer at a time.
+
+    Args:
+        param: Query parameter of the offset of the first row, counted from 0.
+        size_param: Query parameter of the page's size.
+        size: The setting with the rows to ask for.
+        rows: Name in ``Rows.more`` of the number of all rows, for vendors that state it.
+
+    Raises (the pager):
+        BodyError: a page has come before, twice; or the pages hold too few rows.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        seen: dict[int | None, int] = {}
+        told = _Told(None, rows, None)
+        taken = 0
+        while True:
+            page = yield from _asked(request.with_params({param: taken, size_param: config[size]}), seen)
+            _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
+            taken += len(page.rows)
+            told.take(page)
+            if told.complete() or not (page.rows or told.more_pages()):
+                return
+
+    return ask
+
+
 def row_offset(
     first_path: tuple[str, ...], *, size_path: tuple[str, ...], size: str, total: str, first: str | None = None
 ) -> Pager:

@@ -139,8 +139,9 @@ class XmlNames(NamedTuple):
 
     ``root`` is the root element; a bare list's is ``ArrayOf<Type>``. ``items`` names the item element of each
     list by its member; ``nil`` holds the members of nullable value types, whose null is ``xsi:nil``; ``renamed``
-    gives members another name in XML; ``left_out`` are members that only JSON has. ``namespaces`` are the
-    prefixes that the root declares, in their order.
+    gives members another name in XML (``@name`` for an attribute); ``left_out`` are members that only JSON has.
+    The entries of ``flat`` lists stand in the object itself. ``namespaces`` are the prefixes that the root declares, in
+    their order.
     """
 
     root: str
@@ -148,6 +149,7 @@ class XmlNames(NamedTuple):
     nil: frozenset[str] = frozenset()
     renamed: Mapping[str, str] = {}
     left_out: frozenset[str] = frozenset()
+    flat: frozenset[str] = frozenset()
     namespaces: tuple[str, ...] = ("xsi", "xsd")
 
 
@@ -174,7 +176,9 @@ def _members(document: Document, names: XmlNames) -> Document:
         element = names.renamed.get(name, name)
         if name in names.left_out:
             continue
-        if value is not None:
+        if name in names.flat and isinstance(value, list):
+            written[names.items.get(name, element)] = [_element(name, entry, names) for entry in value]
+        elif value is not None:
             written[element] = _element(name, value, names)
         elif name in names.nil:
             written[element] = {"@xsi:nil": "true"}

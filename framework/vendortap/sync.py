@@ -536,7 +536,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                 except MissingError:
                     if not stream.missing_is_empty:
                         raise
-                    asked = _following(pages, Page(()))  # the pager knows whether the list may end here
+                    asked = _following(pages, Page([]))  # the pager knows whether the list may end here
                     continue
                 settled = settled or reply.answered - SETTLED
                 page = reader.read(reply)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vendortap.errors import BodyError
 from vendortap.model import Page, Pager, Request
-from vendortap.paging import READINGS, page_number, row_offset, single, stable, token
+from vendortap.paging import READINGS, offset, page_number, row_offset, single, stable, token
 
 REQUEST = Request("GET", "/list", {"since": "2025-01-01"})
 PAGER = page_number("page", size_param="pageSize", size="page_size")
@@ -410,3 +410,38 @@ def test_whichever_row_moves_to_the_end_whenever_it_does_every_row_comes(
 
     pager = stable(PAGER if kind == "number" else OFFSET, "number")
     assert set(answers(pager, {"page_size": size}, answer, LISTING)) == set(range(total))
+
+
+# --- an offset in the query --------------------------------------------------------------------------
+
+BY_OFFSET = offset("skip", size_param="top", size="page_size")
+BY_OFFSET_AND_ROWS = offset("skip", size_param="top", size="page_size", rows="rows")
+
+
+def test_an_offset_moves_by_as_many_rows_as_came_until_none_come() -> None:
+    asked = drive(BY_OFFSET, [page(1, 2), page(3, 4, 5), page(6), page(), page()])
+    assert [request.params["skip"] for request in asked] == ["0", "2", "5", "6", "6"]
+    assert {request.params["top"] for request in asked} == {"3"}
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [page(1, 2, 3, rows=3)],
+        [page(1, 2, rows=3), page(3, rows=3)],
+        [page(rows=0)],
+        [page(1, rows=0), page(2, rows=0), page(rows=0), page(rows=0)],
+    ],
+)
+def test_an_offset_ends_where_the_vendor_says_that_there_are_no_more_rows(pages: list[Page]) -> None:
+    assert len(drive(BY_OFFSET_AND_ROWS, pages)) == len(pages)
+
+
+def test_an_offset_whose_pages_hold_too_few_rows_is_an_error() -> None:
+    with pytest.raises(BodyError, match="there are 5 rows, but its pages hold 2"):
+        drive(BY_OFFSET_AND_ROWS, [page(1, 2, rows=5), page(rows=5), page(rows=5)])
+
+
+def test_an_offset_that_does_not_move_on_is_an_error() -> None:
+    with pytest.raises(BodyError, match="rows from 2 on repeat"):
+        drive(BY_OFFSET, [page(1, 2), page(1, 2), page(1, 2)])

@@ -1,4 +1,4 @@
-"""Acme, a vendor that does not exist: invoices and their lines, as JSON or XML.  https://api.acme.example/docs"""
+"""Acme: invoices and invoice_details, as JSON or XML.  https://api.acme.example/docs"""
 
 from vendortap import hookimpl
 from vendortap.auth import bearer
@@ -38,7 +38,11 @@ ACME = Connector(
     ),
     sandbox=Sandbox(
         app="tap_acme.sandbox:app",
-        config={"base_url": "{url}", "api_token": "sandbox-token", "requests_per_second": None},
+        config={
+            "base_url": "{url}",
+            "api_token": "sandbox-token",
+            "requests_per_second": None,
+        },
         totals="SELECT currency, count(*), sum(total) FROM {schema}.invoice_details GROUP BY ALL",
     ),
 )

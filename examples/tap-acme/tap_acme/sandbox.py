@@ -1,4 +1,4 @@
-"""A local server that imitates Acme, written from its documentation without a look at the connector."""
+"""A local server that imitates Acme; it knows nothing of the connector that is held against it."""
 
 from __future__ import annotations
 
@@ -12,60 +12,73 @@ from starlette.responses import Response
 
 from vendortap.sandbox import Bucket, Call, Document, Server, XmlNames, add_up, answer, random_for, stamp
 
-PAGE = XmlNames("page", items={"invoices": "invoice"}, namespaces=())
-INVOICE = XmlNames("invoice", items={"lines": "line"}, namespaces=())
+FIRST = datetime(2025, 1, 1)
+"""When the first record changed last."""
+
+INVOICES = XmlNames("page", items={"invoices": "invoice"}, namespaces=())
+INVOICE_DETAILS = XmlNames("invoice", items={"lines": "line"}, namespaces=())
 ERROR = XmlNames("error", namespaces=())
 
 
 def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: float = 0) -> Starlette:
     """Return the server; its ``state.totals()`` is the truth that a run is held against."""
 
-    def listed(index: int) -> Document:
-        document = invoice(seed, index)
-        del document["lines"]
-        return document
+    def guard(call: Call) -> Response | None:
+        headers = call.request.headers
+        known = headers.get("authorization") == "Bearer sandbox-token"
+        return None if known else refuse(call.request, 401, "The credentials are not known.")
 
-    def listing(call: Call) -> Response:
+    def answer_invoices(call: Call) -> Response:
         size = call.whole("per_page", 50)
-        first = (call.whole("page", 1) - 1) * size
-        shown = range(invoices)[first : first + size]
-        return answer(call.request, {"invoices": [listed(index) for index in shown]}, PAGE)
+        first = (call.whole("page", 1, least=1) - 1) * size
+        rows = [invoices_record(seed, index) for index in range(invoices)[first : first + size]]
+        return answer(call.request, {"invoices": rows}, INVOICES)
 
-    def detail(call: Call) -> Response:
-        digits = call.params["number"].removeprefix("A")
-        if not digits.isdecimal() or int(digits) >= invoices:
-            raise HTTPException(404, "There is no such invoice.")
-        return answer(call.request, invoice(seed, int(digits)), INVOICE)
+    def answer_invoice_details(call: Call) -> Response:
+        record = invoice_details_record(seed, known_index(call.params["number"], invoices))
+        return answer(call.request, record, INVOICE_DETAILS)
 
     server = Server(refuse, latency_ms, Bucket(rate))
     routes = [
-        server.route("/invoices", "list", listing, guard=guard),
-        server.route("/invoices/{number}", "detail", detail, guard=guard),
+        server.route("/invoices", "invoices", answer_invoices, guard=guard),
+        server.route("/invoices/{number}", "invoice_details", answer_invoice_details, guard=guard),
     ]
-    totals = [(document["currency"], document["total"]) for document in map(listed, range(invoices))]
-    return server.application(routes, totals=lambda: add_up(totals))
+    records = (invoice_details_record(seed, index) for index in range(invoices))
+    totals = add_up([(record["currency"], record["total"]) for record in records])
+    return server.application(routes, totals=lambda: totals)
 
 
-def invoice(seed: int, index: int) -> Document:
-    """Return an invoice of one to three lines, computed from the seed and its index alone."""
+def invoices_record(seed: int, index: int) -> Document:
+    """Return a made-up record, computed from the seed and its index alone."""
+    whole = invoice_details_record(seed, index)
+    return {name: whole[name] for name in ("number", "updated_at", "currency", "total")}
+
+
+def invoice_details_record(seed: int, index: int) -> Document:
+    """Return a made-up record, computed from the seed and its index alone."""
     random = random_for(seed, index)
-    lines: list[Document] = [
-        {"sku": f"widget-{random.randint(1, 9)}", "quantity": random.randint(1, 5), "price": Decimal(cents) / 100}
-        for cents in random.sample(range(100_000), random.randint(1, 3))
-    ]
     return {
         "number": f"A{index:05}",
-        "updated_at": stamp(datetime(2025, 1, 1) + timedelta(minutes=7 * index), "+00:00"),
+        "updated_at": stamp(FIRST + timedelta(minutes=7 * index), "+00:00"),
         "currency": random.choice(("EUR", "USD")),
-        "total": sum((line["quantity"] * line["price"] for line in lines), Decimal(0)),
-        "lines": lines,
+        "total": Decimal(random.randint(1, 100_000)) / 100,
+        "lines": [
+            {
+                "sku": f"sku-{random.randint(1, 9)}",
+                "quantity": random.randint(1, 9),
+                "price": Decimal(random.randint(1, 100_000)) / 100,
+            }
+            for _ in range(random.randint(1, 3))
+        ],
     }
 
 
-def guard(call: Call) -> Response | None:
-    """Refuse calls without the token."""
-    known = call.request.headers.get("authorization") == "Bearer sandbox-token"
-    return None if known else refuse(call.request, 401, "The token is not known.")
+def known_index(key: str, invoices: int) -> int:
+    """Return the index of the record with this key; one that there is not is answered with 404."""
+    digits = key.removeprefix("A")
+    if not digits.isdecimal() or int(digits) >= invoices:
+        raise HTTPException(404, "There is no such invoice.")
+    return int(digits)
 
 
 def refuse(request: Request, status: int, detail: str) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vendortap.drafting import kinds
@@ -43,11 +43,15 @@ def leaf_schema(kind: str) -> Schema:
     return {"type": "string", "format": kind} if kind in ("date", "date-time") else {"type": kind}
 
 
+def types(declared: Mapping[str, Any]) -> list[str]:
+    """Return a schema's types as a list."""
+    return [declared["type"]] if isinstance(declared["type"], str) else list(declared["type"])
+
+
 def nullable(schema: Schema) -> Schema:
     """Return the schema with null allowed; the order of its keywords stays."""
-    declared = schema["type"]
-    types = [declared] if isinstance(declared, str) else list(declared)
-    return {**schema, "type": types if "null" in types else [*types, "null"]}
+    both = types(schema)
+    return {**schema, "type": both if "null" in both else [*both, "null"]}
 
 
 def xml_of(seen: Seen) -> dict[str, Any]:

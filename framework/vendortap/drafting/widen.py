@@ -123,7 +123,7 @@ class _Widening:
         self.member(place, "items", entries, f"{path}[]")
         items = self.resolved(place["items"])
         blank = entries.blanks and _kind(items) != "string"
-        if (entries.nulls or blank) and "null" not in _types(items):
+        if (entries.nulls or blank) and "null" not in schema.types(items):
             self.allow_null(place, "items")
             self.changes.append(f"{path}[] may be null now")
 
@@ -132,7 +132,7 @@ class _Widening:
         if "$ref" in holder[name]:
             self.own(holder, name)
         declared = holder[name]
-        types = _types(declared)
+        types = schema.types(declared)
         (kind,) = (kind for kind in types if kind != "null")
         items = {**declared, "type": kind}
         title = {keyword: items.pop(keyword) for keyword in ("title", "description") if keyword in items}
@@ -156,17 +156,13 @@ class _Widening:
             declared = holder[name]
             rest = {keyword: value for keyword, value in declared.items() if keyword not in ("type", "format")}
             made = schema.leaf_schema(after)
-            holder[name] = {**(schema.nullable(made) if "null" in _types(declared) else made), **rest}
+            holder[name] = {**(schema.nullable(made) if "null" in schema.types(declared) else made), **rest}
             self.changes.append(f"{path} is {after} now: it was {before}")
-
-
-def _types(declared: Schema) -> list[str]:
-    return [declared["type"]] if isinstance(declared["type"], str) else list(declared["type"])
 
 
 def _kind(declared: Schema) -> str:
     """Return the type that is not null, or the format of a date."""
-    (kind,) = (kind for kind in _types(declared) if kind != "null")
+    (kind,) = (kind for kind in schema.types(declared) if kind != "null")
     return str(declared.get("format", kind))
 
 
