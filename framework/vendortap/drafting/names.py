@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _AMOUNTS = (
     *("amount", "amt", "total", "price", "cost", "tax", "vat", "fee", "charge", "balance", "discount", "freight"),
     *("postage", "net", "gross", "rate", "percent", "percentage", "msrp", "due", "paid", "owed", "billed", "weight"),
