@@ -153,7 +153,7 @@ def test_a_new_project_passes_its_own_tests_when_it_is_installed(projects: Path,
     done = subprocess.run([*pip, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     # two of the four, as each starts several processes; CI runs all, and so does the example's test
-    command = [scripts / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cent or credentials"]
+    command = [str(scripts / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cent or credentials"]
     tested = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert re.search(r"^2 passed", tested.stdout, re.MULTILINE), tested.stdout
 
