@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 
 import msgspec
@@ -58,7 +58,7 @@ class LineReader(GenericSingerReader[Any]):
         """Decode a JSON object; raises LoadError."""
         try:
             message = _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation):
             raise self.complaint(_why_not_json(line)) from None
         if type(message) is not dict:
             raise self.complaint("a JSON object was expected")
@@ -70,6 +70,8 @@ def _why_not_json(line: Any) -> str:
     try:
         # Python's decoder takes the NaN and Infinity that some writers emit, so that the field can be named.
         message = json.loads(line, parse_float=Decimal, parse_constant=Decimal)
+    except InvalidOperation:
+        return "a number in it has an exponent beyond all reason"
     except (ValueError, RecursionError):
         message = None
     bad = nonfinite(message.get("record", message)) if isinstance(message, dict) else None

@@ -1,0 +1,184 @@
+"""What is fuzzed: all that reads bytes of others, each as a function of bytes that may raise errors of ours and no other.
+
+Used with documents made up by hypothesis (test_targets.py), and by atheris for a bounded time (``python -m tests.fuzz``).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vendortap import auth, documents, http, limits, plan, plugins, record, schemas, singer
+from vendortap.declaration import settings, shapes
+from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
+from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
+from vendortap.files import parse_json
+from vendortap.memory import _kept_in
+from vendortap.model import Connector, Reply, Stream
+from vendortap.wire import Dates, Malformed, Mismatch, dates
+from vendortap.wire import json as json_wire
+from vendortap.wire import rows as rows_wire
+from vendortap.wire import xml as xml_wire
+
+Target = Callable[[bytes], None]
+
+NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
+OURS = (VendortapError, Malformed, Mismatch)
+NAMES = ("amazon-vendor", "ingram-micro", "midnight", "scansource", "visiblescm")
+
+
+@cache
+def connector(name: str) -> Connector:
+    return plugins.load(name)
+
+
+@cache
+def _streams() -> list[tuple[Connector, Stream]]:
+    return [(connector(name), stream) for name in NAMES for stream in connector(name).streams]
+
+
+@cache
+def _reader(index: int, *, structs: bool) -> record.Reader:
+    vendor, stream = _streams()[index]
+    config = schemas.with_defaults({}, settings(vendor))
+    rows = stream.rows if isinstance(stream.rows, record.Rows) else stream.rows(config)
+    zone = dates("America/New_York", "%m/%d/%Y %H:%M" if index % 2 else None)
+    return record.Reader(shapes(vendor)[stream.name].row, rows, stream.keys, zone, structs=structs)
+
+
+def _reply(body: bytes, kind: str, **headers: str) -> Reply:
+    return Reply(400, {"content-type": kind, **headers}, body, NOW)
+
+
+def _pages(kind: str, *, structs: bool = False) -> Target:
+    """Read a body as a page of every stream of every vendor; whatever is read can be written."""
+
+    def target(body: bytes) -> None:
+        for index in range(len(_streams())):
+            try:
+                page = _reader(index, structs=structs).read(_reply(body, kind))
+            except OURS:
+                continue
+            for row in page.rows:
+                singer._ENCODER.encode(row)
+
+    return target
+
+
+def _typed(compiled: Callable[[Any], Any], kind: str) -> Target:
+    """Decode by one schema of ScanSource's, with nothing that mends above it."""
+    made: list[Any] = []
+
+    def target(body: bytes) -> None:
+        if not made:
+            made.append(compiled(shapes(connector("scansource"))["invoice_details"].row))
+        made[0](body)
+
+    target.__doc__ = kind
+    return target
+
+
+def _rows(node: Any) -> Any:
+    return rows_wire.compile(node, node, Dates())
+
+
+def vendor_messages(body: bytes) -> None:
+    """The search for a vendor's sentence, and all else that is read of an answer that is no page."""
+    for kind in ("application/json", "application/xml", "application/problem+json"):
+        http.vendor_message(_reply(body, kind))
+    text = body.decode("latin-1")
+    reply = _reply(
+        b"", "", **{"retry-after": text, "date": text[::-1], "x-ratelimit-limit": text, "x-amzn-ratelimit-limit": text}
+    )
+    http.retry_after(reply)
+    limits.x_rate_limit(reply)
+    limits.amazon_rate_limit(reply)
+
+
+def tokens(body: bytes) -> None:
+    """What a token endpoint answers."""
+    auth.token_credentials(auth.token_document(_reply(body, "application/json")))
+
+
+def _object(body: bytes, error: Any) -> Any:
+    return parse_json(body.decode("utf-8", "replace"), error, "the file")
+
+
+def config(body: bytes) -> None:
+    """A file of settings, up to the plan that is made of them."""
+    document = _object(body, ConfigError)
+    for name in NAMES:
+        known = settings(connector(name))
+        filled = schemas.with_defaults(document, known)
+        try:
+            schemas.check_config(filled, known, name)
+            _plan(connector(name), filled, {})
+        except OURS:
+            continue
+
+
+def catalog(body: bytes) -> None:
+    """A catalog."""
+    document = _object(body, CatalogError)
+    for name in NAMES:
+        try:
+            singer.check_catalog(document, connector(name), shapes(connector(name)))
+        except OURS:
+            continue
+
+
+def state(body: bytes) -> None:
+    """A state, up to the plans that are made of it."""
+    checked = singer.check_state(_object(body, StateError))
+    for name in NAMES:
+        vendor = connector(name)
+        config = schemas.with_defaults({"customer_numbers": ["1"], "start_date": "2026-05-01"}, settings(vendor))
+        _plan(vendor, config, checked)
+
+
+def _plan(vendor: Connector, config: Mapping[str, Any], state: Any) -> None:
+    for stream in vendor.streams:
+        units = plan.units(
+            stream.plan,
+            config,
+            lambda partition, name=stream.name: singer._bookmark(name, singer._found(state, name, partition) or {}),
+            NOW,
+        )
+        for _, unit in zip(range(100), units, strict=False):
+            stream.request(config, {**unit.params, **({stream.keyed.param: "../1"} if stream.keyed else {})})
+
+
+def messages(body: bytes) -> None:
+    """Lines of a Singer tap that the target reads."""
+    LineReader().process_lines(io.BytesIO(body), dict.fromkeys(MESSAGE_TYPES, lambda _: None))
+
+
+def a_document(body: bytes) -> None:
+    """The media type of a document, which becomes a part of a file's name."""
+    kind = documents.media_type(body)
+    assert "/" in kind, kind
+
+
+TARGETS: Mapping[str, Target] = {
+    "json pages": _pages("application/json"),
+    "json rows": _pages("application/json", structs=True),
+    "xml pages": _pages("application/xml"),
+    "json typed": _typed(lambda node: json_wire.compile(node, Dates()), "wire.json alone"),
+    "json rows typed": _typed(_rows, "wire.rows alone"),
+    "json untyped": lambda body: json_wire.loads(body),
+    "xml typed": _typed(lambda node: xml_wire.compile(node, Dates()), "wire.xml alone"),
+    "xml untyped": lambda body: xml_wire.loads(body),
+    "vendor messages": vendor_messages,
+    "tokens": tokens,
+    "config": config,
+    "catalog": catalog,
+    "state": state,
+    "messages": messages,
+    "documents": a_document,
+}
