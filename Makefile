@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --genera
   --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test torture check bench docs catalog reliability lock clean
+.PHONY: help demo test torture check bench bench-quick docs catalog reliability lock clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
@@ -15,11 +15,12 @@ help:
 	@echo "make torture  run the full form of the tests that kill, break and misbehave; takes its time"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
+	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
 	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
 	@echo "make lock     resolve the dependencies of pyproject.toml anew into locks/ (with UPGRADE=--upgrade: the newest)"
-	@echo "make clean    remove .venv and what the tools left"
+	@echo "make clean    remove .venv, .bench and what the tools left"
 
 demo: .venv/installed
 	$(BIN)/vendortap demo
@@ -36,8 +37,13 @@ check: .venv/developed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/developed
+# make bench OPTIONS="--only json,xml --runs 2 --invoices 20000" is for development; OPTIONS=--resume goes on.
+bench: .venv/benched
 	$(BIN)/python -m benchmarks $(OPTIONS)
+
+# make bench-quick REV=abc123 compares with that revision, without REV with the last release.
+bench-quick: .venv/benched
+	$(BIN)/python -m benchmarks.quick $(REV)
 
 docs: .venv/installed
 	mkdir -p docs/connectors
@@ -57,7 +63,7 @@ reliability: .venv/developed
 	mv docs/reliability.md.new docs/reliability.md
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: .venv/installed
 	@$(PIP) install "uv>=0.6,<1"
@@ -78,4 +84,9 @@ lock: .venv/installed
 .venv/developed: .venv/installed locks/dev.txt
 	@echo "Installing the development tools into .venv ..."
 	@$(PIP) install --require-hashes --requirement locks/dev.txt
+	@touch $@
+
+.venv/benched: .venv/developed
+	@echo "Installing what draws and samples into .venv ..."
+	@$(PIP) install --group bench
 	@touch $@

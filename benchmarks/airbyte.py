@@ -12,8 +12,13 @@ SIZE = {"size": "200"}
 _NEXT = "response.NextPage"
 
 
-def manifest(url: str, form: Form, stream: str, concurrency: int, schema: Document) -> Document:
-    """Return the manifest of one of the plugin's streams, ``invoices`` or ``invoice_details``."""
+def manifest(
+    url: str, form: Form, stream: str, concurrency: int, schema: Document, limit: tuple[int, float] | None = None
+) -> Document:
+    """Return the manifest of one of the plugin's streams, ``invoices`` or ``invoice_details``.
+
+    With a ``limit`` it holds itself to so many requests within so many seconds.
+    """
     by_form = {"json": _invoices, "xml": _invoices_xml}
     streams = _details(url, schema) if stream == "invoice_details" else [by_form[form](url, schema)]
     return {
@@ -27,7 +32,14 @@ def manifest(url: str, form: Form, stream: str, concurrency: int, schema: Docume
             "default_concurrency": concurrency,
             "max_concurrency": max(concurrency, 50),
         },
+        **({"api_budget": _budget(*limit)} if limit else {}),
     }
+
+
+def _budget(requests: int, seconds: float) -> Document:
+    rates = [{"type": "Rate", "limit": requests, "interval": f"PT{seconds}S"}]
+    policy = {"type": "MovingWindowCallRatePolicy", "rates": rates, "matchers": []}
+    return {"type": "HTTPAPIBudget", "policies": [policy], "status_codes_for_ratelimit_hit": [429]}
 
 
 def catalog(stream: str, schema: Document) -> Document:

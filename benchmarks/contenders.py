@@ -125,7 +125,8 @@ def script(name: str, *arguments: str, concurrent: bool = False) -> Prepare:
 
 def _airbyte(environment: Environment, job: Job) -> Command:
     """A declarative source of airbyte-cdk, read as Airbyte reads it."""
-    manifest = airbyte.manifest(job.url, job.form, job.stream, job.concurrency, singer_schema())
+    limit = (BURST, BURST / RATE) if job.limited else None  # the bucket's burst, and what it takes to fill again
+    manifest = airbyte.manifest(job.url, job.form, job.stream, job.concurrency, singer_schema(), limit)
     config = write_json(job.folder / "config.json", {"__injected_declarative_manifest": manifest})
     catalog = write_json(job.folder / "catalog.json", airbyte.catalog(job.stream, singer_schema()))
     script = environment.script("source-declarative-manifest")
@@ -192,3 +193,5 @@ ALL = (
     *(SINGER_PYTHON_FLOATS, SINGER_PYTHON_DECIMALS),
     *(LIMIT_TYPED, LIMIT_CHECKED, FLOOR, XMLTODICT, LXML, THREAD_POOL),
 )
+"""Everyone that fetches."""
+TITLES = {contender.name: contender.title for contender in ALL}

@@ -6,6 +6,7 @@ reported, and the contenders that need it are left out.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import shutil
 import subprocess
@@ -15,6 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.paths import PLUGIN, ROOT, WORK
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 OURS = "vendortap"
 
@@ -46,10 +52,15 @@ class Environment:
         """Return one of its console scripts."""
         return str(self.folder / "bin" / name)
 
+    @property
+    def packages(self) -> Path:
+        """Where its distributions are."""
+        (found,) = self.folder.glob("lib/python*/site-packages")
+        return found
+
     def versions(self) -> dict[str, str]:
         """Return what is installed: distribution → version."""
-        (packages,) = self.folder.glob("lib/python*/site-packages")
-        found = importlib.metadata.distributions(path=[str(packages)])
+        found = importlib.metadata.distributions(path=[str(self.packages)])
         return dict(sorted((item.metadata["Name"], item.version) for item in found))
 
 
@@ -67,25 +78,49 @@ def peer(name: str) -> Environment:
     return _made(WORK / "environments" / name, requirements, "\n".join(requirements))
 
 
-def ours(name: str = OURS, tree: Path = ROOT) -> Environment:
-    """Return an environment with the project as it is in ``tree``, installed from its wheel as users have it.
-
-    The plugin of the benchmarks is this tree's in any case.
+def ours() -> Environment:
+    """Return an environment with the project as it is here, installed from its wheel as users have it.
 
     Raises:
         NotInstalled: the project or its dependencies cannot be installed.
     """
-    wheels = WORK / "wheels" / name
-    shutil.rmtree(wheels, ignore_errors=True)
-    for source in (tree, PLUGIN):
-        build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(source)]
-        _pip(sys.executable, build, f"{name}-wheel")
-    built = [str(wheel) for wheel in wheels.glob("*.whl")]
-    (project,) = (wheel for wheel in built if Path(wheel).name.startswith("vendortap-"))
-    stamp = (tree / "pyproject.toml").read_text(encoding="utf-8")
-    environment = _made(WORK / "environments" / name, [f"{project}[duckdb]"], stamp)
-    _pip(environment.python, ["install", "--no-deps", "--force-reinstall", *built], name)
+    project, plugin = _wheels(OURS, ROOT)
+    stamp = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    environment = _made(WORK / "environments" / OURS, [f"{project}[duckdb]"], stamp)
+    _pip(environment.python, ["install", "--no-deps", "--force-reinstall", str(project), str(plugin)], OURS)
     return environment
+
+
+def light(name: str, tree: Path) -> Environment:
+    """Return an environment with the project as it is in a tree, and the plugin as it is here; made in seconds.
+
+    Its dependencies are in an environment beside it, which all trees that ask for the same ones share.
+
+    Raises:
+        NotInstalled: the project or its dependencies cannot be installed.
+    """
+    described = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*described["dependencies"], *described["optional-dependencies"]["duckdb"]]
+    stamp = "\n".join(needed)
+    digest = hashlib.sha256(stamp.encode()).hexdigest()[:12]
+    base = _made(WORK / "environments" / f"dependencies-{digest}", needed, stamp)
+    environment = Environment(WORK / "environments" / name)
+    subprocess.run([base.python, "-m", "venv", "--clear", "--without-pip", str(environment.folder)], check=True)
+    (environment.packages / "dependencies.pth").write_text(f"{base.packages}\n", encoding="utf-8")
+    wheels = map(str, _wheels(name, tree))
+    _pip(base.python, ["--python", environment.python, "install", "--no-deps", *wheels], name)
+    return environment
+
+
+def _wheels(name: str, tree: Path) -> tuple[Path, Path]:
+    """Build the wheels of the project in a tree, and of the plugin."""
+    folder = WORK / "wheels" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    for source in (tree, PLUGIN):
+        build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+        _pip(sys.executable, build, name)
+    (project,), (plugin,) = folder.glob("vendortap-*.whl"), folder.glob("tap_bench-*.whl")
+    return project, plugin
 
 
 def _made(folder: Path, requirements: Sequence[str], stamp: str) -> Environment:

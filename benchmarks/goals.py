@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from benchmarks.contenders import Contender
+from benchmarks.contenders import TITLES, Contender
 from benchmarks.dataset import FORMS, Form
 from benchmarks.figures import Results, best, measured, peak, rate, refused, state_bytes, wall
 from benchmarks.parts import details, lists, load
@@ -84,7 +84,7 @@ def _list(part: Part, form: Form) -> Iterator[Goal]:
         yield Goal(
             form,
             f"{form.upper()} list, {part.sizes[form]:,} invoices: invoices per CPU-second against singer-sdk's default",
-            f"{first[1].median / base.median:.2f} × ({first[0]})" if first else "–",
+            f"{first[1].median / base.median:.2f} × ({TITLES[first[0]]})" if first else "–",
             f"**{times:.1f} ×**",
             f"at least {LIST_TIMES[form]:.0f} ×",
             _held("times", times, LIST_TIMES[form], at_least=True),
@@ -98,7 +98,7 @@ def _details(part: Part) -> Iterator[Goal]:
         yield Goal(
             "details",
             f"{part.sizes['details']:,} details at 50 ms, {details.IN_FLIGHT} in flight",
-            f"{first[1].median:.1f} s ({first[0]})" if first else "–",
+            f"{first[1].median:.1f} s ({TITLES[first[0]]})" if first else "–",
             f"**{ours.median:.2f} s**",
             f"at most {DETAILS_SECONDS} s",
             _held("seconds", ours.median, DETAILS_SECONDS),
@@ -113,7 +113,7 @@ def _limit(part: Part) -> Iterator[Goal]:
         yield Goal(
             "limit",
             f"{part.sizes['limit']} details under a limit of 40 a second, burst 20",
-            f"{first[1].median:.1f} s ({first[0]})" if first else "–",
+            f"{first[1].median:.1f} s ({TITLES[first[0]]})" if first else "–",
             f"**{ours.median:.2f} s**, 429: {said_no.greatest:.0f} at most",
             f"at most {LIMIT_SECONDS} s, at most {LIMIT_REFUSED} × 429",
             missed,
@@ -132,7 +132,7 @@ def _memory(part: Part) -> Iterator[Goal]:
         yield Goal(
             "memory",
             f"Peak memory, {few:,} and {many:,} invoices; the state's size",
-            f"{first[1].median:.0f} MiB ({first[0]}, at {few:,})" if first else "–",
+            f"{first[1].median:.0f} MiB ({TITLES[first[0]]}, at {few:,})" if first else "–",
             f"**{least.median:.0f} and {most.median:.0f} MiB**; {small:.0f} and {large:.0f} bytes",
             f"at most {PEAK_MIB:.0f} MiB, flat; the state does not grow",
             missed + _held("state times", large / small, FLAT_TIMES),
@@ -176,8 +176,12 @@ def _load(part: Part) -> Iterator[Goal]:
         yield Goal(
             "load",
             f"Into DuckDB, end to end, {count:,} invoices",
-            f"{first[1].median:.1f} s ({first[0]}, the fastest exact tool)",
+            f"{first[1].median:.1f} s ({_loader_title(first[0])}; the fastest exact tool)",
             f"**{ours.median:.1f} s: {times:.1f} × as fast**",
             f"at least {LOAD_TIMES:.0f} ×",
             _held("times", times, LOAD_TIMES, at_least=True),
         )
+
+
+def _loader_title(name: str) -> str:
+    return next(loader.title for loader in load.LOADERS if loader.name == name)

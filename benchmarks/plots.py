@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import AIRBYTE, ALL, DLT_EXTRACT, SINGER_SDK, VENDORTAP
+from benchmarks.contenders import AIRBYTE, DLT_EXTRACT, SINGER_SDK, TITLES, VENDORTAP
 from benchmarks.dataset import FORMS
 from benchmarks.figures import Results, measured, peak, rate, wall
 from benchmarks.parts import details, lists
 
 OURS_COLOUR, OTHERS = "#c2410c", ("#475569", "#0891b2", "#65a30d", "#a16207", "#7c3aed", "#be185d")
-_TITLES = {contender.name: contender.title.strip("*") for contender in ALL}
 
 Series = dict[str, list[tuple[float, float, float, float]]]
 """Contender → its points: x, median, least, greatest."""
@@ -128,7 +127,7 @@ def _bars(figure: Any, panels: Mapping[str, Series], what: str) -> None:
         points = [shown[name][0] for name in names]
         spread = [[median - least for _, median, least, _ in points], [most - median for _, median, _, most in points]]
         colours = [OURS_COLOUR if name == VENDORTAP.name else "#94a3b8" for name in names]
-        titles = [_TITLES.get(name, name) for name in names]
+        titles = [TITLES.get(name, name).strip("*") for name in names]
         axes.barh(titles, [point[1] for point in points], xerr=spread, color=colours, ecolor="#1e293b", height=0.7)
         axes.set_title(panel.upper())
         axes.set_xlabel(what)
@@ -146,7 +145,9 @@ def _lines(figure: Any, shown: Series, across: str, up: str, *, logarithmic: tup
             [high - y for y, high in zip(ys, most, strict=True)],
         ]
         style = "--" if name == "ideal" else "o-"
-        axes.errorbar(xs, ys, yerr=spread, fmt=style, color=colours[name], label=_TITLES.get(name, name), capsize=2)
+        axes.errorbar(
+            xs, ys, yerr=spread, fmt=style, color=colours[name], label=TITLES.get(name, name).strip("*"), capsize=2
+        )
     for scaled, set_scale in zip(logarithmic, (axes.set_xscale, axes.set_yscale), strict=True):
         if scaled:
             set_scale("log")

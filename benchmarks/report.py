@@ -8,7 +8,7 @@ from statistics import median
 from textwrap import fill
 
 from benchmarks import plots
-from benchmarks.contenders import ALL, Contender
+from benchmarks.contenders import TITLES, Contender
 from benchmarks.dataset import FORMS, Form
 from benchmarks.figures import Results, measured, peak, rate, refused, state_bytes, wall
 from benchmarks.goals import BASE, OURS, TRIED, goals
@@ -16,8 +16,6 @@ from benchmarks.parts import PARTS, SIZES, details, lists, load, memory, process
 from benchmarks.paths import DOCUMENT, PLOTS, RESULTS
 from benchmarks.results import Part, Run, Spread
 from benchmarks.results import load as load_part
-
-_TITLES = {contender.name: contender.title for contender in ALL}
 
 
 def read(folder: Path = RESULTS) -> Results:
@@ -240,8 +238,8 @@ def _limit(part: Part) -> Iterator[str]:
     yield (
         f"{count} documents from a server that lets 40 requests a second through, 20 at once, and answers any "
         f"other with 429 and `Retry-After: 1`; {details.IN_FLIGHT} in flight where a contender has that. "
-        f"Ideal: {details.ideal_limited(count):.1f} s. vendortap is told the limit (`requests_per_second`, "
-        "`burst`); the peers have no setting for it. A tap on singer-python ends at the first 429."
+        f"Ideal: {details.ideal_limited(count):.1f} s. vendortap (`requests_per_second`, `burst`) and "
+        "airbyte-cdk (`api_budget`) are told the limit; dlt and singer-sdk have no setting for it. A tap on singer-python ends at the first 429."
     )
 
     def cells(name: str) -> Sequence[str]:
@@ -272,7 +270,7 @@ def _memory(part: Part) -> Iterator[str]:
         for count in counts
     ]
     yield _table(("invoices", "peak MiB", "bytes of state", "invoices / CPU-s"), rows)
-    peers = [f"{_TITLES[c.name]} {_shown(measured(part, c.name, peak, counts[0]))}" for c in memory.PEERS]
+    peers = [f"{TITLES[c.name]} {_shown(measured(part, c.name, peak, counts[0]))}" for c in memory.PEERS]
     yield f"The peers' peaks at {counts[0]:,} invoices, in MiB: {'; '.join(peers)}."
     yield _picture("memory", "Peak memory against invoices")
 
