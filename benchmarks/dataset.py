@@ -103,7 +103,10 @@ def build(folder: Path, form: Form, count: int) -> None:
 
 
 def _rendered(form: Form, count: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each document with its sums in cents, made by as many processes as there are cores."""
+    """Yield each document with its sums in cents; many are made by as many processes as there are cores."""
+    if count <= _CHUNK:
+        yield from _render(form, range(count))
+        return
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         parts = [range(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK)]
         for chunk in pool.map(_render, [form] * len(parts), parts):

@@ -16,6 +16,16 @@ def rate(run: Run) -> float:
     return run.records / run.cpu
 
 
+def per_second(run: Run) -> float:
+    """Invoices per second of wall time."""
+    return run.records / run.wall
+
+
+def cpu(run: Run) -> float:
+    """Seconds of CPU."""
+    return run.cpu
+
+
 def wall(run: Run) -> float:
     """Seconds from start to end."""
     return run.wall

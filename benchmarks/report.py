@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import nan
 from pathlib import Path
 from statistics import median
 from textwrap import fill
@@ -10,7 +11,7 @@ from textwrap import fill
 from benchmarks import plots
 from benchmarks.contenders import TITLES, Contender
 from benchmarks.dataset import FORMS, Form
-from benchmarks.figures import Results, measured, peak, rate, refused, state_bytes, wall
+from benchmarks.figures import Figure, Results, cpu, measured, peak, per_second, rate, refused, state_bytes, wall
 from benchmarks.goals import BASE, OURS, TRIED, goals
 from benchmarks.parts import PARTS, SIZES, details, lists, load, memory, processes
 from benchmarks.paths import DOCUMENT, PLOTS, RESULTS
@@ -236,10 +237,11 @@ def _limit(part: Part) -> Iterator[str]:
     count = part.sizes["limit"]
     yield "## Documents under a rate limit"
     yield (
-        f"{count} documents from a server that lets 40 requests a second through, 20 at once, and answers any "
-        f"other with 429 and `Retry-After: 1`; {details.IN_FLIGHT} in flight where a contender has that. "
-        f"Ideal: {details.ideal_limited(count):.1f} s. vendortap (`requests_per_second`, `burst`) and "
-        "airbyte-cdk (`api_budget`) are told the limit; dlt and singer-sdk have no setting for it. A tap on singer-python ends at the first 429."
+        f"{count} documents from a server that lets 40 requests a second through, 20 at once, and answers any other with "
+        f"429 and `Retry-After: 1`; {details.IN_FLIGHT} in flight where a contender has that. Ideal: "
+        f"{details.ideal_limited(count):.1f} s. vendortap (`requests_per_second`, `burst`) and airbyte-cdk "
+        "(`api_budget`) are told the limit; dlt and singer-sdk have no setting for it. A tap on singer-python ends at "
+        "the first 429."
     )
 
     def cells(name: str) -> Sequence[str]:
@@ -284,7 +286,7 @@ def _startup(part: Part) -> Iterator[str]:
         "discover-bare": "a bare singer-sdk tap `--discover`, in the same environment",
     }
     rows = [
-        (title, _shown(measured(part, name, wall), 2), _shown(measured(part, name, lambda run: run.cpu), 2))
+        (title, _shown(measured(part, name, wall), 2), _shown(measured(part, name, cpu), 2))
         for name, title in titles.items()
     ]
     yield _table(("", "wall s", "CPU-s"), rows)
@@ -305,29 +307,28 @@ def _load(part: Part) -> Iterator[str]:
     )
     rows: list[Sequence[str]] = []
     for loader in load.LOADERS:
-        count = small if loader.small else whole
-        runs = part.of(loader.name, count)
-        if runs:
-            per_second = measured(part, loader.name, lambda run: run.records / run.wall, count)
-            rows.append(
-                (
-                    loader.title,
-                    _shown(measured(part, loader.name, wall, count), 1),
-                    _shown(measured(part, loader.name, lambda run: run.cpu, count), 1),
-                    _shown(per_second),
-                    str(runs[0].extra["type"]),
-                    _said(all(run.exact for run in runs)),
-                    f"{count:,} × {len(runs)}",
-                )
-            )
+        runs = [run for run in part.runs if run.contender == loader.name]
+        if good := [run for run in runs if not run.error]:
+            rows.append((loader.title, *_loaded(part, loader.name, good)))
         else:
-            errors = [run.error for run in part.runs if run.contender == loader.name]
-            rows.append((loader.title, f"failed: {errors[0]}" if errors else "not installed"))
+            rows.append((loader.title, f"failed: {runs[0].error}" if runs else "not installed"))
     yield _table(("", "wall s", "CPU-s", "invoices / s", "amounts are", "exact", "invoices × runs"), rows)
     taps = [run.extra for run in part.of(OURS, whole)]
     if taps:
         tap, target = (median(float(extra[f"{name}_cpu"]) for extra in taps) for name in ("tap", "target"))
         yield f"Of vendortap's CPU time, {tap:.1f} s are the tap's and {target:.1f} s the target's."
+
+
+def _loaded(part: Part, name: str, runs: Sequence[Run]) -> Sequence[str]:
+    count = runs[0].case
+    return (
+        _shown(measured(part, name, wall, count), 1),
+        _shown(measured(part, name, cpu, count), 1),
+        _shown(measured(part, name, per_second, count)),
+        str(runs[0].extra["type"]),
+        _said(all(run.exact for run in runs)),
+        f"{count:,} × {len(runs)}",
+    )
 
 
 # --- processes ---------------------------------------------------------------------------------------
@@ -341,9 +342,6 @@ def _processes(part: Part) -> Iterator[str]:
         "records back."
     )
 
-    def persecond(run: Run) -> float:
-        return run.records / run.wall
-
     ways = {
         "taps-1": "one tap",
         "taps-2": "two taps, half each",
@@ -354,8 +352,8 @@ def _processes(part: Part) -> Iterator[str]:
     rows = [
         (
             f"{form.upper()}: {title}",
-            _shown(measured(part, f"{form}-{way}", persecond)),
-            _shown(measured(part, f"{form}-{way}", lambda run: run.cpu), 2),
+            _shown(measured(part, f"{form}-{way}", per_second)),
+            _shown(measured(part, f"{form}-{way}", cpu), 2),
         )
         for form in FORMS
         for way, title in ways.items()
@@ -368,17 +366,13 @@ def _processes(part: Part) -> Iterator[str]:
 def _when_it_pays(part: Part, form: Form) -> str:
     """Say from which rate on another process pays."""
 
-    def each_second(way: str) -> float:
-        found = measured(part, f"{form}-{way}", lambda run: run.records / run.wall)
-        return found.median if found else 0.0
+    def of(way: str, figure: Figure) -> float:
+        found = measured(part, f"{form}-{way}", figure)
+        return found.median if found else nan
 
-    def cpu(way: str) -> float:
-        found = measured(part, f"{form}-{way}", lambda run: run.cpu)
-        return found.median if found else 0.0
-
-    one, two = each_second("taps-1"), each_second("taps-2")
-    here, lines, records = (each_second(f"decode-{way}") for way in processes.WAYS)
-    more = cpu("taps-2") / cpu("taps-1") - 1
+    one, two = of("taps-1", per_second), of("taps-2", per_second)
+    here, lines, records = (of(f"decode-{way}", per_second) for way in processes.WAYS)
+    more = of("taps-2", cpu) / of("taps-1", cpu) - 1
     return (
         f"**{form.upper()}.** One tap makes {one:,.0f} invoices a second when the server takes no time, "
         f"start-up included; two make {two:,.0f} together ({two / one:.2f} ×) for {more:.0%} more CPU. So "
