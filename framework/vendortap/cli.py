@@ -270,7 +270,11 @@ def _config(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
 @_CONFIG
 @click.option("--to", type=_Output(), help="Load into this DuckDB file.")
 @click.option("--target", help="Load into any Singer target: its command line.")
-@click.option("--state", type=_Output(), help="Go on from this file, and keep it. Without it everything is fetched.")
+@click.option(
+    "--state",
+    type=_Output(),
+    help="Go on from this file, and keep it, one run at a time. Without it everything is fetched.",
+)
 @click.option(
     "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
 )

@@ -132,6 +132,7 @@ def _reason(error: duckdb.Error) -> str:
         "Permission denied": "permission denied",
         "Read-only file system": "the file system is read-only",
         "No space left": "the disk is full",
+        "File too large": "files may not be so large here",
     }
     plain = text.splitlines()[0] if isinstance(error, (duckdb.IOException, duckdb.OutOfMemoryException)) else ""
     return next((say for sign, say in known.items() if sign in text), plain or type(error).__name__)
