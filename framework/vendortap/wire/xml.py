@@ -12,6 +12,7 @@ Both are imported with the first XML there is: lxml is a tenth of a tap's memory
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -139,6 +140,14 @@ def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[by
     """
     from lxml import etree
 
+    def write(element: Any) -> bytes:
+        written: bytes = etree.tostring(element, encoding="utf-8", with_tail=False)
+        return written
+
+    if many and len(body) > pieces.PIECE_BYTES:
+        with suppress(Malformed):  # told by the document as a whole
+            listed = pieces.Listed(tuple(path), tuple(path), row.xml_name, write)
+            return pieces.parse(body, listed, pieces.PIECE_BYTES, DEEPEST)[1]
     place = parse(body)
     if not path and not many:
         return [body]
@@ -147,7 +156,7 @@ def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[by
         if place is None:
             return []
     named = [child for child in place if row.xml_name in (None, _local(child.tag))] if many else [place]
-    return [etree.tostring(element, encoding="utf-8", with_tail=False) for element in named]
+    return [write(element) for element in named]
 
 
 def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tuple[Place, Any]]:
