@@ -142,9 +142,7 @@ def _fewer(stated: int | None, taken: int) -> str:
 
 
 def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -> Pager:
-    """Move a row offset in the query by as many rows as came, until none come.
-
-    A page shorter than what was asked for does not prove that it is the last: a vendor may hand out fewer at a time.
+    """Move a row offset in the query by as many rows as came.
 
     Args:
         param: Query parameter of the offset of the first row, counted from 0.
@@ -153,20 +151,30 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
         rows: Name in ``Rows.more`` of the number of all rows, for vendors that state it.
 
     Raises (the pager):
-        BodyError: a page has come before, twice; or the pages hold too few rows.
+        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         seen: dict[int | None, int] = {}
-        told = _Told(None, rows, None)
-        taken = 0
+        taken = stated = 0
+
+        def at(first: int) -> Request:
+            return request.with_params({param: first, size_param: config[size]})
+
         while True:
-            page = yield from _asked(request.with_params({param: taken, size_param: config[size]}), seen)
+            page = yield from _asked(at(taken), seen)
             _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
+            stated = (page.more.get(rows) if rows else None) or stated  # a 0 beside rows is a number that nobody set
             taken += len(page.rows)
-            told.take(page)
-            if told.complete() or not (page.rows or told.more_pages()):
+            if 0 < stated <= taken:
                 return
+            if not page.rows:
+                break
+        if taken < stated:
+            raise BodyError(_fewer(stated, taken))
+        if taken:
+            beyond = taken + config[size]
+            _hold_empty((yield at(beyond)), f"the page from row {taken} on", f"that from {beyond} on")
 
     return ask
 

@@ -43,7 +43,9 @@ def read(result: Inferred, sample: Sample) -> list[dict[str, Any]]:
     """Read a sample as a tap does that has the drafted schema."""
     node = schemas.compile_record(result.schema, "drafted")
     reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc))
-    return list(Reader(node, result.rows, result.keys, Dates()).read(reply).rows)
+    page = Reader(node, result.rows, result.keys, Dates()).read(reply)
+    assert not page.misfits
+    return list(page.rows)
 
 
 def said(result: Inferred, sentence: str) -> list[str]:
@@ -64,9 +66,11 @@ SAMPLES = {
 }
 ROWS = {
     ("amazon-vendor", "customer_invoices"): Rows(("payload", "customerInvoices")),
-    ("ingram-micro", "invoices"): Rows(("invoices",)),
-    ("ingram-micro", "invoice_details"): Rows(many=False, any_case=True),
-    ("ingram-micro", "invoice_details_v4"): Rows(("serviceresponse", "invoicedetailresponse"), many=False),
+    ("ingram-micro", "invoices"): Rows(("invoices",), any_type=True),
+    ("ingram-micro", "invoice_details"): Rows(many=False, any_case=True, any_type=True),
+    ("ingram-micro", "invoice_details_v4"): Rows(
+        ("serviceresponse", "invoicedetailresponse"), many=False, any_type=True
+    ),
 }
 SAFER = {
     "scansource": {"$.InvoiceLines[].Id"},  # in XML only, and digits there may be anything
@@ -284,6 +288,19 @@ def test_dates_are_told_from_text_and_the_wider_of_two_forms_is_taken() -> None:
     both_forms += [{"a": "2025-02-28", "b": "2025-02-28T10:00:00", "c": "31.1.2025"}]
     found = properties(infer([as_json(both_forms)]))
     assert [found[name].get("format") for name in "abc"] == ["date", "date-time", None]
+
+
+def test_a_date_in_a_form_of_the_vendors_own_is_text_and_said() -> None:
+    result = infer([as_json({"id": "1", "at": "01/31/2025 10:00", "on": "31.1.25", "ip": "10.1.2.3"})])
+    assert said(result, kinds.OWN_DATES) == ["$.at", "$.on"]
+    assert properties(result)["at"] == {"type": ["string", "null"]}
+
+
+def test_numbers_in_quotes_are_numbers_and_no_drift() -> None:
+    result = infer([as_json([{"id": "1", "due": 1.5}, {"id": "2", "due": "2.50"}])])
+    assert properties(result)["due"] == {"type": ["number", "null"]}
+    assert said(result, kinds.QUOTED) == ["$.due"]
+    assert result.rows == Rows(any_type=True)
 
 
 def test_what_the_samples_leave_open_is_said() -> None:

@@ -418,30 +418,33 @@ BY_OFFSET = offset("skip", size_param="top", size="page_size")
 BY_OFFSET_AND_ROWS = offset("skip", size_param="top", size="page_size", rows="rows")
 
 
-def test_an_offset_moves_by_as_many_rows_as_came_until_none_come() -> None:
-    asked = drive(BY_OFFSET, [page(1, 2), page(3, 4, 5), page(6), page(), page()])
-    assert [request.params["skip"] for request in asked] == ["0", "2", "5", "6", "6"]
+def skipped(pages: Iterable[Page], pager: Pager = BY_OFFSET) -> list[int]:
+    """The offsets that are asked for."""
+    asked = drive(pager, pages)
     assert {request.params["top"] for request in asked} == {"3"}
+    return [int(request.params["skip"]) for request in asked]
 
 
 @pytest.mark.parametrize(
-    "pages",
+    ("pages", "asked"),
     [
-        [page(1, 2, 3, rows=3)],
-        [page(1, 2, rows=3), page(3, rows=3)],
-        [page(rows=0)],
-        [page(1, rows=0), page(2, rows=0), page(rows=0), page(rows=0)],
+        ([page()], [0]),
+        ([page(1, 2), page(3, 4, 5), page(6), page(), page(), page()], [0, 2, 5, 6, 6, 9]),
+        ([page(1, 2, rows=3), page(3, rows=3)], [0, 2]),
+        ([page(1, 2, 3, rows=3)], [0]),
+        ([page(rows=0)], [0]),
+        ([page(1, rows=0), page(2, rows=0), *[page(rows=0)] * 3], [0, 1, 2, 2, 5]),
+        ([page(1, 2, rows=4), page(rows=4), page(3, 4, rows=4)], [0, 2, 2]),
     ],
 )
-def test_an_offset_ends_where_the_vendor_says_that_there_are_no_more_rows(pages: list[Page]) -> None:
-    assert len(drive(BY_OFFSET_AND_ROWS, pages)) == len(pages)
+def test_an_offset_in_the_query_moves_by_as_many_rows_as_came(pages: list[Page], asked: list[int]) -> None:
+    assert skipped(pages, BY_OFFSET_AND_ROWS) == asked
 
 
-def test_an_offset_whose_pages_hold_too_few_rows_is_an_error() -> None:
+def test_an_offset_in_the_query_that_ends_too_early_or_does_not_move_on_is_an_error() -> None:
     with pytest.raises(BodyError, match="there are 5 rows, but its pages hold 2"):
-        drive(BY_OFFSET_AND_ROWS, [page(1, 2, rows=5), page(rows=5), page(rows=5)])
-
-
-def test_an_offset_that_does_not_move_on_is_an_error() -> None:
-    with pytest.raises(BodyError, match="rows from 2 on repeat"):
-        drive(BY_OFFSET, [page(1, 2), page(1, 2), page(1, 2)])
+        skipped([page(1, 2, rows=5), *[page(rows=5)] * 2], BY_OFFSET_AND_ROWS)
+    with pytest.raises(BodyError, match="rows from 2 on repeat those from 0 on"):
+        skipped([page(1, 2)] * 3)
+    with pytest.raises(BodyError, match="the page from row 2 on is empty, but that from 5 on is not"):
+        skipped([page(1, 2), page(), page(), page(9)])

@@ -62,6 +62,7 @@ def rows_text(rows: Rows) -> str:
     parts = [repr(rows.path)] if rows.path else []
     parts += ["many=False"] if not rows.many else []
     parts += ["any_case=True"] if rows.any_case else []
+    parts += ["any_type=True"] if rows.any_type else []
     return f"Rows({', '.join(parts)})".replace("'", '"')
 
 
@@ -119,7 +120,8 @@ def _infer(
         keys = tuple(drafted.get("required", ()))
     if rows is None:
         notes.say(f"the records are taken to be {_shown(path)}{'' if many else ', one in each body'}")
-    found = Rows(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)))
+    any_type = any(notes.places(sentence) for sentence in kinds.REPAIRED)
+    found = Rows(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)), any_type=any_type)
     result = Inferred(drafted, found, keys, notes, changes)
     _hold(result, record, look.samples)
     return result
@@ -307,6 +309,9 @@ def _hold(result: Inferred, record: Seen, samples: Sequence[Sample]) -> None:
     reader = Reader(row, result.rows, result.keys, Dates())
     for sample in samples:
         try:
-            reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc)))
+            page = reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc)))
         except BodyError as error:
             raise UsageError(f"the schema does not read the sample {sample.name}: {error}") from None
+        for misfit in page.misfits.values():
+            what = f"{misfit.expected} expected at {misfit.path}"
+            raise UsageError(f"the schema does not read the sample {sample.name}: {what}")

@@ -19,6 +19,9 @@ AMOUNT_AS_TEXT = "digits in quotes; an amount or quantity by its name, so a numb
 DIGITS = "digits in XML; left as text, which loses nothing. Say 'integer' or 'number' where it counts"
 ONE_OR_MANY = "one entry in some samples, a list in others; declared as a list"
 SOMETIMES_TEXT = "a number in some samples, text in others; declared as text"
+QUOTED = "in quotes in some samples; Rows(any_type=True) says that this is no drift"
+REPAIRED = (AMOUNT_AS_TEXT, SOMETIMES_TEXT, QUOTED)
+"""What is said of values that the decoders repair, which a vendor that is known for it need not be told each time."""
 OWN_DATES = "reads like a date in a form of the vendor's own; give the connector date_format and declare date-time"
 
 CLASSES: dict[str, Leaf] = {
@@ -38,15 +41,25 @@ def leaf(seen: Seen, name: str, notes: Notes, path: str) -> LeafKind | None:
     if not classes:
         notes.say(UNKNOWN, path)
         return "string"
+    if classes == {"own-date"}:
+        notes.say(OWN_DATES, path)
     if not classes & NATIVE:
         return _of_texts(classes, seen, name, notes, path)
     kind = joined(classes)
     if kind == "integer" and names.is_amount(name):
         notes.say(AMOUNT, path)
-        return "number"
+        kind = "number"
     if kind == "string":
         notes.say(SOMETIMES_TEXT, path)
+    elif kind is not None:
+        say_quoted(seen, notes, path)
     return kind
+
+
+def say_quoted(seen: Seen, notes: Notes, path: str) -> None:
+    """Say that values which are no texts have been written as some."""
+    if seen.strings and any(count and leaf not in NATIVE for leaf, count in seen.leaves.items()):
+        notes.say(QUOTED, path)
 
 
 def joined(classes: Iterable[Leaf]) -> LeafKind | None:

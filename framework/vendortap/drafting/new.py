@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vendortap.drafting import openapi, starts
 from vendortap.drafting.infer import read_sample
+from vendortap.drafting.operations import line
 from vendortap.drafting.project import hold_name
 from vendortap.drafting.spec import read
 from vendortap.drafting.vendor import Auth, Format, Paging, SignIn, Vendor
@@ -37,7 +38,7 @@ def vendor(
         raise UsageError("--from-sample tells the formats; leave out --format")
     if matches and spec is None:
         raise UsageError("--match chooses from an OpenAPI document; give one with --from-openapi")
-    title = title or " ".join(part.capitalize() for part in name.split("-"))
+    title = line(title) or " ".join(part.capitalize() for part in name.split("-"))
     if spec is not None:
         drafted = openapi.draft(read(spec), name, title, matches)
         return drafted if auth is None else replace(drafted, auth=() if auth == "none" else (SignIn(auth),))

@@ -301,10 +301,12 @@ def _hold_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
             body = json_wire.dumps(example)
             page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
         except BodyError as error:
-            what = str(error).partition(";")[0].rpartition(": ")[2]
-            notes.say(f"An example of the document is not what it declares: {what}.")
+            notes.say(f"An example of the document is not what it declares: {str(error).partition(';')[0]}.")
             continue
-        if page.absent or not any(value is not None for row in page.rows for value in row.values()):
+        for misfit in page.misfits.values():
+            what = f"{misfit.expected} expected at {misfit.path}"
+            notes.say(f"An example of the document is not what it declares: {what}.")
+        if page.absent or not (page.misfits or any(value is not None for row in page.rows for value in row.values())):
             notes.say("An example of the document has nothing of what its schema declares.")
 
 

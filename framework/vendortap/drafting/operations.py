@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vendortap.drafting.spec import Json, Spec
+from vendortap.drafting.spec import Json, Spec, as_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _content(spec: Spec, response: Json, operation: Json) -> tuple[Any, tuple[st
     if spec.is_swagger:
         produced = operation.get("produces", spec.document.get("produces", ["application/json"]))
         examples = spec.follow(response.get("examples"))
-        media_types = tuple(str(kind).partition(";")[0].strip() for kind in produced or ())
+        media_types = tuple(str(kind).partition(";")[0].strip() for kind in as_list(produced))
         return response.get("schema"), media_types, tuple(v for k, v in examples.items() if "json" in str(k))
     content = {
         str(kind).partition(";")[0].strip(): spec.follow(raw)
@@ -107,7 +107,7 @@ def _content(spec: Spec, response: Json, operation: Json) -> tuple[Any, tuple[st
 def _parameters(spec: Spec, item: Json, operation: Json) -> Iterator[Parameter]:
     """Yield the parameters of a path and its operation; the latter count for more."""
     found: dict[tuple[str, str], Parameter] = {}
-    for raw in [*(item.get("parameters") or ()), *(operation.get("parameters") or ())]:
+    for raw in [*as_list(item.get("parameters")), *as_list(operation.get("parameters"))]:
         parameter = spec.follow(raw)
         name, where = str(parameter.get("name", "")), str(parameter.get("in", ""))
         described = parameter if spec.is_swagger else spec.follow(parameter.get("schema"))

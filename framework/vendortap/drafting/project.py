@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from vendortap import schemas
@@ -45,20 +47,43 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
         DeclarationError: a drafted schema cannot be honoured.
         VendortapError: the extra 'new' is not installed.
     """
-    require("new", "a new project", "copier")
-    import copier
+    require("new", "a new project", "cookiecutter")
+    from cookiecutter.generate import generate_files
 
     hold_name(vendor.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not an empty folder; name another")
-    values = {**context(vendor), "license": LICENSES[license_name]}
+    values = context(vendor) | {"license": LICENSES[license_name]}
     for stream in vendor.streams:
         schemas.compile_record(stream.schema, stream.name)
-    with as_file(files("vendortap.drafting").joinpath("template")) as template:
-        copier.run_copy(str(template), folder, data=values, defaults=True, quiet=True, overwrite=True)
-    for name, document in documents(vendor).items():
-        (folder / values["package"] / "schemas" / f"{name}.json").write_text(layout.dumps(document), encoding="utf-8")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with as_file(files("vendortap.drafting").joinpath("template")) as template, _beside(folder) as place:
+        generate_files(str(template), {"cookiecutter": values}, str(place), accept_hooks=False)
+        project = place / values["distribution"]
+        for name, text in _documents(vendor, values, template, license_name):
+            (project / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        project.rename(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder from which a finished project can be moved to its place in one step."""
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        yield Path(place)
+
+
+def _documents(
+    vendor: Vendor, values: Mapping[str, Any], template: Path, license_name: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what is no matter of a template: the JSON documents, and the licence. Name and text."""
+    for name, document in documents(vendor).items():
+        yield f"{values['package']}/schemas/{name}.json", layout.dumps(document)
+    if values["license"]:
+        text = (template / "licenses" / f"{license_name}.txt").read_text(encoding="utf-8")
+        yield "LICENSE", text.replace("(the distribution)", values["distribution"])
 
 
 def context(vendor: Vendor) -> dict[str, Any]:
@@ -169,6 +194,7 @@ def _rows(stream: DraftStream) -> str:
         "many=False" if not stream.many else "",
         f"more={source.flat_members(more)}" if more else "",
         "any_case=True" if stream.any_case else "",
+        "any_type=True" if stream.any_type else "",
     ]
     return f"rows={source.call('Rows', arguments, 17)}" if any(arguments) else ""
 

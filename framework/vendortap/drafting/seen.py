@@ -10,9 +10,10 @@ from typing import Any, Literal
 from vendortap.drafting.notes import Notes
 from vendortap.wire import Dates, day
 
-Leaf = Literal["boolean", "integer", "number", "date-time", "date", "whole", "decimal", "truth", "text"]
+Leaf = Literal["boolean", "integer", "number", "date-time", "date", "whole", "decimal", "truth", "own-date", "text"]
 """What a value without inner structure is. The first three are JSON's own; the others are texts, by what they read
-like: ``whole`` and ``decimal`` are numbers as a number would be written, ``truth`` is ``true`` or ``false``."""
+like: ``whole`` and ``decimal`` are numbers as a number would be written, ``truth`` is ``true`` or ``false``, an
+``own-date`` is a date in a form that only its vendor has."""
 
 OTHER_CASE = "written in more than one case; Rows(any_case=True) reads them all"
 
@@ -20,6 +21,7 @@ NATIVE = frozenset({"boolean", "integer", "number"})
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\S+")
+_OWN_DATE = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{2,4}(\s.*)?|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}(\s.*)?")
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,99})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,99})\.[0-9]{1,99}")
 _DATES = Dates()
@@ -146,4 +148,4 @@ def _date_leaf(text: str) -> Leaf:
             return "date-time"
     except ValueError:
         pass
-    return "text"
+    return "own-date" if _OWN_DATE.fullmatch(text) else "text"

@@ -171,13 +171,13 @@ class Converter:
             part, within = self._flat(target, path, within | {reference})
             merged = _merge(part or {}, merged)
         parts: dict[str, Any] = {}
-        for part_raw in _list(raw.get("allOf")):
+        for part_raw in as_list(raw.get("allOf")):
             part, inner = self._flat(part_raw, path, within)
             within |= inner
             parts = _merge(parts, part or {})
         merged = _merge(parts, merged)
         for keyword in ("oneOf", "anyOf"):
-            merged, within = self._one_of(_list(raw.get(keyword)), merged, path, within)
+            merged, within = self._one_of(as_list(raw.get(keyword)), merged, path, within)
         return merged, within
 
     def _one_of(
@@ -201,7 +201,7 @@ class Converter:
 
     def _types(self, flat: Json, *, quiet: bool = False) -> tuple[set[str], str]:
         """Return the types but null, and the format of dates, from all that tells of them."""
-        declared = [str(kind) for kind in _list(flat.get("type"), alone=True)]
+        declared = [str(kind) for kind in as_list(flat.get("type"), alone=True)]
         known = [_TYPES[kind.lower()] for kind in declared if kind.lower() in _TYPES]
         types = {kind for kind, _ in known} or _implied(flat)
         form = next((form for _, form in known if form), "") or str(flat.get("format", ""))
@@ -314,7 +314,7 @@ class Converter:
 # --- reading what documents say ----------------------------------------------------------------------
 
 
-def _list(value: Any, *, alone: bool = False) -> list[Any]:
+def as_list(value: Any, *, alone: bool = False) -> list[Any]:
     """Return a list as it is, and with ``alone`` one value as a list of it; else nothing."""
     if isinstance(value, list):
         return value
@@ -335,7 +335,7 @@ def _members(flat: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 def _may_be_null(flat: Mapping[str, Any]) -> bool:
     marked = flat.get("nullable") is True or flat.get("x-nullable") is True
-    return marked or "null" in _list(flat.get("type"), alone=True)
+    return marked or "null" in as_list(flat.get("type"), alone=True)
 
 
 def _implied(flat: Mapping[str, Any]) -> set[str]:
@@ -344,7 +344,7 @@ def _implied(flat: Mapping[str, Any]) -> set[str]:
         return {"object"}
     if "items" in flat:
         return {"array"}
-    values = [*_list(flat.get("enum")), *([flat["const"]] if "const" in flat else [])]
+    values = [*as_list(flat.get("enum")), *([flat["const"]] if "const" in flat else [])]
     return {_type_of(value) for value in values}
 
 

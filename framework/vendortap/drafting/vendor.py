@@ -73,6 +73,7 @@ class DraftStream:
     keyed: Listed | None = None
     add: str = ""
     any_case: bool = False
+    any_type: bool = False
     item: str = ""
     root: str = ""
     comments: tuple[str, ...] = ()

@@ -146,6 +146,8 @@ class _Widening:
 
     def leaf(self, holder: Schema, name: str, seen: Seen, path: str) -> None:
         before = _kind(self.resolved(holder[name]))
+        if before in ("number", "integer", "boolean"):
+            kinds.say_quoted(seen, self.notes, path)
         classes = {kind for kind, count in seen.leaves.items() if count}
         after = kinds.joined({kinds.CLASSES[before], *classes}) if _differs(before, seen) else before
         if after is None:

@@ -1,24 +1,24 @@
-"""A local server that imitates {{ title }}; it knows nothing of the connector that is held against it."""
+"""A local server that imitates {{ cookiecutter.title }}; it knows nothing of the connector that is held against it."""
 
 from __future__ import annotations
 
-{{ sandbox_imports }}
+{{ cookiecutter.sandbox_imports }}
 
-{% if dated -%}
+{% if cookiecutter.dated -%}
 FIRST = datetime(2025, 1, 1)
 """When the first record changed last."""
 
 {% endif -%}
-{% for names in xml_names -%}
+{% for names in cookiecutter.xml_names -%}
 {{ names.name }} = {{ names.source }}
 {% endfor -%}
-{% if xml_names -%}
+{% if cookiecutter.xml_names -%}
 ERROR = XmlNames("error", namespaces=())
 
 {% endif %}
 def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: float = 0) -> Starlette:
     """Return the server; its ``state.totals()`` is the truth that a run is held against."""
-{%- if token_route %}
+{%- if cookiecutter.token_route %}
     tokens = Tokens()
 
     def token(call: Call) -> Response:
@@ -27,14 +27,14 @@ def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: flo
             return refuse(call.request, 401, "The client is not known.")
         return json_answer({"access_token": tokens.issue(), "token_type": "Bearer", "expires_in": tokens.seconds})
 {%- endif %}
-{%- if guard_expression %}
+{%- if cookiecutter.guard_expression %}
 
     def guard(call: Call) -> Response | None:
         headers = call.request.headers
-        known = {{ guard_expression }}
+        known = {{ cookiecutter.guard_expression }}
         return None if known else refuse(call.request, 401, "The credentials are not known.")
 {%- endif %}
-{%- for handler in handlers %}
+{%- for handler in cookiecutter.handlers %}
 
     def answer_{{ handler.name }}(call: Call) -> Response:
 {%- if handler.many and handler.paged %}
@@ -54,17 +54,17 @@ def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: flo
 
     server = Server(refuse, latency_ms, Bucket(rate))
     routes = [
-{%- if token_route %}
+{%- if cookiecutter.token_route %}
         server.route("/oauth/token", "token", token, methods=["POST"]),
 {%- endif %}
-{%- for handler in handlers %}
+{%- for handler in cookiecutter.handlers %}
 {{ handler.route }},
 {%- endfor %}
     ]
-    records = ({{ total_function }}(seed, index) for index in range(invoices))
-    totals = add_up([({{ total_currency }}, {{ total_amount }}) for record in records])
+    records = ({{ cookiecutter.total_function }}(seed, index) for index in range(invoices))
+    totals = add_up([({{ cookiecutter.total_currency }}, {{ cookiecutter.total_amount }}) for record in records])
     return server.application(routes, totals=lambda: totals)
-{%- for record in records %}
+{%- for record in cookiecutter.records %}
 
 
 def {{ record.name }}_record(seed: int, index: int) -> Document:
@@ -72,7 +72,7 @@ def {{ record.name }}_record(seed: int, index: int) -> Document:
 {{ record.source }}
 {%- endfor %}
 
-{% if has_documents %}
+{% if cookiecutter.has_documents %}
 def known_index(key: str, invoices: int) -> int:
     """Return the index of the record with this key; one that there is not is answered with 404."""
     digits = key.removeprefix("A")
@@ -81,7 +81,7 @@ def known_index(key: str, invoices: int) -> int:
     return int(digits)
 
 {% endif %}
-{%- if not guard_expression %}
+{%- if not cookiecutter.guard_expression %}
 def anyone(call: Call) -> Response | None:
     """Let every call pass: the vendor asks for no credentials."""
     del call
@@ -90,7 +90,7 @@ def anyone(call: Call) -> Response | None:
 {% endif %}
 def refuse(request: Request, status: int, detail: str) -> Response:
     """Return the vendor's error answer."""
-{%- if xml_names %}
+{%- if cookiecutter.xml_names %}
     return answer(request, {"message": detail}, ERROR, status)
 {%- else %}
     del request

@@ -1,4 +1,4 @@
-"""{{ title }}, held against its sandbox: a real server, real processes, a real database."""
+"""{{ cookiecutter.title }}, held against its sandbox: a real server, real processes, a real database."""
 
 import json
 import subprocess
@@ -18,15 +18,15 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[serve.Served]:
-    with serve.serving(serve.application(plugins.load("{{ name }}"), invoices=INVOICES)) as running:
+    with serve.serving(serve.application(plugins.load("{{ cookiecutter.name }}"), invoices=INVOICES)) as running:
         yield running
 
 
 def load(served: serve.Served, database: Path, **changes: Any) -> Done:
     """Run the tap into a database, as people do it."""
     config = database.with_suffix(".json")
-    config.write_text(json.dumps({**serve.settings(plugins.load("{{ name }}"), served.url), **changes}))
-    command = [sys.executable, "-m", "vendortap.cli", "run", "{{ name }}", "--config", str(config)]
+    config.write_text(json.dumps({**serve.settings(plugins.load("{{ cookiecutter.name }}"), served.url), **changes}))
+    command = [sys.executable, "-m", "vendortap.cli", "run", "{{ cookiecutter.name }}", "--config", str(config)]
     command += ["--to", str(database), "--state", str(database.with_suffix(".state.json"))]
     return subprocess.run(command, capture_output=True, text=True)
 
@@ -38,23 +38,23 @@ def rows(database: Path, query: str) -> list[Any]:
 
 def hold(database: Path, served: serve.Served) -> None:
     """Hold what was loaded against what the sandbox has."""
-    for table in {{ whole_tables }}:
-        assert rows(database, f"SELECT count(*) FROM {{ schema }}.{table}") == [(INVOICES,)]
-    sandbox = plugins.load("{{ name }}").sandbox
+    for table in {{ cookiecutter.whole_tables }}:
+        assert rows(database, f"SELECT count(*) FROM {{ cookiecutter.schema }}.{table}") == [(INVOICES,)]
+    sandbox = plugins.load("{{ cookiecutter.name }}").sandbox
     assert sandbox is not None
-    totals = rows(database, sandbox.totals.replace("{schema}", "{{ schema }}"))
+    totals = rows(database, sandbox.totals.replace("{schema}", "{{ cookiecutter.schema }}"))
     assert {currency: (count, total) for currency, count, total in totals} == served.app.state.totals()
 
 
-{% if formats | length > 1 -%}
+{% if cookiecutter.formats | length > 1 -%}
 def test_every_invoice_arrives_to_the_cent_in_both_formats_alike(served: serve.Served, tmp_path: Path) -> None:
     databases = [tmp_path / f"{form}.duckdb" for form in ("json", "xml")]
     for database in databases:
         done = load(served, database, format=database.stem)
         assert done.returncode == 0, done.stderr
         hold(database, served)
-    for table in {{ whole_tables }}:
-        query = f"SELECT COLUMNS('^[^_]')::VARCHAR FROM {{ schema }}.{table} ORDER BY ALL"
+    for table in {{ cookiecutter.whole_tables }}:
+        query = f"SELECT COLUMNS('^[^_]')::VARCHAR FROM {{ cookiecutter.schema }}.{table} ORDER BY ALL"
         as_json, as_xml = (rows(database, query) for database in databases)
         assert as_json == as_xml
 {%- else -%}
@@ -63,31 +63,31 @@ def test_every_invoice_arrives_to_the_cent(served: serve.Served, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     hold(tmp_path / "all.duckdb", served)
 {%- endif %}
-{%- if incremental %}
+{%- if cookiecutter.incremental %}
 
 
 def test_nothing_is_fetched_twice(served: serve.Served, tmp_path: Path) -> None:
     assert load(served, tmp_path / "twice.duckdb").returncode == 0
-    before = served.app.state.requests["{{ incremental }}"]
+    before = served.app.state.requests["{{ cookiecutter.incremental }}"]
     assert load(served, tmp_path / "twice.duckdb").returncode == 0
-    assert served.app.state.requests["{{ incremental }}"] == before
+    assert served.app.state.requests["{{ cookiecutter.incremental }}"] == before
 {%- endif %}
-{%- if keyed %}
+{%- if cookiecutter.keyed %}
 
 
 def test_an_invoice_that_does_not_exist_is_skipped_and_named(served: serve.Served, tmp_path: Path) -> None:
-    done = load(served, tmp_path / "some.duckdb", {{ keyed_setting }}=["A00007", "A99999"])
+    done = load(served, tmp_path / "some.duckdb", {{ cookiecutter.keyed_setting }}=["A00007", "A99999"])
     assert done.returncode == 3
     assert "A99999" in done.stderr
-    query = {{ keyed_query }}
-    assert rows(tmp_path / "some.duckdb", query) == [("{{ keyed_value }}",)]
+    query = {{ cookiecutter.keyed_query }}
+    assert rows(tmp_path / "some.duckdb", query) == [("{{ cookiecutter.keyed_value }}",)]
 {%- endif %}
-{%- if wrong %}
+{%- if cookiecutter.wrong %}
 
 
 def test_wrong_credentials_are_refused_in_a_sentence(served: serve.Served, tmp_path: Path) -> None:
-    done = load(served, tmp_path / "none.duckdb", {{ wrong[0] }}="{{ wrong[1] }}")
+    done = load(served, tmp_path / "none.duckdb", {{ cookiecutter.wrong[0] }}="{{ cookiecutter.wrong[1] }}")
     assert done.returncode == 1
-    assert "The {% if token_route %}client is{% else %}credentials are{% endif %} not known." in done.stderr
-    assert "{{ wrong[1] }}" not in done.stderr
+    assert "The {% if cookiecutter.token_route %}client is{% else %}credentials are{% endif %} not known." in done.stderr
+    assert "{{ cookiecutter.wrong[1] }}" not in done.stderr
 {%- endif %}
