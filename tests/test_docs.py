@@ -32,6 +32,7 @@ PAPERS = (
     "SECURITY.md",
     "docs/architecture.md",
     "docs/reliability.md",
+    "docs/performance.md",
     "examples/tap-acme/README.md",
     *PAGES,
 )

@@ -16,10 +16,9 @@ from benchmarks.fetching import fetching
 from benchmarks.results import Part, Run
 from benchmarks.session import Entry, Session, interleaved
 
-SWEEP = (20, 10, 5, 1)
-"""Documents in flight. The first is measured in every round, the others in SWEEP_RUNS of them."""
-SWEEP_RUNS = 2
-IN_FLIGHT = SWEEP[0]
+IN_FLIGHT = 20
+SWEEP: Mapping[int, int | None] = {IN_FLIGHT: None, 10: 2, 5: 2, 1: 1}
+"""Documents in flight, and in how many rounds at most that is measured."""
 CONCURRENT = (contenders.VENDORTAP, contenders.AIRBYTE, contenders.DLT_DETAILS, contenders.THREAD_POOL)
 SEQUENTIAL = (*CONCURRENT, contenders.SINGER_SDK)
 LIMITED = (contenders.VENDORTAP, contenders.AIRBYTE, contenders.DLT_DETAILS, contenders.SINGER_SDK)
@@ -46,10 +45,10 @@ def details(session: Session) -> Part:
                 partial(_job, f"{served.slow}/{count}", in_flight, False),
                 truth,
                 case=in_flight,
-                runs_at_most=None if in_flight == IN_FLIGHT else SWEEP_RUNS,
+                runs_at_most=rounds,
                 together=in_flight == 1,
             )
-            for in_flight in SWEEP
+            for in_flight, rounds in SWEEP.items()
             for contender in (CONCURRENT if in_flight > 1 else SEQUENTIAL)
         ]
         return session.part("details", interleaved(session, "details", entries, session.sizes["runs"]), entries)

@@ -182,9 +182,9 @@ LOADERS = (
         ("dlt",),
         _dlt("decimals", "parquet"),
         _DLT,
-        runs_at_most=2,
+        runs_at_most=1,
     ),
-    Loader("dlt-rest-api", "dlt rest_api, by Parquet", ("dlt",), _dlt("list", "parquet"), _DLT, runs_at_most=2),
+    Loader("dlt-rest-api", "dlt rest_api, by Parquet", ("dlt",), _dlt("list", "parquet"), _DLT, runs_at_most=1),
     Loader(
         "dlt-default",
         "dlt rest_api, as it comes (INSERT statements)",
@@ -200,7 +200,7 @@ LOADERS = (
         ("singer-sdk", "target-duckdb"),
         _singer,
         _as_json("invoicenumber", "total", "invoicelines"),
-        runs_at_most=2,
+        runs_at_most=1,
     ),
     Loader(
         "script-texts",
