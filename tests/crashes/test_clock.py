@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -26,7 +26,6 @@ from vendortap.plan import since_date
 from vendortap.request import get
 from vendortap.sync import Advance, Records, Source, Tally
 
-Promise = Callable[[str, object], None]
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
 SETTINGS = {"concurrency": 1, "on_missing": "fail", "start": "2026-01-01", "window_days": 1, "lookback_days": 0}
@@ -100,13 +99,15 @@ def hours(most: int) -> st.SearchStrategy[timedelta]:
     return st.integers(-most, most).map(lambda number: number * HOUR)
 
 
+@pytest.mark.promise(
+    "However this machine's clock jumps, no invoice is lost and no request waits for it",
+    figure="60 histories of jumps",
+)
 @pytest.mark.parametrize("stream", [LIST, WINDOWED, DOCUMENTS], ids=lambda stream: stream.name)
-def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream, record_property: Promise) -> None:
+def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream) -> None:
     """Between runs and within them, back and forth by weeks: once the clock is right again, nothing is missing."""
-    record_property("promise", "However this machine's clock jumps, no invoice is lost and no request waits for it")
-    examples = 60
 
-    @hypothesis_settings(max_examples=examples, deadline=None)
+    @hypothesis_settings(max_examples=60, deadline=None)
     @given(
         invoices=st.lists(st.integers(0, 10 * 24).map(lambda number: START + number * HOUR), max_size=12),
         pauses=st.lists(st.integers(1, 72), min_size=1, max_size=4),
@@ -132,12 +133,11 @@ def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream, re
         assert {number for number, at in vendor.invoices.items() if at < began} <= had
 
     runs()
-    record_property("figure", f"{examples} histories of jumps")
 
 
-def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock(record_property: Promise) -> None:
+@pytest.mark.promise("However this machine's clock jumps, no invoice is lost and no request waits for it")
+def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock() -> None:
     """A reset of a rate limit in Unix time is held against the vendor's clock as well, not against ours."""
-    record_property("promise", "However this machine's clock jumps, no invoice is lost and no request waits for it")
     vendor = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(vendor.timestamp()) + 7)}
     for jump in (-4000 * HOUR, timedelta(), 4000 * HOUR):
@@ -149,14 +149,16 @@ READERS = {
     "http.py": "when an answer arrived, for time_extracted, and for a vendor that does not say its own time",
     "sync.py": "where the last window ends",
     "files.py": "how old a file is that a killed process left",
-    "quarantine.py": "when an entry was made or closed",
+    "quarantine.py": "when an entry was closed",
+    "drafting/infer.py": "a reply has to have arrived some time, in a draft too",
+    "drafting/openapi.py": "likewise",
 }
 """Who may look at the wall clock, and what for."""
 
 
-def test_waits_timeouts_and_expiries_go_by_a_clock_that_nobody_puts_back(record_property: Promise) -> None:
+@pytest.mark.promise("However this machine's clock jumps, no invoice is lost and no request waits for it")
+def test_waits_timeouts_and_expiries_go_by_a_clock_that_nobody_puts_back() -> None:
     """Only these modules read the wall clock at all; everything that waits or expires goes by time.monotonic."""
-    record_property("promise", "However this machine's clock jumps, no invoice is lost and no request waits for it")
     framework = Path(vendortap.__file__).parent
     readers = set()
     for path in framework.rglob("*.py"):

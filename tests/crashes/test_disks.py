@@ -1,7 +1,7 @@
 """Disks that are full or read-only, and streams that take nothing more: a sentence, and what was there stays whole.
 
 Real file systems: a small tmpfs, where this machine lets one be mounted; and everywhere a limit on the size of files,
-which answers EFBIG where a full disk answers ENOSPC.
+which answers EFBIG where a full disk answers ENOSPC. What is promised is held by the latter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 resource = pytest.importorskip("resource", reason="limits on the size of files are POSIX's")
 
-Promise = Callable[[str, object], None]
 STATE = b'{"version": 1, "bookmarks": {}}'
 NEWER = b'{"version": 1, "bookmarks": {"invoices": {}}}'
 PDF = b"%PDF-1.4\n" + b"x" * 100_000
@@ -95,9 +94,8 @@ def run(config: str, *options: str, **more: Any) -> subprocess.CompletedProcess[
 # --- full --------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_for_state_tokens_and_documents_leaves_what_was_there(disk: Disk, record_property: Promise) -> None:
+def test_a_full_disk_for_state_tokens_and_documents_leaves_what_was_there(disk: Disk) -> None:
     """Each says that the disk is full; the old state and the old tokens are whole, and go on to be used."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     path, tokens = disk.path / "state.json", disk.path / "tokens.json"
     path.write_bytes(STATE)
     Memory(tokens).remember({"refresh": "old"})
@@ -120,7 +118,6 @@ def test_a_full_disk_for_state_tokens_and_documents_leaves_what_was_there(disk: 
     assert (path.read_bytes(), previous(path).read_bytes()) == (NEWER, STATE)
     assert Memory(tokens).recall("refresh") == "old"
     assert sorted(file.name for file in disk.path.iterdir()) == ["state.json", "state.json.previous", "tokens.json"]
-    record_property("figure", "4 kinds of files")
 
 
 def target(path: Path, file: Files) -> list[str]:
@@ -153,10 +150,9 @@ def check_half(done: subprocess.CompletedProcess[bytes], path: Path) -> None:
 
 
 def test_a_full_disk_for_the_database_leaves_the_last_commit_and_the_next_run_completes_it(
-    disk: Disk, start: StartVendor, file: Files, record_property: Promise
+    disk: Disk, start: StartVendor, file: Files
 ) -> None:
     """A disk that is full in the middle of a load; with room again, the same messages make the tables whole."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     vendor, path = start(invoices=120), disk.path / "invoices.duckdb"
     messages = vendor.read().stdout
     disk.remount("size=100k")
@@ -166,25 +162,23 @@ def test_a_full_disk_for_the_database_leaves_the_last_commit_and_the_next_run_co
     assert (done.returncode, done.stderr) == (0, b"")
     assert totals(path) == vendor.state.totals()
     assert [left.name for left in disk.path.iterdir()] == ["invoices.duckdb"]
-    record_property("figure", "1 kinds of files")
 
 
+@pytest.mark.promise("A full disk is said in a sentence, and what was there stays whole", figure="1 kinds of files")
 def test_a_target_that_may_not_write_on_ends_as_of_its_last_commit(
-    start: StartVendor, file: Files, tmp_path: Path, record_property: Promise
+    start: StartVendor, file: Files, tmp_path: Path
 ) -> None:
     """The same by a limit on the size of files, which every machine has."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     path = tmp_path / "invoices.duckdb"
     check_half(load(limited(100_000, target(path, file)), start(invoices=120).read().stdout), path)
-    record_property("figure", "1 kinds of files")
 
 
+@pytest.mark.promise("A full disk is said in a sentence, and what was there stays whole", figure="1 kinds of files")
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process are Linux's")
 def test_a_state_that_finds_no_room_fails_the_run_although_all_is_loaded(
-    start: StartVendor, warehouse: Warehouse, file: Files, record_property: Promise
+    start: StartVendor, warehouse: Warehouse, file: Files
 ) -> None:
     """The run says so and ends with 1; the old state stays, so the next run fetches again and loses nothing."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     vendor = start(invoices=30, latency_ms=20)
     warehouse.state.write_bytes(STATE)
     command = [executable("vendortap"), "run", "scansource", "--config", file(vendor.config(concurrency=2))]
@@ -204,7 +198,6 @@ def test_a_state_that_finds_no_room_fails_the_run_although_all_is_loaded(
     assert totals(warehouse.path) == vendor.state.totals()
     left = sorted(path.name for path in warehouse.folder.iterdir())
     assert left == ["state.json", "warehouse.duckdb"]
-    record_property("figure", "1 kinds of files")
 
 
 SPOOL = """
@@ -238,28 +231,27 @@ SPOOL = """
 """
 
 
-def test_no_room_for_what_is_listed_is_a_sentence(record_property: Promise) -> None:
+@pytest.mark.promise("A full disk is said in a sentence, and what was there stays whole", figure="2 kinds of files")
+def test_no_room_for_what_is_listed_is_a_sentence() -> None:
     """A list that is kept on disk while its documents are fetched, and the keys of one that repeats itself."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     command = [sys.executable, "-c", textwrap.dedent(SPOOL)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     for stream, line in zip(("list", "documents"), done.stdout.splitlines(), strict=True):
         assert line.startswith(f"acme, {stream}: what has been listed cannot be kept in the folder for temporary files")
         assert line.endswith("make room there, or name another one with SQLITE_TMPDIR")
-    record_property("figure", "2 kinds of files")
 
 
 # --- streams -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("A full disk is said in a sentence, and what was there stays whole", figure="1 streams")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
 @pytest.mark.parametrize("who", ["tap", "target", "run"])
 def test_an_output_that_takes_nothing_more_is_a_sentence(
-    who: str, vendor: Vendor, warehouse: Warehouse, file: Files, record_property: Promise
+    who: str, vendor: Vendor, warehouse: Warehouse, file: Files
 ) -> None:
     """Standard output on a full disk: exit code 1, and one sentence that says why."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     config = file(vendor.config())
     reader = shlex.join([sys.executable, "-c", "import sys; sys.stdin.read()"])
     commands: Mapping[str, list[str]] = {
@@ -277,7 +269,6 @@ def test_an_output_that_takes_nothing_more_is_a_sentence(
     assert "Traceback" not in said
     assert "Exception ignored" not in said
     assert "No space left on device" in said.splitlines()[-1]
-    record_property("figure", "1 streams")
 
 
 # --- read-only ---------------------------------------------------------------------------------------
@@ -301,10 +292,9 @@ def read_only(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def test_a_read_only_folder_is_a_sentence_before_anything_is_fetched(
-    read_only: Path, vendor: Vendor, tmp_path: Path, file: Files, record_property: Promise
+    read_only: Path, vendor: Vendor, tmp_path: Path, file: Files
 ) -> None:
     """For the state, the tokens, documents and the database, for root too."""
-    record_property("promise", "A full disk or a read-only folder is said in a sentence; what was there stays whole")
     why = "Read-only file system|Permission denied"
     with pytest.raises(StateError, match=f"cannot be written: ({why})"), kept(read_only / "state.json"):
         pass
@@ -322,4 +312,3 @@ def test_a_read_only_folder_is_a_sentence_before_anything_is_fetched(
     assert f"vendortap: error: the state file {read_only / 'new.json'} cannot be written: " in done.stderr
     assert sum(vendor.state.requests.values()) == asked
     assert not (tmp_path / "invoices.duckdb").exists()
-    record_property("figure", "4 kinds of files")

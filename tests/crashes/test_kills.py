@@ -36,8 +36,8 @@ TRIALS = 5
 """Trials of the usual suite: one of each kind."""
 INVOICES = 30
 LATENCY_MS = 80
-LONGEST = 3.0
-"""Seconds from a run's start to the latest kill by the clock: about as long as a run takes."""
+SECONDS, REQUESTS = 3.0, INVOICES + 12
+"""About as long as the first run takes, and as many requests as it makes: when to kill at the latest."""
 VICTIMS = ("tap", "target", "run", "all")
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
@@ -127,6 +127,7 @@ class World:
         config = self.vendor.config(concurrency=2, **self.kind.config)
         self.config = self._written("config.json", config)
         self.commits = False
+        self.seconds, self.most = SECONDS, REQUESTS
         self.touched = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
     def _written(self, name: str, document: Any) -> Path:
@@ -181,11 +182,11 @@ def moment(world: World) -> tuple[str, Callable[[], bool]]:
     began, asked, written = time.monotonic(), world.requests(), world.states()
     kind = world.random.choice(("clock", "request", "request", "state" if world.commits else "request"))
     if kind == "clock":
-        seconds = world.random.uniform(0, LONGEST)
+        seconds = world.random.uniform(0, world.seconds)
         return f"{seconds:.2f} s after its start", lambda: time.monotonic() - began >= seconds
     if kind == "state":
         return "when it wrote a state", lambda: world.states() != written
-    number, delay = world.random.randrange(1, INVOICES + 12), world.random.choice((0, 0, world.random.random() / 2))
+    number, delay = world.random.randrange(world.most) + 1, world.random.choice((0, 0, world.random.random() / 2))
     since: list[float] = []
 
     def due() -> bool:
@@ -252,6 +253,7 @@ def trial(number: int, sandboxes: StartVendor, folder: Path) -> World:
         if len(world.killed) == KILLS:
             break
         victim = VICTIMS[(number + turn) % len(VICTIMS)]
+        began, asked = time.monotonic(), world.requests()
         process = world.start()
         when, due = moment(world)
         killed = kill(process, victim, due)
@@ -259,35 +261,42 @@ def trial(number: int, sandboxes: StartVendor, folder: Path) -> World:
         print(f"  {victim} killed {when}: {process.returncode if killed else 'too late'}")  # noqa: T201 - likewise
         if killed:
             world.killed.append(victim)
+        else:  # there is less left to do than before
+            world.seconds, world.most = time.monotonic() - began, world.requests() - asked
         world.change()
     complete(world)
     return world
 
 
 @pytest.fixture
-def trials(sandboxes: StartVendor, tmp_path: Path, record_property: Callable[[str, object], None]) -> Trials:
-    """Makes a trial, and counts its kills."""
+def trials(sandboxes: StartVendor, tmp_path: Path) -> Trials:
+    """Makes a trial."""
 
     def make(number: int) -> None:
         world = trial(number, sandboxes, tmp_path)
         assert len(world.killed) == KILLS, "the moments are chosen too late"
-        record_property("figure", f"{KILLS} kills survived")
 
     return make
 
 
+@pytest.mark.promise(
+    "After kill -9 at any moment, the next complete run has every invoice once, to the cent",
+    figure=f"{KILLS} kills survived",
+)
 @pytest.mark.parametrize("number", range(TRIALS))
 def test_after_kill_9_at_any_moment_the_next_complete_run_has_every_invoice_once_and_exact(
-    number: int, trials: Trials, record_property: Callable[[str, object], None]
+    number: int, trials: Trials
 ) -> None:
     """Whatever process of a run is killed, whenever: the next run that ends has every invoice once, to the cent."""
-    record_property("promise", "After kill -9 at any moment, the next complete run has every invoice once, to the cent")
     trials(number)
 
 
+@pytest.mark.promise(
+    "After kill -9 at any moment, the next complete run has every invoice once, to the cent",
+    figure=f"{KILLS} kills survived",
+)
 @pytest.mark.torture
 @pytest.mark.parametrize("number", range(100))
-def test_after_300_kills_too(number: int, trials: Trials, record_property: Callable[[str, object], None]) -> None:
+def test_after_300_kills_too(number: int, trials: Trials) -> None:
     """The full form of the above."""
-    record_property("promise", "After kill -9 at any moment, the next complete run has every invoice once, to the cent")
     trials(number)

@@ -37,8 +37,6 @@ INVOICES = 20
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SUMMARY, DETAIL, TOKEN = "/scsc/invoice/v1/summary", "/scsc/invoice/v1/detail", "oauth2/v2.0/token"
 
-Record = Callable[[str, object], None]
-
 
 class Vendor:
     """A sandbox that stops answering: requests to a path hang, or are put off for a minute.
@@ -164,13 +162,11 @@ def ended_tap(situation: Situation, number: signal.Signals) -> tuple[float, list
     return took, messages(written.getvalue())
 
 
+@pytest.mark.promise("SIGTERM and Ctrl-C end a tap within two seconds, with its state written", figure="1 ends in time")
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_a_tap_ends_within_two_seconds_with_its_state_whatever_it_waits_for(
-    name: str, number: signal.Signals, record_property: Record
-) -> None:
+def test_a_tap_ends_within_two_seconds_with_its_state_whatever_it_waits_for(name: str, number: signal.Signals) -> None:
     """A tap that is told to end does so within two seconds; its last STATE covers its records, and no line is cut."""
-    record_property("promise", "SIGTERM and Ctrl-C end a tap within two seconds, with its state written")
 
     def attempt() -> float:
         took, written = ended_tap(SITUATIONS[name], number)
@@ -178,7 +174,6 @@ def test_a_tap_ends_within_two_seconds_with_its_state_whatever_it_waits_for(
         return took
 
     in_time(attempt)
-    record_property("figure", "1 ends")
 
 
 # --- whole processes ---------------------------------------------------------------------------------
@@ -202,11 +197,9 @@ def signalled_group(
     return took, process.returncode
 
 
-def test_ctrl_c_ends_the_command_of_a_tap_within_two_seconds(
-    tmp_path: Path, file: Files, record_property: Record
-) -> None:
+@pytest.mark.promise("SIGTERM and Ctrl-C end a tap within two seconds, with its state written", figure="1 ends in time")
+def test_ctrl_c_ends_the_command_of_a_tap_within_two_seconds(tmp_path: Path, file: Files) -> None:
     """The same of a tap as a command, which is in the backoff of a request when Ctrl-C comes."""
-    record_property("promise", "SIGTERM and Ctrl-C end a tap within two seconds, with its state written")
     situation = SITUATIONS["a vendor that asks to wait"]
 
     def attempt() -> float:
@@ -220,17 +213,18 @@ def test_ctrl_c_ends_the_command_of_a_tap_within_two_seconds(
         return took
 
     in_time(attempt)
-    record_property("figure", "1 ends")
 
 
 @pytest.mark.parametrize(
     ("name", "number"), [("documents that hang", signal.SIGINT), ("the rate limit", signal.SIGTERM)]
 )
+@pytest.mark.promise(
+    "SIGTERM and Ctrl-C end `vendortap run` within two seconds, with state and rows kept", figure="1 ends in time"
+)
 def test_a_run_ends_within_two_seconds_with_everything_kept_that_it_had(
-    name: str, number: signal.Signals, tmp_path: Path, file: Files, record_property: Record
+    name: str, number: signal.Signals, tmp_path: Path, file: Files
 ) -> None:
     """A run that is told to end does so within two seconds; its target has committed, and the state is kept."""
-    record_property("promise", "SIGTERM and Ctrl-C end `vendortap run` within two seconds, with state and rows kept")
     situation, folder = SITUATIONS[name], tmp_path / "run"
 
     def attempt() -> float:
@@ -255,7 +249,6 @@ def test_a_run_ends_within_two_seconds_with_everything_kept_that_it_had(
         return took
 
     in_time(attempt)
-    record_property("figure", "1 ends")
 
 
 def test_a_run_never_waits_longer_than_two_seconds_for_those_who_do_not_listen() -> None:

@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from vendortap.state import STATE_VERSION, previous
 if TYPE_CHECKING:
     from tests.conftest import Files, RunTap, StartVendor, Vendor, Warehouse
 
-Promise = Callable[[str, object], None]
 REPORTED = {"final", "requests", "retries", "waited_seconds", "streams"}
 """What a report says: counts, see vendortap.report."""
 
@@ -44,11 +42,11 @@ def run(warehouse: Warehouse, config: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.promise("A broken state file is refused, with the way back to the state before")
 def test_a_state_file_that_was_cut_in_half_stops_the_run_and_the_way_back_leads_on(
-    start: StartVendor, warehouse: Warehouse, file: Files, record_property: Promise
+    start: StartVendor, warehouse: Warehouse, file: Files
 ) -> None:
     """The run asks for nothing and changes nothing; to copy the previous state back, as it says, loses nothing."""
-    record_property("promise", "A broken state file is refused, with the way back to the state before")
     vendor = start(invoices=30)
     config = file(vendor.config())
     assert run(warehouse, config).returncode == 0
@@ -108,16 +106,16 @@ def test_a_missing_state_file_is_said_where_there_was_one_before(
     assert f"there is no state file {state}, so everything is fetched. The last run began from" in done.stderr
 
 
+@pytest.mark.promise("A second run on the same state file is refused, until the first has ended or is killed")
+@pytest.mark.promise("kill -9 of `vendortap run` leaves no process behind, and no invoice outside the target")
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
 def test_a_second_run_on_the_same_state_is_refused_until_the_first_is_dead(
-    start: StartVendor, warehouse: Warehouse, file: Files, tmp_path: Path, record_property: Promise
+    start: StartVendor, warehouse: Warehouse, file: Files, tmp_path: Path
 ) -> None:
     """The second ends with 1 and names the first; when that is killed, its children end, and the next one goes on.
 
     What the killed run leaves in the folder for temporary files says nothing of invoices.
     """
-    record_property("promise", "A second run on the same state file is refused, until the first has ended or is killed")
-    record_property("promise", "kill -9 of `vendortap run` leaves no process behind, and no invoice outside the target")
     vendor = start(invoices=100, latency_ms=200)
     config, slow = file(vendor.config(concurrency=32)), file(vendor.config(concurrency=1))
     temporary = tmp_path / "tmp"
@@ -157,9 +155,9 @@ def lives(process: int) -> bool:
     return False
 
 
-def test_a_tap_goes_on_from_a_state_of_before_there_were_versions(start: StartVendor, record_property: Promise) -> None:
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_a_tap_goes_on_from_a_state_of_before_there_were_versions(start: StartVendor) -> None:
     """Nothing is fetched twice, and the state that comes out has today's version."""
-    record_property("promise", "A state of an older version is migrated, one of a newer version refused")
     vendor = start(invoices=30)
     state = vendor.read().state
     del state["version"]

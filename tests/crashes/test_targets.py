@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import pytest
 
 from vendortap import run
 
@@ -32,11 +33,11 @@ PROBLEMS = {
 }
 
 
+@pytest.mark.promise("A target that dies fails the run, and the next run completes its tables", figure="2 ways to die")
 def test_a_target_that_dies_fails_the_run_and_the_next_one_goes_on(
-    start: StartVendor, warehouse: Warehouse, file: Files, record_property: Callable[[str, object], None]
+    start: StartVendor, warehouse: Warehouse, file: Files
 ) -> None:
     """In one run after the other, each further on; a run into a whole one then completes the tables."""
-    record_property("promise", "A target that dies fails the run, and the next run completes its tables")
     vendor = start(invoices=50, latency_ms=10)
     config = file(vendor.config(concurrency=2))
     for number, (way, problem) in enumerate(PROBLEMS.items()):
@@ -50,4 +51,3 @@ def test_a_target_that_dies_fails_the_run_and_the_next_one_goes_on(
     query = "SELECT Currency, count(*), sum(Total) FROM scansource.invoice_details GROUP BY ALL"
     assert {currency: (n, total) for currency, n, total in warehouse.query(query)} == vendor.state.totals()
     assert warehouse.query("SELECT count(DISTINCT InvoiceNumber) FROM scansource.invoices") == [(50,)]
-    record_property("figure", f"{len(PROBLEMS)} ways to die")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +17,6 @@ import pytest
 
 from vendortap.errors import ConfigError, StateError
 from vendortap.files import parse_json, read_json, remove_temporary, write_atomically
-
-Promise = Callable[[str, object], None]
 
 
 def test_an_object_is_read(tmp_path: Path) -> None:
@@ -104,11 +101,11 @@ def test_a_symbolic_link_stays_one(tmp_path: Path) -> None:
     assert real.read_bytes() == b"{}"
 
 
+@pytest.mark.promise("State, tokens and documents are written as a whole or not at all, synced to disk")
 def test_what_is_renamed_is_on_disk_before_and_the_rename_is_after(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Promise
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The new file is synced under its temporary name, then renamed, then the folder is synced."""
-    record_property("promise", "State, tokens and documents are written as a whole or not at all, synced to disk")
     file = tmp_path / "state.json"
     synced: list[tuple[bool, bytes]] = []
     fsync = os.fsync
@@ -134,12 +131,13 @@ while True:
 """
 
 
-def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path, record_property: Promise) -> None:
+@pytest.mark.promise(
+    "State, tokens and documents are written as a whole or not at all, synced to disk", figure="12 kills survived"
+)
+def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path) -> None:
     """Whenever a writer is killed, the file is the old one or the new one; what is left beside it can be removed."""
-    record_property("promise", "State, tokens and documents are written as a whole or not at all, synced to disk")
     file, moments, left = tmp_path / "state.json", random.Random(5), 0
-    kills = 12
-    for _ in range(kills):
+    for _ in range(12):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(file)], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"begun\n"
@@ -152,7 +150,6 @@ def test_a_writer_that_is_killed_leaves_a_whole_file(tmp_path: Path, record_prop
     assert left, "no kill came while a temporary file was there"
     remove_temporary(tmp_path, re.escape(file.name))
     assert list(tmp_path.iterdir()) == [file]
-    record_property("figure", f"{kills} kills survived")
 
 
 def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,11 +42,9 @@ def killed(process: subprocess.Popen[bytes]) -> None:
     process.stdout.close()
 
 
-def test_a_second_holder_is_refused_at_once_and_told_who_the_first_is(
-    tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.mark.promise("A second run on the same state file is refused, until the first has ended or is killed")
+def test_a_second_holder_is_refused_at_once_and_told_who_the_first_is(tmp_path: Path) -> None:
     """While the first lives the second is refused; when that is killed, the third has it at once."""
-    record_property("promise", "A second run on the same state file is refused, until the first has ended or is killed")
     path = tmp_path / "s.lock"
     process = holder(path)
     began = time.monotonic()

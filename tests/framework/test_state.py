@@ -18,7 +18,6 @@ from vendortap import state
 from vendortap.errors import InUseError, StateError
 from vendortap.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state
 
-Promise = Callable[[str, object], None]
 BOOKMARK = {"replication_key": "At", "replication_key_value": "2025-01-31T12:00:00+00:00", "seen": [["1"]]}
 ONE: State = {"version": 1, "bookmarks": {"invoices": {"partitions": [{"context": {"customer": "1"}, **BOOKMARK}]}}}
 JSON = st.recursive(
@@ -37,9 +36,9 @@ def test_todays_state_is_taken_as_it_is() -> None:
     assert check_state({}) == {"version": STATE_VERSION}
 
 
-def test_a_state_without_a_version_as_taps_on_singer_sdk_write_it_is_migrated(record_property: Promise) -> None:
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_a_state_without_a_version_as_taps_on_singer_sdk_write_it_is_migrated() -> None:
     """Version 0 is made here by singer-sdk's own code: of a sorted stream, and of one that was interrupted."""
-    record_property("promise", "A state of an older version is migrated, one of a newer version refused")
     done: State = {}
     increment_state(
         done,
@@ -65,9 +64,9 @@ def test_a_state_without_a_version_as_taps_on_singer_sdk_write_it_is_migrated(re
     assert state.read_bookmark("details", state.find_entry(new, "details", {})) is None, "it is read anew"
 
 
-def test_each_version_is_migrated_by_its_own_step_once_and_in_order(record_property: Promise) -> None:
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_each_version_is_migrated_by_its_own_step_once_and_in_order() -> None:
     """The next version is one more function in the table: tried with three of them."""
-    record_property("promise", "A state of an older version is migrated, one of a newer version refused")
     steps: list[str] = []
 
     def step(name: str, change: Callable[[State], State]) -> Callable[[State], State]:
@@ -104,8 +103,8 @@ def test_what_is_no_version_is_refused(version: Any) -> None:
         check_state({"version": version, "bookmarks": {}})
 
 
-def test_a_newer_state_is_refused_with_what_to_do(record_property: Promise) -> None:
-    record_property("promise", "A state of an older version is migrated, one of a newer version refused")
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_a_newer_state_is_refused_with_what_to_do() -> None:
     with pytest.raises(StateError) as caught:
         check_state({**ONE, "version": STATE_VERSION + 1})
     assert str(caught.value) == (
@@ -142,11 +141,9 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-def test_the_state_that_a_run_began_from_is_kept_until_the_next_run_has_one(
-    tmp_path: Path, record_property: Promise
-) -> None:
+@pytest.mark.promise("The state that a run began from is kept beside the new one")
+def test_the_state_that_a_run_began_from_is_kept_until_the_next_run_has_one(tmp_path: Path) -> None:
     """STATE.previous is what the last run began from, however often that run wrote a state."""
-    record_property("promise", "The state that a run began from is kept beside the new one")
     path = tmp_path / "state.json"
     with kept(path) as file:
         file.keep(JANUARY)
@@ -212,12 +209,12 @@ BROKEN = {
 }
 
 
+@pytest.mark.promise(
+    "A broken state file is refused, with the way back to the state before", figure="1 kinds of damage"
+)
 @pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_is_refused_left_alone_and_the_way_back_is_named(
-    content: bytes, tmp_path: Path, record_property: Promise
-) -> None:
+def test_a_broken_file_is_refused_left_alone_and_the_way_back_is_named(content: bytes, tmp_path: Path) -> None:
     """A run never starts over by itself; with the previous state the sentence says how to go on from that."""
-    record_property("promise", "A broken state file is refused, with the way back to the state before")
     path = tmp_path / "state.json"
     path.write_bytes(content)
     with pytest.raises(StateError) as caught, kept(path):
@@ -237,13 +234,13 @@ def test_a_broken_file_is_refused_left_alone_and_the_way_back_is_named(
     path.write_bytes(previous(path).read_bytes())
     with kept(path):
         assert read_state(path) == json.loads(JANUARY)
-    record_property("figure", "1 kinds of damage")
 
 
 def test_no_file_is_no_state(tmp_path: Path) -> None:
     assert read_state(tmp_path / "state.json") is None
 
 
+@pytest.mark.promise("A state file that cannot be written is refused before anything is fetched")
 def test_where_there_can_be_no_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path, why in ((tmp_path / "none" / "s", "No such file"), (tmp_path / "file" / "s", "Not a directory")):
