@@ -1,18 +1,18 @@
-"""Replies become pages of typed records; known vendor habits are repaired, the rest is named exactly.
+"""Replies become pages of typed records; what does not fit is named exactly, and what is not declared is noticed.
 
-Clean replies take one typed decode. Only when that fails is JSON decoded untyped, repaired (amounts as strings,
-``""`` for null, one object where a list is declared, the case of keys) and converted again; what still does
-not fit is a bad record, with its key and JSON path. XML needs no repair: it is read by the schema already.
+Clean replies take one typed decode (vendortap.wire.ways). Only when that fails, for all its repairs, a page is read
+record by record: those that fit are the page's records, those that do not are misfits, each with its own bytes, its key
+and JSON path. Names that are not declared make the decoders raise Undeclared; they are looked for then, told to Drift,
+and let pass from there on.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from decimal import Decimal
 from functools import cached_property
 from itertools import count
 from types import ModuleType
@@ -22,10 +22,10 @@ from vendortap.bounds import is_deeper
 from vendortap.drift import Drift, field_name, strict, text, with_extra
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
-from vendortap.wire import Dates, Decode, Malformed, Mismatch, Place, TooDeep, Undeclared, boolean, integer, number
+from vendortap.wire import Dates, Malformed, Mismatch, Place, TooDeep, Undeclared
 from vendortap.wire import json as json_wire
-from vendortap.wire import rows as rows_wire
 from vendortap.wire import xml as xml_wire
+from vendortap.wire.ways import Form, Ways
 from vendortap.wire.xml import DEEPEST
 
 _JSON_TYPES = ("application/json", "text/json")
@@ -38,82 +38,9 @@ WHOLE = "(the record)"
 SAMPLE = 10
 """About so many records of a page are looked at where a closer look is taken."""
 
-Form: TypeAlias = Literal["JSON", "XML"]
 _WIRES: Mapping[Form, ModuleType] = {"JSON": json_wire, "XML": xml_wire}
 Strays: TypeAlias = Mapping[int, Sequence[tuple[Place, Any]]]
 """Index of a record → what it has that is not declared."""
-
-
-class _Ways:
-    """The decoders of pages, or of one record, compiled when they are first needed.
-
-    With ``quick`` records come as rows (vendortap.wire.rows) where that can be.
-    """
-
-    def __init__(
-        self,
-        page: Node,
-        row: Node,
-        dates: Dates,
-        *,
-        any_case: bool = False,
-        quick: bool = False,
-        max_depth: int = DEEPEST,
-    ) -> None:
-        self.row = row
-        self._page = page
-        self._dates = dates
-        self._any_case = any_case
-        self._quick = quick
-        self._max_depth = max_depth
-
-    def read(self, form: Form, body: bytes) -> tuple[Any, bool]:
-        """Decode a body; returns whether it had to be repaired, too.
-
-        Raises:
-            Malformed: not of its format.
-            Mismatch: it does not fit, after all repairs.
-            Undeclared: there is a name that the schema does not let pass.
-        """
-        if form == "XML":
-            return self._typed_xml(body), False
-        if self._quick and self._rows_json:
-            try:
-                return self._rows_json(body), False
-            except Mismatch:  # by far the less frequent; the other way names what is wrong, or mends it
-                pass
-        if not self._any_case:  # the typed way would not see a name in another case
-            if self._names_json:
-                self._names_json(body)
-            try:
-                return self._typed_json(body), False
-            except Mismatch:
-                pass
-        beside: set[str] = set()
-        untyped = repair(json_wire.loads(body), self._page, beside)
-        if beside:
-            raise Undeclared("a name that is not declared")
-        return self._convert(untyped), True
-
-    @cached_property
-    def _rows_json(self) -> Decode | None:
-        return rows_wire.compile(self._page, self.row, self._dates)
-
-    @cached_property
-    def _names_json(self) -> Callable[[bytes], None] | None:
-        return rows_wire.names(self._page, self.row) if self.row.extra is not None else None
-
-    @cached_property
-    def _typed_json(self) -> Decode:
-        return json_wire.compile(self._page, self._dates)
-
-    @cached_property
-    def _convert(self) -> Callable[[Any], Any]:
-        return json_wire.converter(self._page, self._dates)
-
-    @cached_property
-    def _typed_xml(self) -> Decode:
-        return xml_wire.compile(self._page, self._dates, self._max_depth)
 
 
 class Reader:
@@ -194,9 +121,9 @@ class Reader:
         self._keep_strays([record], {0: self._strays(form, raw)}, ())
         return record
 
-    def _ways_of(self, row: Node) -> _Ways:
+    def _ways_of(self, row: Node) -> Ways:
         page = page_node(row, self.rows)
-        return _Ways(page, row, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
+        return Ways(page, row, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
 
     def _read(self, form: Form, body: bytes) -> Page:
         strays: Strays = {}
@@ -212,7 +139,7 @@ class Reader:
         self._keep_strays(page.rows, strays, page.misfits)
         return page
 
-    def _through(self, ways: _Ways, form: Form, body: bytes) -> Page:
+    def _through(self, ways: Ways, form: Form, body: bytes) -> Page:
         try:
             value, repaired = ways.read(form, body)
         except Mismatch as error:
@@ -236,7 +163,7 @@ class Reader:
         if not self._leads_into_a_record(first.path):
             raise _page_refusal(first)
         try:
-            beside = self._around.read(form, body)[0] if self.rows.path else None
+            beside = self._around.read(form, body)[0] if self._around else None
         except Mismatch as error:
             raise _page_refusal(error) from None
         raws = self._split(form, body)
@@ -245,8 +172,7 @@ class Reader:
             raise _page_refusal(first)
         if self._ways is not self._lenient:
             self._keep_strays(rows, self._noted_strays(form, raws), misfits)
-        source = beside if self.rows.path else rows[0] if not self.rows.many else None
-        return Page(rows, {name: dig(source, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
+        return Page(rows, {name: dig(beside, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
 
     def _each_by_itself(self, form: Form, raws: Sequence[bytes]) -> tuple[list[Record], dict[int, Misfit]]:
         rows: list[Record] = []
@@ -264,24 +190,26 @@ class Reader:
         return path.startswith(f"{place}[" if self.rows.many else place)
 
     @cached_property
-    def _around(self) -> _Ways:
-        """What reads a page but for its records."""
-        return _Ways(_place(self.rows, Node("given")), self._row, self._dates, any_case=self.rows.any_case)
+    def _around(self) -> Ways | None:
+        """What reads of a page what is beside its records; ``None`` where there is no such thing."""
+        given = {self.rows.path: Node("given")} if self.rows.path else {}
+        tree = _tree({**given, **{where.path: Node(where.kind) for where in self.rows.more.values()}})
+        return Ways(_tree_node(tree), self._row, self._dates, any_case=self.rows.any_case) if tree else None
 
     @cached_property
-    def _single(self) -> _Ways:
+    def _single(self) -> Ways:
         """What reads one record by itself."""
-        return _Ways(self._row, self._row, self._dates, any_case=self.rows.any_case)
+        return Ways(self._row, self._row, self._dates, any_case=self.rows.any_case)
 
     @cached_property
-    def _each(self) -> dict[str, _Ways]:
+    def _each(self) -> dict[str, Ways]:
         """What reads one property of a record by itself."""
         alone = {
             name: replace(self._row, fields={name: replace(member, nullable=True)}, required=frozenset())
             for name, member in self._row.fields.items()
             if member.kind != "given"
         }
-        return {name: _Ways(row, row, self._dates, any_case=self.rows.any_case) for name, row in alone.items()}
+        return {name: Ways(row, row, self._dates, any_case=self.rows.any_case) for name, row in alone.items()}
 
     def _legible(self, form: Form, raw: bytes) -> Record:
         """Return what can be read of a record; null is what does not fit."""
@@ -329,6 +257,8 @@ class Reader:
     def _learn(self, strays: Strays) -> None:
         """Let names pass from now on; where there seems to be no end of them, all."""
         with self._learning:
+            if self._ways is self._lenient:  # another thread has given up
+                return
             row = self._ways.row
             for place in {place for found in strays.values() for place, _ in found}:
                 row = with_extra(row, place)
@@ -398,19 +328,20 @@ def _format(media_type: str) -> Form:
 def page_node(row: Node, rows: Rows) -> Node:
     """Return the schema of a whole reply, of which only the rows and what the pager needs is looked at."""
     many = Node("array", item=row, xml_wrapped=True)
-    return _place(rows, many if rows.many else replace(row, nullable=bool(rows.path)))
+    leaf = many if rows.many else replace(row, nullable=bool(rows.path))
+    if not rows.path:
+        return leaf
+    return _tree_node(_tree({rows.path: leaf, **{where.path: Node(where.kind) for where in rows.more.values()}}))
 
 
-def _place(rows: Rows, leaf: Node) -> Node:
+def _tree(leaves: Mapping[tuple[str, ...], Node]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    for path, node in [(rows.path, leaf), *((v.path, Node(v.kind)) for v in rows.more.values())]:
-        if not path:
-            return node
+    for path, node in leaves.items():
         place = tree
         for name in path[:-1]:
             place = place.setdefault(name, {})
         place[path[-1]] = node
-    return _tree_node(tree)
+    return tree
 
 
 def _tree_node(tree: Mapping[str, Any]) -> Node:
@@ -427,59 +358,3 @@ def dig(value: Any, path: Iterable[str]) -> Any:
 def _short(value: str | int) -> str:
     """A key that is fit for one line of a log, whatever the vendor sent."""
     return " ".join(str(value).split())[:60]
-
-
-# --- repairs -----------------------------------------------------------------------------------------
-
-_PARSERS: Mapping[str, Callable[[str], Any]] = {"number": number, "integer": integer, "boolean": boolean}
-
-
-def repair(value: Any, node: Node, beside: set[str] | None = None) -> Any:
-    """Return untyped JSON with the habits repaired that vendors are known to have; it may still not fit.
-
-    Names that the schema does not let pass are put into ``beside``.
-    """
-    if value is None or node.kind in ("any", "given"):
-        return value
-    if isinstance(value, str):
-        return _repair_text(value, node)
-    if node.kind == "object":
-        return _repair_object(value, node, beside) if isinstance(value, dict) else value
-    if node.item is not None:
-        return [repair(item, node.item, beside) for item in (value if isinstance(value, list) else [value])]
-    return _repair_number(value, node)
-
-
-def _repair_object(value: Mapping[str, Any], node: Node, beside: set[str] | None) -> dict[str, Any]:
-    spelling = {name.casefold(): name for name in node.fields}
-    repaired: dict[str, Any] = {}
-    for key, member in value.items():
-        name = key if key in node.fields else spelling.get(key.casefold())
-        if name is not None and (name == key or name not in value):
-            repaired[name] = repair(member, node.fields[name], beside)
-        elif beside is not None and node.extra is not None and key not in node.extra:
-            beside.add(key)
-    return repaired
-
-
-def _repair_text(text: str, node: Node) -> Any:
-    if node.kind == "string":
-        return text
-    stripped = text.strip()
-    if not stripped:
-        return None
-    if node.item is not None:
-        return [repair(text, node.item)]
-    try:
-        return _PARSERS.get(node.kind, str)(stripped)
-    except ValueError:
-        return text
-
-
-def _repair_number(value: Any, node: Node) -> Any:
-    """Numbers where text is declared, and integers with a fraction of zeros."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return value
-    if node.kind == "string":
-        return str(value)
-    return _repair_text(str(value), node) if node.kind == "integer" else value

@@ -40,18 +40,18 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap import lifeline, model, plugins, quarantine, report, schemas, sync
+from vendortap import lifeline, model, plugins, report, schemas, sync
 from vendortap.declaration import Shape, settings, shapes, with_unknown
 from vendortap.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, RecordError, StateError, UsageError, VendortapError
 from vendortap.files import parse_json, read_json
 from vendortap.model import UNKNOWN, Bookmark, Connector, Node, Record
-from vendortap.quarantine import Kept, Quarantine
 from vendortap.redact import Redactor, unexpected
 from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, read_fields, way_back
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
+    from vendortap.quarantine import Kept, Quarantine
 
 
 STATE_SECONDS = 1.0
@@ -547,6 +547,10 @@ class ConnectorTap(Tap):
         Raises:
             ConfigError: it is wanted, but cannot be used.
         """
+        if self.config["on_bad_record"] == "fail" and not self.config.get("quarantine_dir"):
+            return None
+        from vendortap import quarantine  # here, as most runs need none
+
         return quarantine.of(self.connector.name, self.config)
 
     @cached_property

@@ -46,7 +46,6 @@ from vendortap.model import (
     Unit,
 )
 from vendortap.paging import single
-from vendortap.quarantine import Kept, Quarantine, schema_hash
 from vendortap.record import Reader, prefix, refusal
 from vendortap.redact import Redactor
 from vendortap.request import write
@@ -55,6 +54,8 @@ from vendortap.wire.xml import DEEPEST
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+    from vendortap.quarantine import Kept, Quarantine
 
 _log = logging.getLogger("vendortap.sync")
 
@@ -625,6 +626,8 @@ class _Completer:
             record[self._stamped] = unit.bookmark
 
     def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
+        from vendortap.quarantine import Kept, schema_hash  # here, as most runs need neither
+
         source, redact = self._source, self._source.redact
         return Kept(
             connector=source.connector.name,

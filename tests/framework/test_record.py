@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import Node, Page, Reply, Rows, Value
-from vendortap.record import Reader, repair
+from vendortap.record import Reader
 from vendortap.record import refusal as refusal_of
 from vendortap.wire import Dates
 from vendortap.wire import json as json_wire
+from vendortap.wire.repair import repair
 
 LINE = Node("object", False, fields={"Price": Node("number"), "Text": Node("string")}, xml_name="Line")
 INVOICE = Node(
