@@ -15,7 +15,7 @@ MESSAGE_LENGTH = 200
 SECRET_LENGTH = 4
 """Shorter values are not taken for secrets: blanking them out would blank out ordinary words."""
 _BLANK = "***"
-_WORD = re.compile(r"\S+")
+_WORD = re.compile(r"[A-Za-z0-9+/_=%-]+")  # of Base64, percent-encoded too
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 
@@ -47,12 +47,16 @@ class Redactor:
         return text[: MESSAGE_LENGTH - 1].rpartition(" ")[0] + "…"
 
     def blank(self, text: str) -> str:
-        """Return ``text`` without the secrets; where one is in something that is in Base64, without the whole word."""
+        """Return ``text`` without the secrets, and without the whole of what has one in Base64."""
         for secret in self._known:
             text = text.replace(secret, _BLANK)
         if self._is_packed_in(text):
             text = _WORD.sub(lambda word: _BLANK if self._is_packed_in(word[0]) else word[0], text)
         return text
+
+    def blank_bytes(self, data: bytes) -> bytes:
+        """Return text of any encoding that ASCII is a part of, likewise; every other byte stays as it is."""
+        return self.blank(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
     def _is_packed_in(self, text: str) -> bool:
         return any(packed in text for packed in self._packed)

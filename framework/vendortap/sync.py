@@ -163,7 +163,7 @@ class Source:
     send: Send
     shapes: Mapping[str, Shape]
     structs: bool = False
-    redact: Callable[[str], str] = field(default_factory=Redactor)
+    redact: Redactor = field(default_factory=Redactor)
     max_depth: int = DEEPEST
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     quarantine: Quarantine | None = None
@@ -636,7 +636,7 @@ class _Completer:
             path=misfit.path,
             error=f"{misfit.expected} expected",
             media_type=reply.media_type,
-            raw=misfit.raw,
+            raw=redact.blank_bytes(misfit.raw),  # a vendor may send back what it was sent
             request={
                 "method": request.method,
                 "path": redact(request.path),

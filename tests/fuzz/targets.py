@@ -1,15 +1,14 @@
-"""What is fuzzed: all that reads bytes of others, each as a function of bytes that may raise errors of ours and no other.
+"""What is fuzzed: all that reads bytes of others, as functions of bytes that may raise errors of ours and no others.
 
-Used with documents made up by hypothesis (test_targets.py), and by atheris for a bounded time (``python -m tests.fuzz``).
+Fed by hypothesis (test_targets.py), and by atheris for a bounded time (``python -m tests.fuzz``).
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from vendortap.declaration import settings, shapes
 from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
 from vendortap.files import parse_json
-from vendortap.memory import _kept_in
-from vendortap.model import Connector, Reply, Stream
+from vendortap.model import Bookmark, Connector, Reply, Rows, Stream
+from vendortap.state import check_state, find_entry, read_bookmark
 from vendortap.wire import Dates, Malformed, Mismatch, dates
 from vendortap.wire import json as json_wire
 from vendortap.wire import rows as rows_wire
@@ -47,7 +46,7 @@ def _streams() -> list[tuple[Connector, Stream]]:
 def _reader(index: int, *, structs: bool) -> record.Reader:
     vendor, stream = _streams()[index]
     config = schemas.with_defaults({}, settings(vendor))
-    rows = stream.rows if isinstance(stream.rows, record.Rows) else stream.rows(config)
+    rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(config)
     zone = dates("America/New_York", "%m/%d/%Y %H:%M" if index % 2 else None)
     return record.Reader(shapes(vendor)[stream.name].row, rows, stream.keys, zone, structs=structs)
 
@@ -135,7 +134,7 @@ def catalog(body: bytes) -> None:
 
 def state(body: bytes) -> None:
     """A state, up to the plans that are made of it."""
-    checked = singer.check_state(_object(body, StateError))
+    checked = check_state(_object(body, StateError))
     for name in NAMES:
         vendor = connector(name)
         config = schemas.with_defaults({"customer_numbers": ["1"], "start_date": "2026-05-01"}, settings(vendor))
@@ -144,14 +143,14 @@ def state(body: bytes) -> None:
 
 def _plan(vendor: Connector, config: Mapping[str, Any], state: Any) -> None:
     for stream in vendor.streams:
-        units = plan.units(
-            stream.plan,
-            config,
-            lambda partition, name=stream.name: singer._bookmark(name, singer._found(state, name, partition) or {}),
-            NOW,
-        )
-        for _, unit in zip(range(100), units, strict=False):
-            stream.request(config, {**unit.params, **({stream.keyed.param: "../1"} if stream.keyed else {})})
+        key = {stream.keyed.param: "../1"} if stream.keyed else {}
+        bookmarks = partial(_bookmark, state, stream.name)
+        for _, unit in zip(range(100), plan.units(stream.plan, config, bookmarks, NOW), strict=False):
+            stream.request(config, {**unit.params, **key})
+
+
+def _bookmark(state: Any, stream: str, partition: Mapping[str, str]) -> Bookmark | None:
+    return read_bookmark(stream, find_entry(state, stream, partition) or {})
 
 
 def messages(body: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,13 +14,13 @@ from tests.fuzz.targets import OURS, TARGETS
 EXAMPLES = 120
 
 
-@pytest.mark.parametrize("target", TARGETS)
+OF_ANOTHER_SCHEMA = {"json typed", "json rows typed", "xml typed"}
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target not in OF_ANOTHER_SCHEMA])
 def test_what_is_sound_is_read(target: str) -> None:
     for body in seeds()[KINDS[target]]:
-        try:
-            TARGETS[target](body)
-        except OURS as error:
-            assert target.startswith(("json typed", "json rows", "xml typed")), error  # of another schema
+        TARGETS[target](body)
 
 
 @pytest.mark.promise("Whatever is sent or given, only errors of ours come out", figure=f"{EXAMPLES} bad inputs")
@@ -27,7 +29,5 @@ def test_what_is_sound_is_read(target: str) -> None:
 @given(data=st.data())
 def test_only_errors_of_ours_come_out(target: str, data: st.DataObject) -> None:
     body = data.draw(spoiled(KINDS[target]))
-    try:
+    with suppress(OURS):
         TARGETS[target](body)
-    except OURS:
-        pass
