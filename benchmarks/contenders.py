@@ -134,7 +134,8 @@ def _airbyte(environment: Environment, job: Job) -> Command:
 
 
 def _counted(folder: Path) -> int:
-    return int((folder / "count").read_text(encoding="utf-8"))
+    count = folder / "count"
+    return int(count.read_text(encoding="utf-8")) if count.exists() else 0
 
 
 # --- all of them -------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from benchmarks import contenders
 from benchmarks.contenders import Job, write_json
 from benchmarks.dataset import Truth
 from benchmarks.environments import OURS, Environment
-from benchmarks.measure import Command, Usage, pipe, run
+from benchmarks.measure import Command, Failed, Usage, pipe, run
 from benchmarks.results import Part, Run
 from benchmarks.session import Entry, Session, interleaved
 
@@ -80,7 +80,10 @@ def _measure(loader: Loader, url: str, truth: Truth, environments: Environments,
         wall, tap, target = pipe(commands[0], commands[1], path)
         each = {"tap": tap, "target": target}
         usage = Usage(wall, tap.user + target.user, tap.system + target.system, max(tap.peak_mib, target.peak_mib))
-    rows, complete, exact, kind = _check(path / DATABASE, loader.tables, truth)
+    try:
+        rows, complete, exact, kind = _check(path / DATABASE, loader.tables, truth)
+    except duckdb.Error as error:
+        raise Failed(f"the database cannot be checked: {type(error).__name__}") from None
     return Run(
         contender=loader.name,
         round=number,

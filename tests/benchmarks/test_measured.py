@@ -15,6 +15,7 @@ from benchmarks.measure import Command, Failed, pipe, run
 from benchmarks.parts import PARTS, SIZES, profile
 from benchmarks.paths import DOCUMENT, PLOTS, RESULTS
 from benchmarks.results import Part, Run, load, save
+from benchmarks.session import Entry, Session, interleaved
 
 RECORDS = "import sys\nfor n in range(1000): print('{\"type\": \"RECORD\"}' * (n % 2 + 1) + 'x' * 99)\nprint('last')"
 WORK = "import time; kept = bytearray(50 << 20)\nwhile time.process_time() < 0.3: pass"
@@ -111,11 +112,21 @@ def test_samples_are_put_down_to_the_innermost_function_that_is_known() -> None:
 # --- environments ------------------------------------------------------------------------------------
 
 
-def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environments, "WORK", tmp_path)
-    monkeypatch.setitem(environments.REQUIREMENTS, "broken", ("./there-is-no-such-folder",))
+def test_what_cannot_be_installed_says_why() -> None:
     with pytest.raises(environments.NotInstalled, match="there-is-no-such-folder"):
-        environments.peer("broken")
+        environments._pip(sys.executable, ["install", "--no-index", "./there-is-no-such-folder"], "broken")
+
+
+def test_who_cannot_be_installed_is_reported_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> environments.Environment:
+        raise environments.NotInstalled(f"no {name}")
+
+    monkeypatch.setattr(environments, "peer", refuse)
+    measured: list[Run] = []
+    entry = Entry("dlt", ("dlt",), lambda *_: measured[0])
+    session = Session({"runs": 1})
+    assert interleaved(session, "json", [entry], 1) == []
+    assert session.part("json", [], [entry]).missing == {"dlt": "no dlt"}
 
 
 # --- the document ------------------------------------------------------------------------------------
