@@ -659,6 +659,7 @@ class _Service:
     expires_in: int | str
     unapproved: frozenset[str]
     fault_status: int
+    missing_status: Literal[404, 500]
     key_case: Literal["camel", "pascal"]
     used: set[str] = field(default_factory=set)
 
@@ -773,6 +774,8 @@ class _Service:
         if call.params.get("customertype", "invoice").lower() not in ("invoice", "order"):
             raise HTTPException(400, "customerType: must be invoice or order")
         index = self.book.index(number)
+        if index is None and self.missing_status == 500:
+            raise HTTPException(500, "invoiceNumber: The remote server returned an error: (404) Not Found.")
         if index is None:
             raise HTTPException(404, f"invoiceNumber: {number} not found")
         document = self.book.detail(index)
@@ -821,6 +824,7 @@ def app(
     token_seconds: float = 86400,
     unapproved: frozenset[str] = frozenset(),
     fault_status: int = 400,
+    missing_status: Literal[404, 500] = 404,
     calls_per_minute: int = 60,
     window_seconds: float = 60,
     reset: Literal["epoch", "seconds"] = "epoch",
@@ -838,6 +842,8 @@ def app(
         token_seconds: how long tokens really live ("expires every 24 hours", says an older page).
         unapproved: paths of products that the application may not use, such as ``V6_PATH``.
         fault_status: HTTP status of the fault for a foreign customer number, which is not documented.
+        missing_status: HTTP status for an invoice that does not exist: 404, or 500 with the 404 inside, as in an
+            example of the specification.
         calls_per_minute: calls of each v6 endpoint a window; 0 for no limit.
         window_seconds: the length of the window.
         reset: what X-RateLimit-Reset is: an epoch or the seconds left.
@@ -848,7 +854,9 @@ def app(
     """
     server = Server(_refuse, latency_ms, Bucket(rate))
     tokens = Tokens(token_seconds)
-    service = _Service(_Book(seed, invoices, clock), server, tokens, expires_in, unapproved, fault_status, key_case)
+    service = _Service(
+        _Book(seed, invoices, clock), server, tokens, expires_in, unapproved, fault_status, missing_status, key_case
+    )
     # Assumption: only the GETs are limited; the limit of v4 is not stated.
     search, detail = (
         service.limited(handler, _Window(calls_per_minute, window_seconds, reset))

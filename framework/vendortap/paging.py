@@ -133,12 +133,12 @@ class _Told:
 
     def _hold_rows(self) -> None:
         if self._lacks(1):
-            setting = f"; it may count its pages from another number, see the setting {self._first!r}"
-            raise BodyError(f"{_fewer(self._stated[1], self._come[1])}{setting if self._first else ''}")
+            raise BodyError(_fewer(self._stated[1], self._come[1], "pages", self._first))
 
 
-def _fewer(stated: int | None, taken: int) -> str:
-    return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again"
+def _fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
+    other = f"; it may count its {what} from another number, see the setting {first!r}" if first else ""
+    return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again{other}"
 
 
 def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -> Pager:
@@ -214,7 +214,7 @@ def row_offset(
             if 0 < stated <= offset:
                 return
         if offset < stated:
-            raise BodyError(_fewer(stated, offset))
+            raise BodyError(_fewer(stated, offset, "rows", first))
         if offset:
             beyond = offset + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {begin + offset} on", f"that from {begin + beyond} on")

@@ -446,15 +446,23 @@ def test_a_foreign_customer_number_stops_with_what_the_vendor_says_of_it(
         assert str(caught.value).startswith(f"ingram-micro, {stream}")
 
 
-def test_a_fault_under_200_in_place_of_a_document_is_no_record(
-    start: Start, catalog: Catalog, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_fault_under_200_in_place_of_a_document_is_an_error(start: Start, catalog: Catalog) -> None:
     vendor = start(invoices=3, fault_status=200)
     only = catalog(streams=["invoice_details"], connector=NAME)
+    with pytest.raises(RefusedError, match=r"ingram-micro, invoice_details .*: Invalid customer number"):
+        vendor.read(customer_number="20-333333", invoice_numbers=numbers(vendor), catalog=only)
+
+
+def test_a_500_that_says_404_inside_is_an_invoice_that_is_not_there_if_it_stays(
+    start: Start, catalog: Catalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor = start(invoices=3, missing_status=500)
+    only = catalog(streams=["invoice_details"], connector=NAME)
     with caplog.at_level(logging.WARNING):
-        output = vendor.read(customer_number="20-333333", invoice_numbers=numbers(vendor), catalog=only)
-    assert output.of("RECORD") == []
-    assert ["an empty document" in text for text in skipped(caplog)] == [True] * 3
+        output = vendor.read(invoice_numbers=["20-ZZZZZ-11", *numbers(vendor)], catalog=only)
+    assert len(output.records("invoice_details")) == 3
+    assert vendor.state.requests["detail"] == 5
+    assert len(skipped(caplog)) == 1
 
 
 def test_a_list_without_its_rows_is_an_error(start: Start) -> None:

@@ -17,7 +17,7 @@ from tap_midnight import MIDNIGHT, sandbox
 from tests import golden
 from tests.conftest import make_catalog
 from vendortap import declaration
-from vendortap.errors import ConfigError, CredentialsError, MissingError, TransportError
+from vendortap.errors import BodyError, ConfigError, CredentialsError, MissingError, TransportError
 from vendortap.model import Credentials, Reply, Request
 from vendortap.schemas import with_defaults
 from vendortap.wire import Dates
@@ -176,7 +176,8 @@ def test_pages_are_read_to_the_last_row_and_each_invoice_once(
 
 
 def test_what_is_sent_for_a_list_is_what_the_vendors_page_has(small: Vendor) -> None:
-    small.read(page_size=1000, show_paid=False, first_row=1, catalog=make_catalog(connector="midnight"))
+    with pytest.raises(BodyError, match=r"there are \d+ rows, but its pages hold .* see the setting 'first_row'"):
+        small.read(page_size=1000, show_paid=False, first_row=1, catalog=make_catalog(connector="midnight"))
     assert json.loads(small.wire.to(LIST)[0].body) == {
         "ShowPaid": False,
         "ShowInactive": True,
