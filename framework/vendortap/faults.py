@@ -175,13 +175,16 @@ class Wire:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    async def end(self) -> None:
-        """Wait until the other side has had enough, or the server ends."""
+    async def end(self, seconds: float | None = None) -> bool:
+        """Wait until the other side has had enough, or the server ends; whether that is so within ``seconds``."""
         try:
-            await self.lost.wait()
+            await asyncio.wait_for(self.lost.wait(), seconds)
+        except asyncio.TimeoutError:
+            return False
         except asyncio.CancelledError:
             self.transport.abort()
             await self.lost.wait()
+        return True
 
 
 @dataclass
@@ -289,10 +292,9 @@ async def _slow(exchange: Exchange) -> None:
     answer = await exchange.answer()
     await exchange.begin(answer)
     for at in range(len(answer.body)):
-        if exchange.wire.lost.is_set():
-            return
         await exchange.give(answer.body[at : at + 1], more=True)
-        await asyncio.sleep(SLOW_SECONDS)
+        if await exchange.wire.end(SLOW_SECONDS):
+            return
     await exchange.give(b"")
 
 
