@@ -225,6 +225,22 @@ def pytest_configure() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Python 3.10 reached")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what came of each fault with each connector, where tests/faults ran."""
+    table: dict[str, dict[str, str]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, cell in report.user_properties:
+            if name == "cell":
+                fault, connector, outcome = cell
+                table.setdefault(fault, {})[connector] = outcome
+    if not table:
+        return
+    connectors = sorted({connector for row in table.values() for connector in row})
+    terminalreporter.section("faults by connectors: what came of each")
+    for head, *rest in (["fault", *connectors], *([f, *(r.get(c, "") for c in connectors)] for f, r in table.items())):
+        terminalreporter.line(f"{head:36}" + "".join(f"{text:17}" for text in rest).rstrip())
+
+
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """A tap takes the process's signal handlers; here they are pytest's."""

@@ -187,6 +187,7 @@ class _Reading:
             redact=redact,
             quarantine=kept,
             drift=sync.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
+            max_depth=self._config["max_depth"],
         )
 
     def close(self) -> None:

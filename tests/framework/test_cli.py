@@ -20,7 +20,7 @@ import duckdb
 import pytest
 
 from tap_scansource import SCANSOURCE
-from vendortap import serve
+from vendortap import faults, serve
 from vendortap.cli import commands
 from vendortap.errors import VendortapError
 from vendortap.extras import require
@@ -429,6 +429,33 @@ def test_sandbox_prints_its_address_and_settings_that_lead_to_it(tmp_path: Path)
     assert done.returncode == 0
     address = settings["base_url"].removesuffix("/scsc/invoice/v1")
     assert f"listens on {address}." in done.stderr
+
+
+def test_sandbox_misbehaves_when_it_is_told_to(tmp_path: Path) -> None:
+    wrong = ("--fault", "reset@1-2/summary", "--fault", "403:1/detail", "--fault-seed", "7")
+    process = start("vendortap", "sandbox", "scansource", "--port", "0", "--invoices", "7", *wrong)
+    assert process.stdout is not None
+    text = ""
+    while not text.endswith("}\n"):
+        text += process.stdout.readline()
+    config = written(tmp_path, json.loads(text))
+    checked = vendortap("check", "scansource", "--config", config)
+    run = vendortap("run", "scansource", "--config", config, "--to", str(tmp_path / "x.duckdb"))
+    process.send_signal(signal.SIGINT)
+    ended(process)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stderr.count("Trying again") == 2
+    assert run.returncode == 1
+    assert "answered 403 Forbidden" in run.stderr
+
+
+def test_sandbox_says_which_faults_there_are() -> None:
+    done = vendortap("sandbox", "scansource", "--fault", "help")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["kind", *faults.KINDS]
+    done = vendortap("sandbox", "scansource", "--fault", "explode@2")
+    assert done.returncode == 2
+    assert "Invalid value for --fault: 'explode' is no kind of fault; there are reset, " in done.stderr
 
 
 def test_sandbox_with_a_taken_port_says_so() -> None:

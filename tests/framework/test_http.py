@@ -100,7 +100,14 @@ class Silence:
     """Do not answer until the test is over."""
 
 
-Answer = Say | bytes | Reset | Silence
+@dataclass(frozen=True)
+class Drip:
+    """Write this a byte at a time, one every 20 milliseconds."""
+
+    data: bytes
+
+
+Answer = Say | bytes | Reset | Silence | Drip
 """``bytes`` are written as they are, then the connection is closed."""
 
 
@@ -155,8 +162,17 @@ class Handler(BaseHTTPRequestHandler):
         elif isinstance(answer, Reset):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
+        elif isinstance(answer, Drip):
+            self.drip(answer.data)
         else:
             self.server.over.wait(60)
+
+    def drip(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the client has had enough
+            for place in range(len(data)):
+                if self.server.over.wait(0.02):
+                    return
+                self.wfile.write(data[place : place + 1])
 
     do_GET = do_POST = do_CONNECT = handle_any  # noqa: N815 - http.server's names
 
@@ -634,6 +650,95 @@ def test_a_silent_server_is_given_up_and_asked_again(vendor: StartVendor, client
     server = vendor(script(Silence(), say(200)))
     assert client(server, timeout=0.2).send(GET).status == 200
     assert len(server.got) >= 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Drip(HEAD + b"Content-Length: 900\r\n\r\n" + b"x" * 900), id="head and body"),
+        pytest.param(Drip(HEAD + b"".join(b"X-%d: y\r\n" % n for n in range(90))), id="head"),
+        pytest.param(Drip(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 200), id="chunks"),
+    ],
+)
+def test_a_reply_that_comes_steadily_and_never_ends_is_given_up_and_asked_for_again(
+    vendor: StartVendor, client: MakeClient, answer: Answer
+) -> None:
+    """A byte now and then keeps no run for ever: a reply as a whole has `reply_seconds`."""
+    server = vendor(script(answer, say(200, "ok")))
+    tap = client(server, reply_seconds=0.5)
+    began = time.monotonic()
+    assert tap.send(GET).body == b'"ok"'
+    assert 0.5 <= time.monotonic() - began < 15
+    assert (len(server.got), tap.traffic.retries) == (2, 1)
+    tap = client(vendor(answer), reply_seconds=0.5, retry_seconds=0)
+    with pytest.raises(
+        TransportError, match=r"the answer did not come to its end within 0\.5 s \(reply_seconds\)\. Gave up"
+    ):
+        tap.send(GET)
+
+
+def test_a_reply_may_take_its_time(vendor: StartVendor, client: MakeClient) -> None:
+    body = b'{"a": 1}'
+    server = vendor(Drip(HEAD + b"Content-Length: 8\r\n\r\n" + body))
+    assert client(server, reply_seconds=20, timeout=10).send(GET).body == body
+
+
+BIG = b"x" * 3_000_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Say(200, BIG), id="declared"),
+        pytest.param(HEAD + b"\r\n" + BIG, id="undeclared"),
+        pytest.param(
+            HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"100000\r\n%b\r\n" % BIG[:1048576] * 3, id="chunked"
+        ),
+        pytest.param(Say(200, gzip.compress(BIG), {"Content-Encoding": "gzip"}), id="compressed"),
+        pytest.param(HEAD + b"Content-Length: 999999999999\r\n\r\nx", id="declared and not sent"),
+        pytest.param(Say(500, BIG), id="of an error"),
+    ],
+)
+def test_a_body_that_is_too_large_is_refused_at_once(vendor: StartVendor, client: MakeClient, answer: Answer) -> None:
+    """No reply takes more memory than `max_body_mb` allows, however small it is on the wire."""
+    server = vendor(answer)
+    tap = client(server, max_body=2_000_000)
+    with pytest.raises(BodyError, match=r"^acme: GET /invoices answered with more than 2 MB \(max_body_mb\)"):
+        tap.send(GET)
+    assert len(server.got) == 1
+
+
+def test_a_body_may_be_as_large_as_is_allowed(vendor: StartVendor, client: MakeClient) -> None:
+    for answer in (Say(200, BIG), Say(200, gzip.compress(BIG), {"Content-Encoding": "gzip"}), HEAD + b"\r\n" + BIG):
+        tap = client(vendor(answer), max_body=len(BIG))
+        assert tap.send(GET).body == BIG
+    assert tap.traffic.bytes == len(BIG)
+
+
+def test_after_a_body_that_was_not_read_the_connection_is_not_used_again(
+    vendor: StartVendor, client: MakeClient
+) -> None:
+    server = vendor(script(Say(200, BIG), say(200, "ok")))
+    tap = client(server, max_body=1000, connections=1)
+    with pytest.raises(BodyError):
+        tap.send(GET)
+    assert tap.send(GET).body == b'"ok"'
+    assert server.connections == 2
+
+
+def test_what_means_that_a_record_is_missing_may_be_the_vendors_own(vendor: StartVendor, client: MakeClient) -> None:
+    def missing(reply: Reply) -> bool:
+        return reply.status == 404 or (reply.status == 500 and b"404 inside" in reply.body)
+
+    server = vendor(say(500, {"message": "404 inside"}))
+    with pytest.raises(MissingError, match="500 Internal Server Error: 404 inside"):
+        client(server, missing=missing).send(GET)
+    assert len(server.got) == 2, "a 5xx may pass, and is asked for again"
+    server = vendor(script(say(500, {"message": "404 inside"}), say(200, "ok")))
+    assert client(server, missing=missing).send(GET).body == b'"ok"'
+    server = vendor(script(say(500), say(404)))
+    with pytest.raises(MissingError):
+        client(server, missing=missing).send(GET)
 
 
 @pytest.mark.promise("No request is retried for longer than `retry_seconds`")

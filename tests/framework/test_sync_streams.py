@@ -39,7 +39,7 @@ from vendortap.model import (
     Value,
     Windows,
 )
-from vendortap.paging import token
+from vendortap.paging import page_number, token
 from vendortap.plan import listed, since_date
 from vendortap.redact import Redactor
 from vendortap.request import get, post
@@ -356,6 +356,28 @@ def test_a_page_that_is_missing_ends_such_a_list_and_keeps_what_came_before() ->
     pages = {"": rows("1", next="b")}
     vendor = source(lambda request: pages.get(request.params.get("token", ""), MissingError("no more.")), stream)
     assert run(vendor, stream).ids == ["1"]
+
+
+def test_a_page_that_is_missing_in_the_middle_of_a_list_is_no_end_of_it() -> None:
+    pager = page_number("page", size_param="size", size="page_size", rows="found")
+    counted = Rows(("rows",), more={"found": Value(("found",), "integer")})
+    listing = replace(LIST, missing_is_empty=True, pages=pager, rows=counted)
+    pages = {"1": rows("1", "2", found=3)}
+    vendor = source(lambda request: pages.get(request.params["page"], MissingError("no more.")), listing, page_size=2)
+    with pytest.raises(BodyError, match="says that there are 3 rows, but its pages hold 2"):
+        run(vendor, listing)
+
+
+def test_a_page_that_the_pager_does_not_believe_is_not_handed_on() -> None:
+    listing = replace(LIST, pages=token("token", found="next"))
+    asked: list[str] = []
+
+    def answer(request: Request) -> dict[str, Any]:
+        asked.append(request.params.get("token", ""))
+        return rows("1", "2", next="b") if len(asked) < 3 else rows("3")
+
+    assert run(source(answer, listing), listing).ids == ["1", "2", "3"]
+    assert asked == ["", "b", "b"]
 
 
 # --- documents by configured keys --------------------------------------------------------------------
