@@ -171,7 +171,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
             if not page.rows:
                 break
         if taken < stated:
-            raise BodyError(_fewer(stated, taken))
+            raise BodyError(_fewer(stated, taken, "rows", None))
         if taken:
             beyond = taken + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {taken} on", f"that from {beyond} on")
