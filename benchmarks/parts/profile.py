@@ -23,18 +23,21 @@ RATE = 500
 
 RULES: tuple[tuple[str, str], ...] = (
     (r"settle\w* \(vendortap/wire/", "numbers and date-times settled"),
-    (r"(parse|fromstring) \(vendortap/wire/xml", "XML parsed (lxml)"),
-    (r"vendortap/wire/xml", "XML elements read by the schema"),
-    (r"vendortap/wire/", "JSON decoded into types (msgspec)"),
+    (r"(parse|fromstring|feed|pieces) \(vendortap/wire/(xml|pieces)", "XML parsed (lxml)"),
+    (r"vendortap/wire/(xml|pieces)", "XML elements read by the schema"),
+    (r"vendortap/wire/", "JSON decoded into types (msgspec), decoders compiled"),
     (r"vendortap/record\.py", "replies into pages"),
-    (r"vendortap/(sync|paging|plan)\.py", "order, bookmark, threads"),
+    (r"vendortap/(sync|paging|plan|quarantine|drift|state)\.py", "order, bookmark, accounts"),
     (r"(serialize\w*|encode\w*) \(vendortap/", "records encoded (msgspec)"),
     (r"write_lines \(vendortap/", "lines written to the pipe"),
-    (r"vendortap/(http|connect|auth|limits)\.py|(urllib3|requests|http|socket|ssl|selectors)[/.]", "HTTP"),
+    (
+        r"vendortap/(http|connect|auth|limits|bounds)\.py|(urllib3|requests|http|socket|ssl|selectors)[/.]",
+        "HTTP",
+    ),
     (r"<frozen importlib|importlib/", "start-up: imports"),
     (
         r"vendortap/(singer|schemas|declaration|plugins|cli)|singer_sdk|click|jsonschema|referencing",
-        "singer-sdk, catalog",
+        "start-up: singer-sdk, settings, catalog",
     ),
 )
 """Pattern of a frame, and what it is about; the innermost frame that a pattern fits decides."""
