@@ -405,7 +405,14 @@ def _figure(value: float) -> str:
 # --- quarantine --------------------------------------------------------------------------------------
 
 
-@commands.group("quarantine", no_args_is_help=True)
+@commands.group(
+    "quarantine",
+    no_args_is_help=True,
+    epilog=_examples(
+        "vendortap quarantine list /var/lib/vendortap/quarantine",
+        "vendortap quarantine replay scansource --config scansource.json --to invoices.duckdb",
+    ),
+)
 def quarantine_commands() -> None:
     """Look at records that did not fit, and decode them again.
 
