@@ -125,6 +125,8 @@ def _plan_problems(plan: Plan, schema: schemas.Schema) -> Iterator[str]:
 def _problems(connector: Connector, stream: Stream, record: Node) -> Iterator[str]:
     if not stream.keys:
         yield "it has no key properties"
+    if UNKNOWN in record.fields:
+        yield f"its schema has the property {UNKNOWN!r}, which is kept for what no schema has (keep_unknown)"
     named = {
         "key": stream.keys,
         "added": tuple(stream.add),

@@ -202,13 +202,16 @@ class _Reading:
                 return None
             return read_bookmark(stream.name, find_entry(self._state, stream.name, partition) or {})
 
-        with closing(sync.read(self._source, stream, bookmark, sync.Tally())) as items:
+        tally = sync.Tally()
+        with closing(sync.read(self._source, stream, bookmark, tally)) as items:
             for item in items:
                 if isinstance(item, sync.Records):
+                    tally.emitted += len(item.records)
                     yield item
                 else:
                     advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
                     yield StreamState(stream.name, deepcopy(self._state))
+        tally.check(f"{self.connector.name}, {stream.name}")
 
 
 def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:

@@ -79,10 +79,10 @@ class Quarantine:
         self.path = Path(directory) / f"{connector}.jsonl"
         self._limit = limit
         _make_private(self.path.parent)
-        self._open = {kept.id: kept for kept in read(self.path)}
+        self._open: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._keys: dict[str, dict[tuple[str, ...], list[str]]] = {}
-        for kept in self._open.values():
-            self._note_key(kept)
+        for kept in read(self.path):
+            self._note(kept)
 
     def put(self, kept: Kept) -> None:
         """Keep a record; it is on disk when this returns. One that is there already is not written again.
@@ -92,8 +92,7 @@ class Quarantine:
         """
         if kept.id not in self._open:
             self._append([_line(kept)])
-            self._open[kept.id] = kept
-            self._note_key(kept)
+            self._note(kept)
 
     def keys(self, stream: str) -> Mapping[tuple[str, ...], list[str]]:
         """Return the keys of a stream's records that are here, with their entries' ids."""
@@ -105,12 +104,14 @@ class Quarantine:
         Raises:
             ConfigError: the file cannot be written.
         """
-        closed = [self._open[entry] for entry in ids if entry in self._open]
+        closed = [entry for entry in ids if entry in self._open]
         now = datetime.now(timezone.utc).isoformat()
-        self._append([json.dumps({"id": kept.id, "time": now, "done": done}) for kept in closed])
-        for kept in closed:
-            del self._open[kept.id]
-            self._keys[kept.stream].pop(tuple(kept.key.values()), None)
+        self._append([json.dumps({"id": entry, "time": now, "done": done}) for entry in closed])
+        for entry in closed:
+            stream, key = self._open.pop(entry)
+            self._keys[stream][key].remove(entry)
+            if not self._keys[stream][key]:
+                del self._keys[stream][key]
 
     def hold_limit(self, quarantined: int, read: int) -> None:
         """Hold the number of a stream's records that do not fit, of those ``read``, to the limit.
@@ -131,8 +132,11 @@ class Quarantine:
                 f"They are in {self.path}; `vendortap quarantine list {self.path.parent}` shows them"
             )
 
-    def _note_key(self, kept: Kept) -> None:
-        self._keys.setdefault(kept.stream, {}).setdefault(tuple(kept.key.values()), []).append(kept.id)
+    def _note(self, kept: Kept) -> None:
+        """Remember an entry, without its record."""
+        key = tuple(kept.key.values())
+        self._open[kept.id] = kept.stream, key
+        self._keys.setdefault(kept.stream, {}).setdefault(key, []).append(kept.id)
 
     def _append(self, lines: Iterable[str]) -> None:
         data = "".join(f"{line}\n" for line in lines).encode()

@@ -245,7 +245,10 @@ class Reader:
         return found
 
     def _strays(self, form: Form, raw: bytes) -> list[tuple[Place, Any]]:
-        found = _WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case)
+        try:
+            found = list(_WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case))
+        except Malformed:  # in what the decoders have passed over, and nobody asked for
+            return []
         return [(place, value) for place, value in found if place[0] not in self._beside]
 
     def _keep_strays(self, rows: Sequence[Record], strays: Strays, but: Container[int]) -> None:
@@ -272,8 +275,9 @@ class Reader:
                 for place, _ in self._strays(form, raws[index]):
                     self._note("unknown", place, index)
             elif not self.rows.any_type:
-                for place, expected in json_wire.retyped(raws[index], self._row):
-                    self._note("type", place, index, expected)
+                with suppress(Malformed):  # likewise
+                    for place, expected in json_wire.retyped(raws[index], self._row):
+                        self._note("type", place, index, expected)
 
     def _note(self, kind: Literal["unknown", "type"], place: Place, index: int, expected: str | None = None) -> None:
         if self._drift:

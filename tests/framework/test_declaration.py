@@ -12,7 +12,7 @@ import pytest
 
 from vendortap import declaration
 from vendortap.errors import DeclarationError
-from vendortap.model import Connector, Keyed, Node, Plan, Stream, Windows
+from vendortap.model import UNKNOWN, Connector, Keyed, Node, Plan, Stream, Windows
 from vendortap.request import get, setting
 
 CONFIG: Mapping[str, Any] = {
@@ -80,6 +80,13 @@ def connector(schemas: Path, *streams: Stream, name: str = "acme-two") -> Connec
 
 def test_a_sound_declaration_passes(schemas: Path) -> None:
     declaration.check(connector(schemas, LIST, DETAIL))
+
+
+def test_a_schema_leaves_the_property_for_what_no_schema_has_alone(schemas: Path) -> None:
+    properties = {**INVOICE["properties"], UNKNOWN: {"type": ["string", "null"]}}
+    (schemas / "invoices.json").write_text(json.dumps({**INVOICE, "properties": properties}))
+    with pytest.raises(DeclarationError, match="the property '_unknown', which is kept for what no schema has"):
+        declaration.check(connector(schemas, LIST))
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,15 @@ def test_xml_notices_elements_on_every_page_and_attributes_on_some(promise: Figu
     }
 
 
+@pytest.mark.parametrize("structs", [True, False])
+def test_bytes_that_are_no_text_in_what_nobody_asked_for_harm_nothing(structs: bool) -> None:
+    noticed = drift()
+    ways = reader(noticed, structs=structs)
+    for _ in range(2):
+        (row,) = ways.read(reply(b'{"list": [{"Number": "1", "New": "\xff"}]}')).rows
+        assert row["Number"] == "1"
+
+
 def test_a_name_in_another_case_is_unknown_unless_the_vendor_is_known_for_it() -> None:
     body = {"number": "1", "Number": "1", "TOTAL": 1}
     noticed = drift()

@@ -84,6 +84,17 @@ def test_a_line_that_was_cut_short_harms_no_other(tmp_path: Path) -> None:
     assert [entry.raw for entry in read(quarantine.path)] == [b"1", b"2"]
 
 
+def test_of_several_entries_of_one_record_each_is_closed_by_itself(tmp_path: Path) -> None:
+    quarantine = Quarantine(private(tmp_path), "acme")
+    for raw in (b"1", b"2"):
+        quarantine.put(kept(raw))
+    assert quarantine.keys("invoices") == {("1",): [kept(b"1").id, kept(b"2").id]}
+    quarantine.close([kept(b"1").id], "replayed")
+    assert quarantine.keys("invoices") == {("1",): [kept(b"2").id]}
+    quarantine.close([kept(b"2").id, "nosuch"], "superseded")
+    assert quarantine.keys("invoices") == {}
+
+
 def test_two_programs_may_write_at_once(tmp_path: Path) -> None:
     """As a run and a replay do: neither knows of the other's entries, and none is lost."""
     first, second = (Quarantine(private(tmp_path), "acme") for _ in range(2))
