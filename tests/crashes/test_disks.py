@@ -6,6 +6,7 @@ which answers EFBIG where a full disk answers ENOSPC. What is promised is held b
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -240,6 +241,29 @@ def test_no_room_for_what_is_listed_is_a_sentence() -> None:
     for stream, line in zip(("list", "documents"), done.stdout.splitlines(), strict=True):
         assert line.startswith(f"acme, {stream}: what has been listed cannot be kept in the folder for temporary files")
         assert line.endswith("make room there, or name another one with SQLITE_TMPDIR")
+
+
+@pytest.mark.promise("A full disk is said in a sentence, and what was there stays whole", figure="1 kinds of files")
+def test_no_room_for_the_quarantine_stops_the_tap_before_its_state_moves_on(
+    start: StartVendor, tmp_path: Path, file: Files
+) -> None:
+    """A record that does not fit and cannot be kept either is not passed over."""
+    vendor = start(invoices=20)
+    vendor.wire.change["/scsc/invoice/v1/detail"] = lambda invoice: {**invoice, "Total": "none"}
+    config = file(vendor.config(on_bad_record="quarantine", quarantine_dir=str(tmp_path / "quarantine")))
+    done = subprocess.run(
+        limited(0, [executable("tap-scansource"), "--config", config]),
+        capture_output=True,
+        env=environment(),
+        check=False,
+    )
+    said = done.stderr.decode()
+    assert done.returncode in (1, 2), said
+    assert "Traceback" not in said
+    assert "the quarantine" in said.splitlines()[-1]
+    assert "cannot be written: File too large" in said.splitlines()[-1]
+    states = [m["value"] for m in map(json.loads, done.stdout.splitlines()) if m["type"] == "STATE"]
+    assert not any("invoice_details" in state.get("bookmarks", {}) for state in states)
 
 
 # --- streams -----------------------------------------------------------------------------------------
