@@ -8,9 +8,9 @@ leaves out is never seen again once a bookmark has moved past it. ``stable`` see
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -60,80 +60,74 @@ def page_number(
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         begin = config[first] if first else 1
         seen: dict[int | None, int] = {}
-        told = _Told(pages, rows, first)
-        full = 0
+        extent = _Extent((pages, rows))
+        full = empty = 0
         for number in count(begin):
             at = request.with_params({param: number, size_param: config[size]})
-            page = yield from _asked(at, seen)
+            page = yield from _asked(at, seen, extent.ends_with)
             _hold_new(page, seen, number, f"page {number} repeats page {{}}")
-            told.take(page)
-            if told.complete():
+            extent = extent.past(page)
+            if extent.ends:
                 return
-            if not page.rows:
-                if told.more_pages():
-                    continue
+            is_last = extent.pages_left is False or not (page.rows or extent.pages_left)
+            if is_last and extent.rows_left:
+                raise BodyError(_fewer(extent.all_rows, extent.rows, "pages", first))
+            if is_last:
                 if number > begin:
                     _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
                 return
-            if number > begin and len(page.rows) < full and not (pages or rows):
+            empty = 0 if page.rows else empty + 1
+            _hold_end(empty)
+            if number > begin and 0 < len(page.rows) < full and not (pages or rows):
                 return
             full = full or len(page.rows)
 
     return ask
 
 
-class _Told:
-    """What a vendor says of its pages and rows, held against what has come. A page that does not say changes nothing.
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How far a list has come, and how far it goes by what the vendor says (``None``: it does not say).
 
-    Beside rows, a number of 0 says nothing: it is what .NET prints for one that nobody set.
+    ``names`` are those of the numbers of pages and rows in ``Page.more``. A page without them changes nothing that
+    others said. Beside rows, a number of 0 says nothing: it is what .NET prints for one that nobody set.
     """
 
-    def __init__(self, pages: str | None, rows: str | None, first: str | None) -> None:
-        self._names = (pages, rows)
-        self._first = first
-        self._stated: list[int | None] = [None, None]
-        self._come = [0, 0]
-        self._empty = 0
+    names: tuple[str | None, str | None]
+    pages: int = 0
+    rows: int = 0
+    all_pages: int | None = None
+    all_rows: int | None = None
 
-    def take(self, page: Page) -> None:
-        self._come[0] += 1
-        self._come[1] += len(page.rows)
-        self._empty = 0 if page.rows else self._empty + 1
-        for place, name in enumerate(self._names):
-            if name and (stated := page.more.get(name)) is not None:
-                self._stated[place] = stated
+    def past(self, page: Page) -> _Extent:
+        """Return how it is with one page more."""
+        in_pages, in_rows = (page.more.get(name) if name else None for name in self.names)
+        return _Extent(
+            self.names,
+            self.pages + 1,
+            self.rows + len(page.rows),
+            self.all_pages if in_pages is None else in_pages,
+            self.all_rows if in_rows is None else in_rows,
+        )
 
-    def _lacks(self, place: int) -> bool | None:
-        """Whether there are to be more pages (0), or rows (1); ``None`` where the vendor does not say."""
-        stated = self._stated[place]
-        return None if stated is None or stated <= 0 < self._come[place] else self._come[place] < stated
+    def ends_with(self, page: Page) -> bool:
+        """Whether, by the vendor's word, a page would be the last."""
+        return self.past(page).ends
 
-    def more_pages(self) -> bool:
-        """Whether an empty page is not the last: it may hold what was filtered out.
+    @property
+    def pages_left(self) -> bool | None:
+        """Whether there are more pages."""
+        return None if self.all_pages is None or self.all_pages <= 0 < self.rows else self.pages < self.all_pages
 
-        Raises:
-            BodyError: it is, although there are rows to come; or there have been too many.
-        """
-        if not self._lacks(0):
-            self._hold_rows()
-            return False
-        _hold_end(self._empty)
-        return True
+    @property
+    def rows_left(self) -> bool | None:
+        """Whether there are more rows."""
+        return None if self.all_rows is None or self.all_rows <= 0 < self.rows else self.rows < self.all_rows
 
-    def complete(self) -> bool:
-        """Whether the vendor says that this was all.
-
-        Raises:
-            BodyError: by its pages it was, but not by its rows.
-        """
-        if self._lacks(0) is False:
-            self._hold_rows()
-            return True
-        return self._lacks(1) is False
-
-    def _hold_rows(self) -> None:
-        if self._lacks(1):
-            raise BodyError(_fewer(self._stated[1], self._come[1], "pages", self._first))
+    @property
+    def ends(self) -> bool:
+        """Whether this was all, of which rows are the better witness."""
+        return self.rows_left is False or (self.rows_left is None and self.pages_left is False)
 
 
 def _fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
@@ -205,7 +199,7 @@ def row_offset(
             return replace(request, document=document)
 
         while True:
-            page = yield from _asked(at(offset), seen)
+            page = yield from _asked(at(offset), seen, lambda _: False)
             _hold_new(page, seen, begin + offset, f"the rows from {begin + offset} on repeat those from {{}} on")
             if not page.rows:
                 break
@@ -244,7 +238,9 @@ def token(param: str, *, found: str) -> Pager:
         seen: dict[int | None, int] = {}
         empty = 0
         for number in count(1):
-            page = yield from _asked(asked, seen, sent, found)
+            page = yield from _asked(
+                asked, seen, lambda page: bool(page.more.get(found)), lambda page: page.more.get(found) in sent
+            )
             following = page.more.get(found)
             if following in sent:
                 raise BodyError(f"the vendor answers with a {param} that it gave before; {_STUCK}")
@@ -263,13 +259,15 @@ _STUCK = "the vendor's paging does not move on"
 
 
 def _asked(
-    request: Request, seen: Mapping[int | None, int], sent: Collection[str] = (), found: str = ""
+    request: Request,
+    seen: Collection[int | None],
+    may_be_empty: Callable[[Page], bool],
+    again: Callable[[Page], bool] = lambda _: False,
 ) -> Generator[Request, Page, Page]:
-    """Ask for a page, and once more where it is doubtful: empty behind others and the last, or one that came before."""
+    """Ask for a page, and once more where it is doubtful: empty for no reason, or one that has come before."""
     page = yield request
-    following = page.more.get(found)
-    empty_end = bool(seen) and not page.rows and not following
-    return (yield request) if empty_end or _ends(page) in seen or following in sent else page
+    doubtful = _ends(page) in seen or again(page) or not (page.rows or may_be_empty(page))
+    return (yield request) if doubtful else page
 
 
 def _hold_new(page: Page, seen: dict[int | None, int], number: int, said: str) -> None:

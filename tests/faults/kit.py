@@ -28,7 +28,7 @@ PATIENCE: Mapping[str, Any] = {
     "timeout_seconds": 0.4,
     "reply_seconds": 0.8,
     "retry_seconds": 6,
-    "max_body_mb": 1,
+    "max_body_mb": 4,
     "concurrency": 2,
 }
 """Settings under which nothing takes long."""
@@ -152,8 +152,9 @@ class Run:
         return states[-1] if states else None
 
     def covered(self) -> Iterator[dict[str, Any]]:
-        """The RECORD messages that the last state covers: what a target has for certain."""
-        last = max((n for n, message in enumerate(self.messages) if message["type"] == "STATE"), default=0)
+        """The RECORD messages that a target has for certain: all, or after an error what the last state covers."""
+        states = [n for n, message in enumerate(self.messages) if message["type"] == "STATE"]
+        last = (states[-1] if states else 0) if self.error else len(self.messages)
         return (message for message in self.messages[:last] if message["type"] == "RECORD")
 
 

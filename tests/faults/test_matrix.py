@@ -24,7 +24,7 @@ PROMISE = "Whatever goes wrong on the way, all invoices arrive, or the run says 
 INVOICES = 19
 CUT_SHORT = r"the answer is not the (JSON|XML) it is declared to be .*: run again"
 REFUSED = "The vendor refuses the credentials; check that they are right"
-TOO_LARGE = r"answered with more than 1 MB \(max_body_mb\).* raise max_body_mb if that is right"
+TOO_LARGE = r"answered with more than 4 MB \(max_body_mb\).* raise max_body_mb if that is right"
 
 
 @dataclass(frozen=True)
@@ -187,10 +187,11 @@ def clean(vendors: Vendors) -> Callable[[Cell], Story]:
             served = vendors(case.name)
             served.app.order()
             served.form = cell.form
-            found = told[key] = story(served, cell.streams, most=1)
+            found = story(served, cell.streams, most=1)
             assert len(found.tables[stream]) == INVOICES
             if stream == case.main:
                 assert sums(case, found.tables[stream].values()) == served.app.state.totals()
+            told[key] = found
         return told[key]
 
     return get
