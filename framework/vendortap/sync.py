@@ -471,6 +471,14 @@ def _advanced(
     return top.bookmark()
 
 
+def _utc(value: datetime) -> datetime:
+    """Return a moment in UTC; one that lies beyond the calendar there ("for ever") is its last."""
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=timezone.utc)
+
+
 class _Top:
     """The greatest replication key met so far and the keys that have it; starts from a bookmark.
 
@@ -492,8 +500,8 @@ class _Top:
         """Note a record; returns whether the bookmark we started from does not cover it."""
         if value is None:
             return True
-        at = value.astimezone(timezone.utc)
-        if self._covers and self._covered(max(at, value.replace(fold=1).astimezone(timezone.utc)), key):
+        at = _utc(value)
+        if self._covers and self._covered(max(at, _utc(value.replace(fold=1))), key):
             return False
         bare = value.timetz().replace(tzinfo=None) == time()
         if self.value is None or at > self.value:

@@ -507,6 +507,15 @@ def test_a_stamp_that_is_midnight_elsewhere_is_no_bare_date() -> None:
     assert [len(reader.run()) for _ in range(3)] == [1, 0, 0]
 
 
+@pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
+def test_a_stamp_for_ever_is_handed_on_and_is_no_bookmark(stream: Stream) -> None:
+    vendor = Memory({"a": {"1": "9999-12-31T23:59:59.9999999-05:00", "2": at(0)}})
+    reader = Reader(vendor, stream)
+    assert {record["Id"] for record in reader.run()} == {"1", "2"}
+    assert reader.bookmarks["a"].value < datetime(9000, 1, 1, tzinfo=timezone.utc)
+    assert [record["Id"] for record in reader.run()] == ["1"]
+
+
 def test_records_without_a_stamp_come_every_time() -> None:
     vendor = Memory({"a": {"1": None, "2": at(0)}})
     reader = Reader(vendor)

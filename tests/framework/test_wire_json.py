@@ -147,6 +147,8 @@ EST, EDT = timezone(timedelta(hours=-5)), timezone(timedelta(hours=-4))
         ("2025-01-18", datetime(2025, 1, 18, tzinfo=EST)),
         ("2025-07-18", datetime(2025, 7, 18, tzinfo=EDT)),
         ("2024-02-29T23:59:59.9999999Z", datetime(2024, 3, 1, tzinfo=timezone.utc)),
+        ("9999-12-31T23:59:59.9999999", datetime.max.replace(tzinfo=EST)),
+        ("9999-12-31T23:59:59.9999999Z", datetime.max.replace(tzinfo=timezone.utc)),
         ("2025-01-18T00:13:47.2098986-05:00", datetime(2025, 1, 18, 0, 13, 47, 209899, EST)),
         ("2025-01-18T00:13:47.2098984", datetime(2025, 1, 18, 0, 13, 47, 209898, EST)),
     ],

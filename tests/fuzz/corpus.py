@@ -65,6 +65,7 @@ KINDS: Mapping[str, str] = {
     "json untyped": "json",
     "xml pages": "xml",
     "xml typed": "xml",
+    "xml in pieces": "xml",
     "xml untyped": "xml",
     "vendor messages": "errors",
     "tokens": "tokens",

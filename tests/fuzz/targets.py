@@ -17,7 +17,7 @@ from vendortap.declaration import settings, shapes
 from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
 from vendortap.files import parse_json
-from vendortap.model import Bookmark, Connector, Reply, Rows, Stream
+from vendortap.model import Bookmark, Connector, Node, Reply, Rows, Stream
 from vendortap.state import check_state, find_entry, read_bookmark
 from vendortap.wire import Dates, Malformed, Mismatch, dates
 from vendortap.wire import json as json_wire
@@ -85,6 +85,12 @@ def _typed(compiled: Callable[[Any], Any], kind: str) -> Target:
 
 def _rows(node: Any) -> Any:
     return rows_wire.compile(node, node, Dates())
+
+
+def _page(node: Node) -> Node:
+    """A page of lines of an invoice, as its samples have them."""
+    lines = node.fields["InvoiceLines"]
+    return Node("object", fields={"InvoiceLines": lines})
 
 
 def vendor_messages(body: bytes) -> None:
@@ -172,6 +178,7 @@ TARGETS: Mapping[str, Target] = {
     "json rows typed": _typed(_rows, "wire.rows alone"),
     "json untyped": lambda body: json_wire.loads(body),
     "xml typed": _typed(lambda node: xml_wire.compile(node, Dates()), "wire.xml alone"),
+    "xml in pieces": _typed(lambda node: xml_wire.compile(_page(node), Dates(), piece=64), "wire.pieces"),
     "xml untyped": lambda body: xml_wire.loads(body),
     "vendor messages": vendor_messages,
     "tokens": tokens,

@@ -61,7 +61,8 @@ class Dates:
     """How a vendor writes date-times, beyond RFC 3339.
 
     ``zone`` is assumed where there is no offset. ``pattern`` is a strptime format tried first, for vendors with
-    a format of their own. A bare date is midnight; the year 1 is .NET's unset date, that is null.
+    a format of their own. A bare date is midnight; the year 1 is .NET's unset date, that is null. Its last moment,
+    ``9999-12-31T23:59:59.9999999``, cannot be rounded up: it is the last microsecond.
     """
 
     zone: tzinfo = timezone.utc
@@ -87,6 +88,8 @@ class Dates:
         try:
             return msgspec.convert(text, datetime)
         except msgspec.ValidationError:
+            if (end := _end_of_time.match(text)) is not None:
+                return msgspec.convert(end[1] + text[end.end() :], datetime)
             bare = msgspec.convert(text, date)
             return datetime(bare.year, bare.month, bare.day)
 
@@ -115,6 +118,7 @@ def dates(zone: str, pattern: str | None) -> Dates:
 
 
 _is_integer = re.compile(r"[+-]?[0-9]{1,4000}").fullmatch
+_end_of_time = re.compile(r"(9999-12-31[Tt ]23:59:59\.9{6})[0-9]+")
 _midnight = re.compile(r"(?:T00:00:00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?\Z")
 
 

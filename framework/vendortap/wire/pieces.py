@@ -80,15 +80,15 @@ def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[
         root = holder = None
         for start in range(0, len(body), piece):
             parser.feed(body[start : start + piece])
-            root = next((element for _, element in parser.read_events()), None) if root is None else root
+            if root is None and (root := next((element for _, element in parser.read_events()), None)) is not None:
+                _refuse_dtd(root)
             holder = _find(root, where.elements) if holder is None and root is not None else holder
             if holder is not None:  # of what is in it by now, all but the last is there as a whole
                 items.extend(_take(holder, where, most, but=1))
         root = parser.close()
     except etree.XMLSyntaxError:
         raise Malformed("not well-formed") from None
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise Malformed("XML with a DTD is refused")
+    _refuse_dtd(root)
     if holder is not None:
         items.extend(_take(holder, where, most, but=0))
         if items:
@@ -96,6 +96,12 @@ def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[
     if too_deep(root, most):
         raise Malformed("nested too deeply")
     return root, items
+
+
+def _refuse_dtd(root: Any) -> None:
+    """Refuse a document type, which stands before the root: before anything is read that it may define."""
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise Malformed("XML with a DTD is refused")
 
 
 def _find(root: Any, elements: tuple[str, ...]) -> Any:
