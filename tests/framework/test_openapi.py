@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vendortap import schemas
 from vendortap.drafting import openapi, spec
-from vendortap.drafting.vendor import DraftStream, Listed, Pages, SignIn, Vendor
+from vendortap.drafting.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, SignIn, Vendor
 from vendortap.errors import UsageError
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "openapi"
@@ -59,6 +59,7 @@ def test_a_distributors_document_gives_a_list_and_its_documents() -> None:
     assert vendor.required == ("im_customer_number", "country_code")
     assert vendor.comments == (
         "Left out, as the answer holds no list of objects: GET /oauth/token, GET /resellers/v6/free",
+        LIMIT_ASSUMED,
     )
     invoices, details = vendor.streams
     assert (invoices.name, invoices.rows, invoices.keys) == ("invoices", ("invoices",), ("invoiceNumber",))
@@ -196,7 +197,7 @@ def test_a_list_whose_records_have_no_key_is_left_out_and_said() -> None:
     document = of_record({"type": "object", "properties": {"id": {"type": "string"}}})
     other = of_record({"type": "object", "properties": {"amount": {"type": "number"}}})
     document["paths"]["/sums"] = other["paths"]["/rows"]
-    assert drafted(document).comments == ("Left out, as no property could identify a record: GET /sums",)
+    assert "Left out, as no property could identify a record: GET /sums" in drafted(document).comments
 
 
 def test_a_document_that_does_not_hold_its_key_is_given_it() -> None:
@@ -232,7 +233,7 @@ def test_ways_to_sign_in(scheme: dict[str, Any], expected: tuple[SignIn, ...]) -
     record = {"type": "object", "properties": {"id": {"type": "string"}}}
     vendor = drafted(of_record(record, components={"securitySchemes": {"way": scheme}}))
     assert vendor.auth == expected
-    assert expected == (SignIn("bearer"),) or vendor.comments
+    assert expected == (SignIn("bearer"),) or len(vendor.comments) > 1
 
 
 # --- what cannot be read -----------------------------------------------------------------------------

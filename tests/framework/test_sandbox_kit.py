@@ -296,3 +296,10 @@ def test_the_limit_is_for_guarded_requests_with_the_right_key_only(kit: Server, 
         assert requests.post(f"{url}/token", data="{}", timeout=20).status_code == 200
     finally:
         kit.bucket = Bucket(0)
+
+
+def test_xml_has_attributes_and_lists_without_an_element_around_them() -> None:
+    names = XmlNames("Bill", items={"Notes": "Note"}, renamed={"id": "@id"}, flat=frozenset({"Notes"}), namespaces=())
+    document = {"id": 7, "Notes": ["a", "b"], "Lines": [], "Total": Decimal("1.50")}
+    assert to_xml(document, names) == (b'<Bill id="7"><Note>a</Note><Note>b</Note><Lines/><Total>1.50</Total></Bill>')
+    assert to_xml({"id": 8, "Notes": []}, names) == b'<Bill id="8"/>'

@@ -3,7 +3,7 @@
 from vendortap import hookimpl
 from vendortap.auth import bearer
 from vendortap.model import Connector, Keyed, Limit, Rows, Sandbox, Stream
-from vendortap.paging import page_number
+from vendortap.paging import page_number, stable
 from vendortap.plan import listed
 from vendortap.request import by, get, setting
 
@@ -22,7 +22,7 @@ ACME = Connector(
             title="The list of invoices: numbers, totals, changes",
             request=get("/invoices"),
             rows=Rows(("invoices",)),
-            pages=page_number("page", size_param="per_page", size="page_size"),
+            pages=stable(page_number("page", size_param="per_page", size="page_size"), "number"),
             keys=("number",),
             replication_key="updated_at",
         ),

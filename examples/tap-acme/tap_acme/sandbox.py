@@ -31,7 +31,8 @@ def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: flo
     def answer_invoices(call: Call) -> Response:
         size = call.whole("per_page", 50)
         first = (call.whole("page", 1, least=1) - 1) * size
-        rows = [invoices_record(seed, index) for index in range(invoices)[first : first + size]]
+        shown = call.shown(call.moved(range(invoices))[first : first + size])
+        rows = [invoices_record(seed, index) for index in shown]
         return answer(call.request, {"invoices": rows}, INVOICES)
 
     def answer_invoice_details(call: Call) -> Response:

@@ -19,7 +19,7 @@ from vendortap.drafting.notes import Notes
 from vendortap.drafting.operations import Operation, Parameter, line, operations
 from vendortap.drafting.seen import Seen
 from vendortap.drafting.spec import Converter, Json, Spec
-from vendortap.drafting.vendor import DraftStream, Listed, Pages, Vendor
+from vendortap.drafting.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, Vendor
 from vendortap.errors import BodyError, UsageError
 from vendortap.model import Reply, Rows
 from vendortap.record import Reader
@@ -70,7 +70,7 @@ def draft(document: Json, name: str, title: str = "", matches: Sequence[str] = (
         unique_headers=tuple(found.unique),
         settings=found.settings,
         required=tuple(name for name, setting in found.settings.items() if "default" not in setting),
-        comments=tuple(found.left_out),
+        comments=(*found.left_out, LIMIT_ASSUMED),
     )
 
 

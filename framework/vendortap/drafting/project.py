@@ -16,7 +16,7 @@ from typing import Any
 
 from vendortap import schemas
 from vendortap.drafting import layout, made_up, schema, source
-from vendortap.drafting.vendor import Auth, DraftStream, Pages, SignIn, Vendor
+from vendortap.drafting.vendor import Auth, DraftStream, SignIn, Vendor
 from vendortap.errors import UsageError
 from vendortap.extras import require
 
@@ -165,7 +165,7 @@ def _stream(stream: DraftStream) -> str:
         f"title={source.text(stream.title)}",
         f"request={_request(stream)}",
         _rows(stream),
-        f"pages={_pager(stream.pages)}" if stream.pages.kind != "none" else "",
+        f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
         f"keyed={_keyed(stream)}" if stream.keyed else "",
         f"keys={source.names(stream.keys)}",
         f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
@@ -199,17 +199,22 @@ def _rows(stream: DraftStream) -> str:
     return f"rows={source.call('Rows', arguments, 17)}" if any(arguments) else ""
 
 
-def _pager(pages: Pages) -> str:
+def _pager(stream: DraftStream) -> str:
+    """Return the source of the pager, which reads a list once more where rows move between its pages."""
+    pages = stream.pages
     if pages.kind == "token":
-        return source.call("token", [source.text(pages.param), 'found="next"'], 18)
-    arguments = [
-        source.text(pages.param),
-        f"size_param={source.text(pages.size_param)}",
-        'size="page_size"',
-        'first="first_page"' if pages.kind == "page-number" and pages.first != 1 else "",
-        'rows="total"' if pages.total else "",
-    ]
-    return source.call(_PAGERS[pages.kind], arguments, 18)
+        arguments = [source.text(pages.param), 'found="next"']
+    else:
+        arguments = [
+            source.text(pages.param),
+            f"size_param={source.text(pages.size_param)}",
+            'size="page_size"',
+            'first="first_page"' if pages.kind == "page-number" and pages.first != 1 else "",
+            'rows="total"' if pages.total else "",
+        ]
+    pager = source.call(_PAGERS[pages.kind], arguments, 16)
+    total = 'total="total"' if pages.total else ""
+    return source.call("stable", [pager, *map(source.text, stream.keys), total], 19)
 
 
 def _keyed(stream: DraftStream) -> str:
@@ -254,7 +259,7 @@ def _imports(vendor: Vendor) -> Iterator[str]:
         yield f"from vendortap.auth import {', '.join(sorted({_FLOWS[way.kind] for way in vendor.auth}))}"
     yield f"from vendortap.model import {', '.join(sorted(noun for noun, used in nouns.items() if used))}"
     if pagers:
-        yield f"from vendortap.paging import {', '.join(sorted(pagers))}"
+        yield f"from vendortap.paging import {', '.join(sorted({*pagers, 'stable'}))}"
     if keyed:
         yield "from vendortap.plan import listed"
     yield f"from vendortap.request import {'by, ' if _has_xml(vendor) else ''}get, setting"

@@ -6,8 +6,10 @@ is left out and said; nothing is required, as replies leave out what their docum
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -71,6 +73,10 @@ def read(path: Path) -> Json:
 def _parse(text: str, path: Path) -> Any:
     """Parse YAML 1.2's core schema, of which JSON is a part: ``no`` is text there, and so is a date."""
     import yaml
+
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)  # many times as quick; what is no JSON may still be YAML
 
     class Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc] # made at run time
         yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the base class has it

@@ -8,7 +8,18 @@ from typing import Any
 
 from vendortap.drafting import names, schema
 from vendortap.drafting.infer import DIALECT, Inferred, Sample, infer
-from vendortap.drafting.vendor import Auth, DraftStream, Format, Listed, Pages, Paging, Schema, SignIn, Vendor
+from vendortap.drafting.vendor import (
+    LIMIT_ASSUMED,
+    Auth,
+    DraftStream,
+    Format,
+    Listed,
+    Pages,
+    Paging,
+    Schema,
+    SignIn,
+    Vendor,
+)
 from vendortap.errors import UsageError
 
 PAGES: Mapping[Paging, Pages] = {
@@ -119,7 +130,7 @@ def from_samples(name: str, title: str, samples: Sequence[Sample], auth: Auth, p
         streams.append(_assumed_list(whole, paging))
     if whole is not None:
         streams.append(_document_stream(whole, streams[0]))
-    return _vendor(name, title, tuple(streams), auth, formats)
+    return replace(_vendor(name, title, tuple(streams), auth, formats), comments=(LIMIT_ASSUMED,))
 
 
 def _list_stream(inferred: Inferred, paging: Paging) -> DraftStream:

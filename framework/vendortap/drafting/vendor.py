@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+LIMIT_ASSUMED = "Assumed: five requests a second. Say what the vendor documents."
+
 Paging = Literal["none", "page-number", "offset", "token"]
 Auth = Literal["none", "bearer", "api-key", "basic", "oauth2-client"]
 Format = Literal["json", "xml"]

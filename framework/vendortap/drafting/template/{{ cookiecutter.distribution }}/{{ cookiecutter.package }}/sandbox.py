@@ -40,12 +40,13 @@ def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: flo
 {%- if handler.many and handler.paged %}
         size = {{ handler.size }}
         first = {{ handler.first }}
-        rows = [{{ handler.name }}_record(seed, index) for index in range(invoices)[first : first + size]]
+        shown = call.shown(call.moved(range(invoices))[first : first + size])
+        rows = [{{ handler.name }}_record(seed, index) for index in shown]
 {%- if handler.token %}
         following = str(first + size) if first + size < invoices else None
 {%- endif %}
 {%- elif handler.many %}
-        rows = [{{ handler.name }}_record(seed, index) for index in range(invoices)]
+        rows = [{{ handler.name }}_record(seed, index) for index in call.shown(range(invoices))]
 {%- else %}
         record = {{ handler.name }}_record(seed, known_index(call.params["{{ handler.key }}"], invoices))
 {%- endif %}
