@@ -716,7 +716,7 @@ def infer(
 )
 @click.option(
     "--paging",
-    type=click.Choice(["none", "page-number", "offset", "token"]),
+    type=click.Choice(["none", "page-number", "offset", "row-offset", "token"]),
     help="How the list is paged. Default: page-number, or what the OpenAPI document says.",
 )
 @click.option("--format", "form", type=click.Choice(["json", "xml", "both"]), help="Default: both, or what is given.")

@@ -16,7 +16,7 @@ from typing import Any
 
 from vendortap import schemas
 from vendortap.drafting import layout, made_up, schema, source
-from vendortap.drafting.vendor import Auth, DraftStream, SignIn, Vendor
+from vendortap.drafting.vendor import Auth, DraftStream, Pages, SignIn, Vendor
 from vendortap.errors import UsageError
 from vendortap.extras import require
 
@@ -110,7 +110,7 @@ def context(vendor: Vendor) -> dict[str, Any]:
 
 # --- the declaration ---------------------------------------------------------------------------------
 
-_PAGERS = {"page-number": "page_number", "offset": "offset", "token": "token"}
+_PAGERS = {"page-number": "page_number", "offset": "offset", "row-offset": "row_offset", "token": "token"}
 _FLOWS = {"bearer": "bearer", "api-key": "api_key", "basic": "basic", "oauth2-client": "client_credentials"}
 
 
@@ -176,6 +176,8 @@ def _stream(stream: DraftStream) -> str:
 
 
 def _request(stream: DraftStream) -> str:
+    if stream.pages.kind == "row-offset":
+        return source.call("post", [source.text(stream.path), "{}"], 20)
     wanted = dict(stream.params)
     if stream.pages.kind == "token" and stream.pages.size_param:
         wanted[stream.pages.size_param] = "{page_size}"
@@ -186,7 +188,7 @@ def _request(stream: DraftStream) -> str:
 def _rows(stream: DraftStream) -> str:
     pages = stream.pages
     more = {
-        **({"total": f'Value({source.names(pages.total)}, "integer")'} if pages.total else {}),
+        **({"total": f'Value({source.names(pages.total)}, "integer")'} if _is_beside(pages) else {}),
         **({"next": f"Value({source.names(pages.found)})"} if pages.found else {}),
     }
     arguments = [
@@ -202,8 +204,13 @@ def _rows(stream: DraftStream) -> str:
 def _pager(stream: DraftStream) -> str:
     """Return the source of the pager, which reads a list once more where rows move between its pages."""
     pages = stream.pages
+    total = 'total="total"' if _is_beside(pages) else ""
     if pages.kind == "token":
         arguments = [source.text(pages.param), 'found="next"']
+    elif pages.kind == "row-offset":
+        total = f"total={source.text(pages.total[0])}"
+        first, size = (source.names((name,)) for name in (pages.param, pages.size_param))
+        arguments = [first, f"size_path={size}", 'size="page_size"', total]
     else:
         arguments = [
             source.text(pages.param),
@@ -213,8 +220,12 @@ def _pager(stream: DraftStream) -> str:
             'rows="total"' if pages.total else "",
         ]
     pager = source.call(_PAGERS[pages.kind], arguments, 16)
-    total = 'total="total"' if pages.total else ""
     return source.call("stable", [pager, *map(source.text, stream.keys), total], 19)
+
+
+def _is_beside(pages: Pages) -> bool:
+    """Whether the number of all rows stands beside them."""
+    return bool(pages.total) and pages.kind != "row-offset"
 
 
 def _keyed(stream: DraftStream) -> str:
@@ -239,7 +250,7 @@ def _flow(way: SignIn) -> str:
 def _imports(vendor: Vendor) -> Iterator[str]:
     """Yield the declaration's imports, in the order that isort has."""
     pagers = {_PAGERS[stream.pages.kind] for stream in vendor.streams if stream.pages.kind != "none"}
-    has_more = any(stream.pages.total or stream.pages.found for stream in vendor.streams)
+    has_more = any(_is_beside(stream.pages) or stream.pages.found for stream in vendor.streams)
     has_rows = any(_rows(stream) for stream in vendor.streams)
     keyed = any(stream.keyed for stream in vendor.streams)
     nouns = {
@@ -262,7 +273,9 @@ def _imports(vendor: Vendor) -> Iterator[str]:
         yield f"from vendortap.paging import {', '.join(sorted({*pagers, 'stable'}))}"
     if keyed:
         yield "from vendortap.plan import listed"
-    yield f"from vendortap.request import {'by, ' if _has_xml(vendor) else ''}get, setting"
+    builders = {"get": any(stream.pages.kind != "row-offset" for stream in vendor.streams), "by": _has_xml(vendor)}
+    builders["post"] = any(stream.pages.kind == "row-offset" for stream in vendor.streams)
+    yield f"from vendortap.request import {', '.join(sorted(['setting', *(b for b in builders if builders[b])]))}"
 
 
 def _headers(vendor: Vendor) -> str:
@@ -490,10 +503,12 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "none": "",
         "page-number": f'(call.whole("{lower}", {pages.first}, least={pages.first}) - {pages.first}) * size',
         "offset": f'call.whole("{lower}", 0, least=0)',
+        "row-offset": f'int(call.json()["{pages.param}"])',
         "token": f'call.whole("{lower}", 0, least=0)',
     }[pages.kind]
     envelope: dict[str, Any] = {}
-    _put(envelope, pages.total, "invoices")
+    if _is_beside(pages):
+        _put(envelope, pages.total, "invoices")
     _put(envelope, pages.found, "following")
     _put(envelope, stream.rows, "rows" if stream.many else "record")
     shown = "rows" if stream.many else "record"
@@ -504,6 +519,7 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         else source.call("json_answer", [document], 15)
     )
     route = [source.text(stream.path), source.text(stream.name), f"answer_{stream.name}"]
+    route += ['methods=["POST"]'] if pages.kind == "row-offset" else []
     route.append("guard=guard" if vendor.auth else "guard=anyone")
     return {
         "name": stream.name,
@@ -512,10 +528,17 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "key": stream.keyed.param.lower() if stream.keyed else "",
         "paged": pages.kind != "none",
         "token": pages.kind == "token",
-        "size": f'call.whole("{pages.size_param.lower()}", 50)' if pages.size_param else "50",
+        "size": _size(pages),
+        "count": f"{source.text(pages.total[0])}: invoices" if pages.kind == "row-offset" else "",
         "first": first,
         "answer": source.indented(answer, 8).lstrip(),
     }
+
+
+def _size(pages: Pages) -> str:
+    if pages.kind == "row-offset":
+        return f"int(call.json()[{source.text(pages.size_param)}])"
+    return f'call.whole("{pages.size_param.lower()}", 50)' if pages.size_param else "50"
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
@@ -531,7 +554,8 @@ def _nested(tree: Mapping[str, Any]) -> str:
 
 def _record(stream: DraftStream, vendor: Vendor) -> dict[str, str]:
     """Return the source of a stream's made-up record; what only the tap adds is not in it."""
-    members = {name: member for name, member in stream.schema["properties"].items() if name != stream.add}
+    added = {stream.add, *(stream.pages.total if stream.pages.kind == "row-offset" else ())}
+    members = {name: member for name, member in stream.schema["properties"].items() if name not in added}
     children = [one for one in vendor.streams if one.keyed and one.keyed.parent == stream.name]
     for child in children:
         if members.items() <= _comparable(child).items():

@@ -26,6 +26,7 @@ PAGES: Mapping[Paging, Pages] = {
     "none": Pages(),
     "page-number": Pages("page-number", "page", "per_page"),
     "offset": Pages("offset", "offset", "limit", total=("total_count",)),
+    "row-offset": Pages("row-offset", "offset", "limit", total=("total_count",)),
     "token": Pages("token", "next_token", "limit", found=("next_token",)),
 }
 """What each way of paging looks like until the author says otherwise."""
@@ -60,16 +61,27 @@ _DOCUMENT: Schema = {
 }
 
 
+_PATHS: Mapping[Paging, str] = {"row-offset": "/invoices/search"}
+_COUNT = {"type": ["integer", "null"], "description": "How many invoices there are altogether."}
+
+
+def _counted(declared: Schema, paging: Paging) -> Schema:
+    """Return a list's schema with the number of all rows, which each row has where a document's offset moves."""
+    if paging != "row-offset":
+        return declared
+    return {**declared, "properties": {**declared["properties"], PAGES[paging].total[0]: _COUNT}}
+
+
 def plain(name: str, title: str, auth: Auth, paging: Paging, formats: Sequence[Format]) -> Vendor:
     """Return a vendor with a list of invoices, and of each the whole document."""
     invoices = DraftStream(
         name="invoices",
         title="The list of invoices: numbers, totals, changes",
-        path="/invoices",
+        path=_PATHS.get(paging, "/invoices"),
         rows=("invoices",),
         many=True,
         keys=("number",),
-        schema=_LIST,
+        schema=_counted(_LIST, paging),
         replication_key="updated_at",
         pages=PAGES[paging],
         item="invoice",
@@ -138,13 +150,13 @@ def _list_stream(inferred: Inferred, paging: Paging) -> DraftStream:
     return DraftStream(
         name="invoices",
         title="The list of invoices",
-        path="/invoices",
+        path=_PATHS.get(paging, "/invoices"),
         rows=inferred.rows.path,
         many=True,
         any_case=inferred.rows.any_case,
         any_type=inferred.rows.any_type,
         keys=_key(inferred),
-        schema=declared,
+        schema=_counted(declared, paging),
         replication_key=_stamp(declared),
         pages=PAGES[paging],
         item=str(declared.get("xml", {}).get("name", "")),
@@ -169,11 +181,11 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
     return DraftStream(
         name="invoices",
         title="The list of invoices",
-        path="/invoices",
+        path=_PATHS.get(paging, "/invoices"),
         rows=("invoices",),
         many=True,
         keys=(key,),
-        schema=declared,
+        schema=_counted(declared, paging),
         replication_key=_stamp(declared),
         pages=PAGES[paging],
         item=str(whole.schema.get("xml", {}).get("name", "invoice")),

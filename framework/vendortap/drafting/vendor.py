@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 LIMIT_ASSUMED = "Assumed: five requests a second. Say what the vendor documents."
 
-Paging = Literal["none", "page-number", "offset", "token"]
+Paging = Literal["none", "page-number", "offset", "row-offset", "token"]
 Auth = Literal["none", "bearer", "api-key", "basic", "oauth2-client"]
 Format = Literal["json", "xml"]
 Schema = Mapping[str, Any]
@@ -16,10 +16,11 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """How a list is asked for page by page.
+    """How a list is asked for page by page; by ``row-offset`` with POST, in a document.
 
     ``param`` is the query parameter of the page, offset or token, ``size_param`` that of the size (empty where there
-    is none, for tokens only). ``found`` leads to the next token in a reply, ``total`` to the number of all rows.
+    is none, for tokens only). ``found`` leads to the next token in a reply, ``total`` to the number of all rows: in the
+    reply, but in each row by ``row-offset``.
     ``first`` is the number of the first page, ``size`` the rows to ask for; ``assumed`` says that it is not documented.
     """
 

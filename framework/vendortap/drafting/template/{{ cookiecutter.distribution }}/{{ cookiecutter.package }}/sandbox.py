@@ -41,7 +41,11 @@ def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: flo
         size = {{ handler.size }}
         first = {{ handler.first }}
         shown = call.shown(call.moved(range(invoices))[first : first + size])
+{%- if handler.count %}
+        rows = [{{ "{" }}**{{ handler.name }}_record(seed, index), {{ handler.count }}{{ "}" }} for index in shown]
+{%- else %}
         rows = [{{ handler.name }}_record(seed, index) for index in shown]
+{%- endif %}
 {%- if handler.token %}
         following = str(first + size) if first + size < invoices else None
 {%- endif %}
