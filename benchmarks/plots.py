@@ -18,6 +18,8 @@ from benchmarks.figures import Results, measured, peak, rate, wall
 from benchmarks.parts import details, lists
 
 OURS_COLOUR, OTHERS = "#c2410c", ("#475569", "#0891b2", "#65a30d", "#a16207", "#7c3aed", "#be185d")
+_HEIGHTS = {"limit": 2.8, "invoices-per-cpu-second": 6}
+_ROUND = (1, 2, 5, 10, 20, 50, 100, 200)
 
 Series = dict[str, list[tuple[float, float, float, float]]]
 """Contender → its points: x, median, least, greatest."""
@@ -105,7 +107,7 @@ def draw(results: Results, folder: Path) -> None:
     }
     for name, panels in series(results).items():
         if any(panels.values()):
-            figure = pyplot.figure(figsize=(8, 3.2 if name == "limit" else 4.6), layout="constrained")
+            figure = pyplot.figure(figsize=(8, _HEIGHTS.get(name, 4.6)), layout="constrained")
             drawn[name](figure, panels)
             about = {"Date": None, "Creator": None, "Description": f"drawn from {digest(panels)}"}
             figure.savefig(folder / f"{name}.svg", metadata=about)
@@ -122,16 +124,22 @@ def _colours(names: list[str]) -> dict[str, str]:
 
 def _bars(figure: Any, panels: Mapping[str, Series], what: str) -> None:
     """One bar a contender, in a panel for each format; the line across its end is the spread."""
-    for axes, (panel, shown) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    heights = [len(shown) for shown in panels.values()]
+    rows = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)
+    for (axes,), (panel, shown) in zip(rows, panels.items(), strict=True):
         names = list(shown)[::-1]
         points = [shown[name][0] for name in names]
         spread = [[median - least for _, median, least, _ in points], [most - median for _, median, _, most in points]]
         colours = [OURS_COLOUR if name == VENDORTAP.name else "#94a3b8" for name in names]
         titles = [TITLES.get(name, name).strip("*") for name in names]
-        axes.barh(titles, [point[1] for point in points], xerr=spread, color=colours, ecolor="#1e293b", height=0.7)
+        bars = axes.barh(titles, [point[1] for point in points], xerr=spread, color=colours, ecolor="#1e293b")
+        axes.bar_label(
+            bars, [f"{median:,.0f}" if median >= 100 else f"{median:.1f}" for _, median, _, _ in points], padding=4
+        )
+        axes.margins(x=0.1)
         axes.set_title(panel.upper())
-        axes.set_xlabel(what)
         axes.grid(axis="x", color="#e2e8f0")
+    rows[-1][0].set_xlabel(what)
 
 
 def _lines(figure: Any, shown: Series, across: str, up: str, *, logarithmic: tuple[bool, bool]) -> None:
@@ -153,8 +161,13 @@ def _lines(figure: Any, shown: Series, across: str, up: str, *, logarithmic: tup
             set_scale("log")
     marks = sorted({x for points in shown.values() for x, *_ in points})
     axes.set_xticks(marks, [f"{mark:,.0f}" for mark in marks])
+    if logarithmic[1]:
+        axes.set_yticks(_ROUND, [f"{number:g}" for number in _ROUND])
+        ends = [y for points in shown.values() for point in points for y in point[1:]]
+        axes.set_ylim(min(ends) * 0.8, max(ends) * 1.3)
+    else:
+        axes.set_ylim(bottom=0)
     axes.minorticks_off()
-    axes.set_ylim(bottom=None if logarithmic[1] else 0)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.grid(color="#e2e8f0")
