@@ -156,7 +156,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
             return request.with_params({param: first, size_param: config[size]})
 
         while True:
-            page = yield from _asked(at(taken), seen)
+            page = yield from _asked(at(taken), seen, _stating(rows, taken))
             _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
             stated = (page.more.get(rows) if rows else None) or stated  # a 0 beside rows is a number that nobody set
             taken += len(page.rows)
@@ -268,6 +268,11 @@ def _asked(
     page = yield request
     doubtful = _ends(page) in seen or again(page) or not (page.rows or may_be_empty(page))
     return (yield request) if doubtful else page
+
+
+def _stating(rows: str | None, taken: int) -> Callable[[Page], bool]:
+    """Return what tells whether a page states that there are as many rows as have been taken."""
+    return lambda page: rows is not None and page.more.get(rows) == taken
 
 
 def _hold_new(page: Page, seen: dict[int | None, int], number: int, said: str) -> None:

@@ -427,7 +427,7 @@ def skipped(pages: Iterable[Page], pager: Pager = BY_OFFSET) -> list[int]:
 @pytest.mark.parametrize(
     ("pages", "asked"),
     [
-        ([page()], [0]),
+        ([page(), page()], [0, 0]),
         ([page(1, 2), page(3, 4, 5), page(6), page(), page(), page()], [0, 2, 5, 6, 6, 9]),
         ([page(1, 2, rows=3), page(3, rows=3)], [0, 2]),
         ([page(1, 2, 3, rows=3)], [0]),
