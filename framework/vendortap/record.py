@@ -18,8 +18,8 @@ from itertools import count
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
-from vendortap.bounds import is_deeper
 from vendortap.drift import Drift, field_name, strict, text, with_extra
+from vendortap.bounds import is_deeper
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
 from vendortap.wire import Dates, Malformed, Mismatch, Place, TooDeep, Undeclared
@@ -123,7 +123,8 @@ class Reader:
 
     def _ways_of(self, row: Node) -> Ways:
         page = page_node(row, self.rows)
-        return Ways(page, row, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
+        inner = row if self.rows.path or self.rows.many else page
+        return Ways(page, inner, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
 
     def _read(self, form: Form, body: bytes) -> Page:
         strays: Strays = {}
@@ -148,6 +149,8 @@ class Reader:
         if not self.rows.many:
             rows = None if rows is None else [rows]
         more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
+        for name in _looked_for_inside(self._row, self.rows) if value else ():
+            del value[name]
         if self._drift and _is_one_of_few(self._repaired if repaired else self._pages):
             self._look_closer(form, self._split(form, body), repaired=repaired)
         return Page([], more, absent=True) if rows is None else Page(rows, more)
@@ -330,12 +333,22 @@ def _format(media_type: str) -> Form:
 
 
 def page_node(row: Node, rows: Rows) -> Node:
-    """Return the schema of a whole reply, of which only the rows and what the pager needs is looked at."""
+    """Return the schema of a whole reply, of which only the rows and what pager and check need is looked at."""
     many = Node("array", item=row, xml_wrapped=True)
     leaf = many if rows.many else replace(row, nullable=bool(rows.path))
     if not rows.path:
-        return leaf
+        also = _looked_for_inside(row, rows)
+        extra = leaf.extra if leaf.extra is None else leaf.extra - also.keys()
+        return replace(leaf, fields={**leaf.fields, **also}, extra=extra) if also else leaf
     return _tree_node(_tree({rows.path: leaf, **{where.path: Node(where.kind) for where in rows.more.values()}}))
+
+
+def _looked_for_inside(row: Node, rows: Rows) -> Mapping[str, Node]:
+    """Return what is looked for in a record that is the whole reply, and is no part of it."""
+    if rows.path or rows.many:
+        return {}
+    places = {where.path: Node(where.kind) for where in rows.more.values() if where.path[0] not in row.fields}
+    return _tree_node(_tree(places)).fields
 
 
 def _tree(leaves: Mapping[tuple[str, ...], Node]) -> dict[str, Any]:

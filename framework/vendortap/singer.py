@@ -172,7 +172,7 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
 
     def serialize_records(
         self, stream: str, records: Iterable[Record], version: int | None, received: datetime, *, strings: bool = False
-    ) -> bytes:
+    ) -> bytearray:
         """Return the lines of RECORD messages that differ in nothing but their record, and cost no message each.
 
         With ``strings``, decimals that are still numbers become text.
@@ -180,14 +180,19 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         empty = RecordMessage(stream, {}, version=version, time_extracted=received)
         head, _, tail = self.serialize_message(empty).partition(b'"record":{}')
         head += b'"record":'
-        encode = (_STRINGS_ENCODER if strings else _ENCODER).encode
-        return b"".join([part for record in records for part in (head, encode(record), tail)])
+        encode_into = (_STRINGS_ENCODER if strings else _ENCODER).encode_into
+        lines = bytearray()
+        for record in records:
+            lines += head
+            encode_into(record, lines, len(lines))
+            lines += tail
+        return lines
 
     def write_message(self, message: Any) -> None:
         """Write a message to standard output."""
         self.write_lines(self.serialize_message(message), flush=not isinstance(message, RecordMessage))
 
-    def write_lines(self, lines: bytes, *, flush: bool = False) -> None:
+    def write_lines(self, lines: bytes | bytearray, *, flush: bool = False) -> None:
         """Write whole lines to standard output."""
         rest = memoryview(lines)
         self._writing = True

@@ -406,13 +406,13 @@ class _Sieve:
         self._tally.fetched += len(fresh)
         if self._drift:
             self._drift.look(fresh)
-        if self._distinct:
-            fresh = [record for record in fresh if self._distinct.add(_key(record, stream))]
-            self._tally.repeated += len(page.records) - len(fresh)
         if stream.replication_key and stream.keyed is None and unit.bookmark is None:
-            told_apart = len(fresh)
             fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
-            self._tally.known += told_apart - len(fresh)
+            self._tally.known += len(page.records) - len(fresh)
+        if self._distinct:  # of those that are not known: one that is must not stand in the way of a newer one
+            told_apart = len(fresh)
+            fresh = [record for record in fresh if self._distinct.add(_key(record, stream))]
+            self._tally.repeated += told_apart - len(fresh)
         if self._waiting:
             self._supersede(fresh)
         if fresh is not page.records:

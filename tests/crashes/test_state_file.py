@@ -19,7 +19,7 @@ from vendortap.state import STATE_VERSION, previous
 if TYPE_CHECKING:
     from tests.conftest import Files, RunTap, StartVendor, Vendor, Warehouse
 
-REPORTED = {"final", "requests", "retries", "waited_seconds", "streams"}
+REPORTED = {"drift", "final", "requests", "retries", "waited_seconds", "streams"}
 """What a report says: counts, see vendortap.report."""
 
 

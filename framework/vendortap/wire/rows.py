@@ -177,6 +177,9 @@ def _holds(node: Node, row: Node) -> bool:
     return node.fields is row.fields or any(_holds(member, row) for member in inner)
 
 
+_is_finite = Decimal.is_finite
+
+
 def _settle(node: Node, dates: Dates) -> Settle:
     """Return what holds numbers to be finite, makes date-times aware and drops extra names, in a row and inside it."""
     numbers = [name for name, member in node.fields.items() if member.kind == "number"]
@@ -185,9 +188,8 @@ def _settle(node: Node, dates: Dates) -> Settle:
     amounts = _getter(numbers)
 
     def settle(row: Any) -> None:
-        for amount in amounts(row):
-            if amount is not None and not amount.is_finite():
-                raise Mismatch("$", "a finite number")
+        if not all(map(_is_finite, filter(None, amounts(row)))):  # neither null nor zero is looked at
+            raise Mismatch("$", "a finite number")
         for stamp in stamps:
             stamp(row)
         for name, settle_inside in inner:

@@ -359,7 +359,7 @@ def test_a_run_that_is_killed_goes_on_from_its_last_state_and_ends_with_the_same
 
 def test_a_list_that_is_not_found_is_empty(start: Start, catalog: Catalog) -> None:
     vendor = start()
-    vendor.state.fail(1, 404)
+    vendor.state.fail(2, 404)  # one alone may be a passing failure
     output = vendor.read(catalog=catalog(streams=["invoices"], connector=NAME))
     assert output.of("RECORD") == []
     assert len(vendor.read(state=output.state).records("invoice_details")) == 45
