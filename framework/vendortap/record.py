@@ -18,8 +18,8 @@ from itertools import count
 from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
-from vendortap.drift import Drift, field_name, strict, text, with_extra
 from vendortap.bounds import is_deeper
+from vendortap.drift import Drift, field_name, strict, text, with_extra
 from vendortap.errors import BodyError, RecordError
 from vendortap.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
 from vendortap.wire import Dates, Malformed, Mismatch, Place, TooDeep, Undeclared

@@ -469,7 +469,7 @@ def test_the_tap_settles_at_the_rate_that_the_vendor_names(start: Start, read_ta
     del config["requests_per_second"]
     output = read_tap(config, connector=NAME)
     assert orders(output) == list(truth(vendor))
-    assert vendor.state.requests["list"] - vendor.state.requests["429"] == 22  # one window is empty, and asked for twice
+    assert vendor.state.requests["list"] - vendor.state.requests["429"] == 22, "one window is empty"
     assert vendor.state.requests["429"] <= 2, "the vendor fills its bucket by its own clock"
 
 
