@@ -26,7 +26,7 @@ demo: .venv/installed
 	$(BIN)/vendortap demo
 
 test: .venv/developed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability build/reliability.json
+	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability=build/reliability.json
 
 torture: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m torture
@@ -57,7 +57,7 @@ catalog: .venv/installed
 	mv catalog.json.new catalog.json
 
 reliability: .venv/developed
-	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability build/reliability.json \
+	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability=build/reliability.json \
 	  --deselect tests/test_reliability.py::test_the_document_names_every_promise_of_the_tests_and_only_tests_that_there_are
 	$(BIN)/python -m tests.reliability build/reliability.json > docs/reliability.md.new
 	mv docs/reliability.md.new docs/reliability.md

@@ -12,7 +12,7 @@ A test that holds a promise says so, by a marker or while it runs; a figure says
 A figure belongs to the promise before it, and is a text, best of the form ``<number> <what>``: numbers of the same
 what are added up over all tests and cases that hold the promise. Without figures the cases are counted.
 
-``pytest --reliability FILE`` writes what the tests that passed promise as JSON, with xdist too.
+``pytest --reliability=FILE`` writes what the tests that passed promise as JSON, with xdist too.
 ``python -m tests.reliability FILE`` prints docs/reliability.md made of it; with ``--check`` it only says whether
 that document names the same promises and tests.
 """

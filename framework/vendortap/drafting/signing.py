@@ -59,7 +59,10 @@ def base_url(spec: Spec, left_out: Notes) -> str | None:
     url = str(server.get("url") or "")
     for name, variable in spec.follow(server.get("variables")).items():
         url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", "")))
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets around what is no address
+        return None
     if not parts.hostname:
         return None
     if parts.scheme != "https":
