@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vendortap.errors import InUseError
@@ -35,7 +35,8 @@ def held(path: Path, what: str) -> Iterator[int]:
     try:
         yield descriptor
     finally:
-        path.unlink(missing_ok=True)  # while it is locked: who opened it before finds that it is gone, see _taken
+        with suppress(OSError):  # it may stay, too; it is the lock that counts
+            path.unlink()  # while it is locked: who opened it before finds that it is gone, see _is_still
         os.close(descriptor)
 
 
