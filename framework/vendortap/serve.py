@@ -63,7 +63,8 @@ def serving(app: Any, port: int = 0) -> Iterator[Served]:
     import uvicorn
 
     listener = _listener(port)
-    config = uvicorn.Config(app, http=_protocol(), log_level="error", access_log=False, lifespan="off")
+    # without uvicorn's own configuration of logging, which for a moment lets a server that starts beside this one talk
+    config = uvicorn.Config(app, http=_protocol(), log_config=None, log_level="error", access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
     thread.start()
