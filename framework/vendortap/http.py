@@ -739,7 +739,8 @@ class Client:
         return self._judge(call, reply)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what waits for the limit or to be retried ends at once."""
+        self._stop.set()
         self._adapter.close()
 
     def _send_token_call(self, request: Request) -> Reply:
