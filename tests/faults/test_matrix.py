@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,6 +253,25 @@ def test_a_fault_loses_no_invoice(
 ) -> None:
     """All invoices arrive, or the run ends with the right error, and the next one goes on from its state."""
     note(record_property, cell, survive(cell, vendors, clean))
+
+
+QUARANTINED = [
+    cell
+    for cell in BOUNDED
+    if cell.row.fault in ("error@2", "html@2", "close-in-body@2") and cell.place in ("list", "documents")
+]
+
+
+@pytest.mark.parametrize("cell", QUARANTINED, ids=lambda cell: cell.name)
+def test_a_fault_is_no_bad_record(
+    cell: Cell, vendors: Vendors, clean: Callable[[Cell], Story], tmp_path: Path, record_property: Note
+) -> None:
+    """What is no record at all does not go into the quarantine, where the run would pass it over: it is an error."""
+    settings = {"on_bad_record": "quarantine", "quarantine_dir": str(tmp_path / "quarantine")}
+    survive(cell, vendors, clean, **settings)
+    assert not list(tmp_path.glob("quarantine/*.jsonl"))
+    record_property("promise", PROMISE)
+    record_property("figure", "1 faults survived")
 
 
 def test_every_kind_of_fault_is_in_the_matrix() -> None:
