@@ -205,6 +205,9 @@ def is_leaf_given_back(document: Any, value: Any, kind: str) -> bool:
             return bool(value == Dates().parse(document))
 
 
+@pytest.mark.promise(
+    "A schema drafted from samples reads them, and says what it leaves out", figure="100 sets of samples"
+)
 @settings(deadline=None, max_examples=100)
 @given(bodies=st.lists(records, min_size=1, max_size=3))
 def test_whatever_the_documents_the_drafted_schema_gives_them_back(bodies: list[dict[str, Any]]) -> None:
@@ -219,6 +222,7 @@ def test_whatever_the_documents_the_drafted_schema_gives_them_back(bodies: list[
     assert {name for body in bodies for name in body} - declared <= left_out  # nothing is left out silently
 
 
+@pytest.mark.promise("A schema that is extended reads what it read before", figure="50 schemas")
 @settings(deadline=None, max_examples=50)
 @given(first=records, second=records)
 def test_a_schema_that_was_extended_reads_what_it_read_before_and_what_is_new(

@@ -175,6 +175,7 @@ def test_what_was_guessed_or_left_out_is_in_the_declaration_and_on_standard_erro
         assert sentence in said
 
 
+@pytest.mark.promise("No value of a sample is copied into what is drafted from it")
 def test_no_value_of_a_sample_is_copied(tmp_path: Path) -> None:
     body = {
         "invoiceNumber": "SECRET-1",

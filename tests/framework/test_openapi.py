@@ -275,6 +275,9 @@ DOCUMENTS = [dict(spec.read(FIXTURES / name)) for name in ("distributor.yaml", "
 PLACES = [places(document)[1:] for document in DOCUMENTS]
 
 
+@pytest.mark.promise(
+    "Of an OpenAPI document that is wrong somewhere only our own errors come out", figure="150 documents"
+)
 @settings(deadline=None, max_examples=150)
 @given(data=st.data(), number=st.integers(0, 2), value=anything)
 def test_whatever_a_document_has_in_some_place_only_this_projects_errors_come_out(
