@@ -869,7 +869,7 @@ def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
     Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n ended by signal n.
     """
     gc.freeze()  # what is imported by now stays; and records come by the thousand and hold no cycles
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(5_000, 20, 20)  # but lxml's parsers do, one for each large page
     sys.exit(_run_tap(name, arguments))
 
 
