@@ -123,10 +123,16 @@ class TokenBucket:
     In any interval of ``t`` seconds there are never more than ``burst + rate * t`` permits. Implemented as
     the generic cell rate algorithm (ITU-T I.371, annex A): one integer, the nanosecond at which the bucket
     would be full again, so nothing drifts. ``clock`` gives nanoseconds that never go back.
+
+    The vendor's bucket counts a request when it arrives, and the first ones, which open connections, take longest
+    to arrive: those that follow a burst wait ``slack`` nanoseconds more than they have to, or they would be early.
     """
 
-    def __init__(self, rate: float | None, burst: int = 1, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self, rate: float | None, burst: int = 1, clock: Callable[[], int] = time.monotonic_ns, slack: int = 50_000_000
+    ) -> None:
         self._burst = burst
+        self._slack = slack
         self._clock = clock
         self._set(rate)
         self._full_at = self._paused_until = clock()
@@ -135,7 +141,7 @@ class TokenBucket:
 
     def _set(self, rate: float | None) -> None:
         self._interval = 0 if rate is None else -int(-1e9 // rate)  # rounded up: never faster than ``rate``
-        self._tolerance = (self._burst - 1) * self._interval
+        self._tolerance = max(0, (self._burst - 1) * self._interval - self._slack)
 
     def change(self, rate: float) -> None:
         """Let through ``rate`` requests a second from now on; as many permits are missing as before."""

@@ -862,7 +862,7 @@ class Clock:
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     clock = Clock()
-    bucket = TokenBucket(10, 3, clock)
+    bucket = TokenBucket(10, 3, clock, slack=0)
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 100_000_000]
     clock.now += 99_999_999
     assert bucket.take() == 1
@@ -870,6 +870,25 @@ def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
     assert [bucket.take(), bucket.take()] == [0, 100_000_000]
     clock.now += 10**12
     assert [bucket.take() for _ in range(4)] == [0, 0, 0, 100_000_000], "no more than the burst is saved up"
+
+
+def test_what_follows_a_burst_comes_later_by_the_slack_and_no_slower() -> None:
+    """The vendor's bucket begins with the arrival of the first request, which comes late."""
+    clock = Clock()
+    bucket = TokenBucket(10, 3, clock, slack=30_000_000)
+    assert [bucket.take() for _ in range(3)] == [0, 0, 30_000_000]
+    clock.now += 30_000_000
+    for _ in range(5):
+        assert [bucket.take(), bucket.take()] == [0, 100_000_000]
+        clock.now += 100_000_000
+
+
+def test_slack_takes_nothing_from_a_bucket_without_burst() -> None:
+    clock = Clock()
+    bucket = TokenBucket(10, 1, clock)
+    for _ in range(5):
+        assert [bucket.take(), bucket.take()] == [0, 100_000_000]
+        clock.now += 100_000_000
 
 
 def test_a_bucket_without_rate_lets_everything_through() -> None:
@@ -884,7 +903,7 @@ def test_a_bucket_without_rate_lets_everything_through() -> None:
 
 def test_after_a_pause_a_bucket_starts_without_a_burst() -> None:
     clock = Clock()
-    bucket = TokenBucket(10, 5, clock)
+    bucket = TokenBucket(10, 5, clock, slack=0)
     bucket.pause(3)
     bucket.pause(1)  # a shorter one does not end a longer one
     assert bucket.take() == 3_000_000_000
@@ -897,6 +916,7 @@ def test_after_a_pause_a_bucket_starts_without_a_burst() -> None:
 @given(
     rate=st.floats(0.01, 1e6),
     burst=st.integers(1, 20),
+    slack=st.integers(0, 10**9),
     steps=st.lists(
         st.one_of(
             st.integers(0, 3 * 10**9),
@@ -907,10 +927,10 @@ def test_after_a_pause_a_bucket_starts_without_a_burst() -> None:
     ),
 )
 def test_in_no_interval_are_there_more_permits_than_burst_and_rate_allow(
-    rate: float, burst: int, steps: list[int | str]
+    rate: float, burst: int, slack: int, steps: list[int | str]
 ) -> None:
     clock = Clock()
-    bucket = TokenBucket(rate, burst, clock)
+    bucket = TokenBucket(rate, burst, clock, slack)
     permits: list[int] = []
     for step in steps:
         if isinstance(step, str):
@@ -932,7 +952,7 @@ def test_in_no_interval_are_there_more_permits_than_burst_and_rate_allow(
 
 def test_a_lowered_rate_gives_no_second_burst() -> None:
     clock = Clock()
-    bucket = TokenBucket(10, 3, clock)
+    bucket = TokenBucket(10, 3, clock, slack=0)
     assert [bucket.take() for _ in range(3)] == [0, 0, 0]
     bucket.change(1)
     assert bucket.take() == 1_000_000_000
@@ -944,7 +964,7 @@ def test_a_lowered_rate_gives_no_second_burst() -> None:
 
 def test_a_raised_rate_does_not_wait_for_what_the_old_one_owed() -> None:
     clock = Clock()
-    bucket = TokenBucket(0.001, 1, clock)
+    bucket = TokenBucket(0.001, 1, clock, slack=0)
     assert [bucket.take(), bucket.take()] == [0, 10**12]
     bucket.change(1000)
     assert bucket.take() == 1_000_000
@@ -952,7 +972,7 @@ def test_a_raised_rate_does_not_wait_for_what_the_old_one_owed() -> None:
 
 def test_the_same_rate_again_changes_nothing() -> None:
     clock = Clock()
-    bucket = TokenBucket(10, 3, clock)
+    bucket = TokenBucket(10, 3, clock, slack=0)
     bucket.take()
     for _ in range(5):
         clock.now += 10_000_000
@@ -963,7 +983,7 @@ def test_the_same_rate_again_changes_nothing() -> None:
 @pytest.mark.parametrize("rate", [0.5, 10, 1e4])
 def test_a_pause_lasts_as_long_as_it_was_to_last_whatever_the_rate_becomes(rate: float) -> None:
     clock = Clock()
-    bucket = TokenBucket(10, 5, clock)
+    bucket = TokenBucket(10, 5, clock, slack=0)
     bucket.pause(3)
     clock.now += 1_000_000_000
     bucket.change(rate)
@@ -982,7 +1002,7 @@ def test_however_the_rate_changes_there_are_no_more_permits_than_it_allows(
     rates: list[float], burst: int, gaps: list[int]
 ) -> None:
     clock = Clock()
-    bucket = TokenBucket(rates[0], burst, clock)
+    bucket = TokenBucket(rates[0], burst, clock, slack=0)
     permits, allowed = 0, Fraction(burst)
     for rate, gap in zip(rates, gaps, strict=False):
         bucket.change(rate)
