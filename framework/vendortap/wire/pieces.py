@@ -32,7 +32,8 @@ _HEAD_BYTES = 4096
 class Listed:
     """The outermost list of a document: the properties and the elements that lead to it, and its items.
 
-    ``item`` is the name of the items' elements (``None``: whatever they are called), ``read`` makes values of them.
+    ``item`` is the name of the items' elements (``None``: whatever they are called), ``read`` makes values of them,
+    and sees to how deep they are nested.
     """
 
     path: tuple[str, ...]
@@ -53,12 +54,15 @@ class Listed:
         return value
 
 
-def listed(node: Node, reader: Callable[[Node], Callable[[Any], Any]]) -> Listed | None:
-    """Return the outermost list of a schema, ``reader`` making what reads its items; ``None`` where there is none."""
+def listed(node: Node, reader: Callable[[Node, int], Callable[[Any], Any]], above: int = 1) -> Listed | None:
+    """Return the outermost list of a schema; ``None`` where there is none.
+
+    ``reader`` makes what reads its items, of their schema and the number of elements that they are in.
+    """
     if node.item is not None:
-        return Listed((), (), node.item.xml_name, reader(node.item)) if node.xml_wrapped else None
+        return Listed((), (), node.item.xml_name, reader(node.item, above)) if node.xml_wrapped else None
     for name, member in node.fields.items():
-        if inner := listed(member, reader):
+        if inner := listed(member, reader, above + 1):
             elements = (member.xml_name or name, *inner.elements)
             return Listed((name, *inner.path), elements, inner.item, inner.read)
     return None
@@ -118,10 +122,10 @@ def _take(holder: Any, where: Listed, most: int, *, but: int) -> Iterator[Any]:
     """Read the items from the front and drop them, until ``but`` elements are left."""
     children = list(holder)
     for child in children[: len(children) - but]:
-        if too_deep(child, most - len(where.elements) - 1):
-            raise Malformed("nested too deeply")
         if where.item is None or _is(child, where.item):
             yield where.read(child)
+        elif too_deep(child, most - len(where.elements) - 1):
+            raise Malformed("nested too deeply")
         holder.remove(child)
 
 
