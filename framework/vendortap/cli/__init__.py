@@ -1,0 +1,83 @@
+"""The ``vendortap`` command: arguments into calls, errors into exit codes, progress on standard error.
+
+One module for each group of commands; this one puts them together. Imports of what is slow stand where they are
+used: ``vendortap list`` has to be quick.
+
+Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from vendortap.cli import connectors, drafting, quarantine, running, sandboxes
+from vendortap.errors import UsageError, VendortapError
+
+
+def main() -> NoReturn:
+    """Run the command and end the process."""
+    for name in ("SIGTERM", "SIGHUP"):  # the latter where there is one, and nohup does not ignore it
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _terminated)
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _terminated(signum: int, _frame: Any) -> NoReturn:
+    raise SystemExit(128 + signum)
+
+
+def _main(arguments: Sequence[str]) -> int:
+    try:
+        result = commands.main(args=list(arguments), prog_name="vendortap", standalone_mode=False)
+    except VendortapError as error:
+        click.echo(f"vendortap: error: {error}", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("vendortap: interrupted", err=True)
+        return 128 + signal.SIGINT
+    except OSError as error:
+        click.echo(f"vendortap: error: {error}", err=True)
+        return VendortapError.exit_code
+    except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
+        from vendortap.redact import unexpected
+
+        click.echo(f"vendortap: error: {unexpected(error)}", err=True)
+        return VendortapError.exit_code
+    return result if isinstance(result, int) else 0
+
+
+@click.group(
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try `vendortap demo` first: it needs no account. Then `vendortap describe scansource`.",
+)
+@click.version_option(package_name="vendortap", prog_name="vendortap")
+def commands() -> None:
+    """Get invoices out of vendors' APIs.
+
+    Each connector is a Singer tap; `run` pipes one into a database or any Singer target.
+    """
+
+
+for _command in (
+    connectors.list_command,
+    connectors.describe,
+    connectors.catalog,
+    connectors.check,
+    running.run,
+    quarantine.quarantine_commands,
+    sandboxes.sandbox,
+    sandboxes.demo,
+    drafting.infer,
+    drafting.new,
+):
+    commands.add_command(_command)

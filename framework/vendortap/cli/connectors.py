@@ -1,0 +1,144 @@
+"""Commands that look at connectors: list, describe, catalog, and check with one request."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from vendortap import plugins
+from vendortap.cli.options import CONFIG, examples, read_settings
+from vendortap.cli.sandboxes import PORT
+from vendortap.cli.tables import table
+from vendortap.errors import PluginError
+
+CHECK_SECONDS = 5
+"""How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
+
+
+@click.command(
+    "list",
+    epilog=examples(
+        "vendortap list",
+        "vendortap list --check",
+    ),
+)
+@click.option("--check", is_flag=True, help="Load every plugin, and say which are broken and why.")
+def list_command(check: bool) -> int:
+    """List the installed connectors."""
+    found = plugins.find()
+    problems = plugins.problems() if check else {}
+    rows = [[name, plugin.distribution, _health(problems, name)] for name, plugin in found.items()]
+    click.echo(table(["connector", "from", *(["state"] if check else [])], [r if check else r[:2] for r in rows]))
+    broken = {name: reason for name, reason in problems.items() if reason}
+    for reason in broken.values():
+        click.echo(f"\n{reason}", err=True)
+    return PluginError.exit_code if broken else 0
+
+
+def _health(problems: Mapping[str, str | None], name: str) -> str:
+    return "broken" if problems.get(name) else "ok"
+
+
+@click.command(
+    epilog=examples(
+        "vendortap describe scansource",
+        "vendortap describe scansource --json",
+        "vendortap describe scansource --markdown",
+    ),
+)
+@click.argument("connector")
+@click.option("--json", "form", flag_value="json", help="Print JSON for programs.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print the connector's page for docs/connectors.")
+def describe(connector: str, form: str | None) -> None:
+    """Show a connector's streams and settings."""
+    from vendortap import reference, serve
+
+    loaded = plugins.load(connector)
+    if form == "markdown":
+        click.echo(reference.markdown(loaded, serve.settings(loaded, f"http://127.0.0.1:{PORT}")), nl=False)
+        return
+    description = reference.describe(loaded)
+    if form == "json":
+        click.echo(json.dumps(description, indent=2))
+        return
+    click.echo(f"{description['title']}  {description['docs']}\n")
+    streams = [
+        [s["name"], ", ".join(s["keys"]), s["replication_key"] or "full", s["title"]] for s in description["streams"]
+    ]
+    click.echo(table(["stream", "key", "incremental on", "what"], streams))
+    click.echo("\nSettings (those marked * are needed):\n")
+    for setting in description["settings"]:
+        click.echo(_setting_text(setting))
+
+
+def _setting_text(setting: Mapping[str, Any]) -> str:
+    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
+    facts = [
+        " or ".join(map(str, setting["options"]))
+        if setting["options"]
+        else " or ".join(t for t in types if t != "null")
+    ]
+    if setting["default"] is not None:
+        facts.append(f"default {json.dumps(setting['default'])}")
+    if setting["secret"]:
+        facts.append("secret")
+    mark = "*" if setting["required"] else " "
+    head = f"{mark} {click.style(setting['name'], bold=True)} ({', '.join(facts)})"
+    body = click.wrap_text(setting["description"], width=96, initial_indent="      ", subsequent_indent="      ")
+    return f"{head}\n{body}"
+
+
+@click.command(
+    epilog=examples(
+        "vendortap catalog scansource > catalog.json",
+        "vendortap catalog",
+    ),
+)
+@click.argument("connector", required=False)
+def catalog(connector: str | None) -> None:
+    """Print Singer catalogs.
+
+    With a connector's name: its catalog, ready for --catalog. Without: of all first-party connectors title,
+    executable, capabilities and catalog, by name.
+    """
+    from vendortap import singer
+
+    if connector:
+        click.echo(json.dumps(singer.catalog(plugins.load(connector)), indent=2))
+        return
+    first_party = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+    click.echo(json.dumps({name: singer.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
+
+
+@click.command(
+    epilog=examples(
+        "vendortap check scansource --config scansource.json",
+        "TAP_SCANSOURCE_SUBSCRIPTION_KEY=… vendortap check scansource --config settings.json --config ENV",
+    ),
+)
+@click.argument("connector")
+@CONFIG
+def check(connector: str, configs: tuple[str, ...]) -> None:
+    """Check settings and credentials with one request, and say how it went."""
+    from vendortap import sync
+    from vendortap.connect import connect
+    from vendortap.declaration import settings, shapes
+
+    loaded = plugins.load(connector)
+    config = read_settings(loaded, configs)
+    config["retry_seconds"] = min(config["retry_seconds"], CHECK_SECONDS)
+    client = connect(loaded, config, settings(loaded))
+    started = time.monotonic()
+    depth = config["max_depth"]
+    source = sync.Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
+    stream = next(stream for stream in loaded.streams if stream.keyed is None)
+    count = len(sync.probe(source, stream))
+    seconds = time.monotonic() - started
+    click.echo(
+        f"{connector}: ok. The credentials are accepted; "
+        f"{stream.name} answered with {count:,} records in {seconds:.2f} s."
+    )

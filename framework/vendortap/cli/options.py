@@ -1,0 +1,73 @@
+"""What the options of several commands have in common, and the end of their help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vendortap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vendortap.model import Connector
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help; the control character keeps click from filling the lines."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Output(click.Path):
+    """A file to write; refused before anything is fetched where there is no folder for it."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
+        return path
+
+
+CONFIG = click.option(
+    "--config",
+    "configs",
+    metavar="FILE|ENV",
+    multiple=True,
+    required=True,
+    help="Settings: a JSON file, or ENV for those in the environment. May be repeated.",
+)
+
+
+def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
+    """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
+    from vendortap import singer
+    from vendortap.files import read_json
+    from vendortap.schemas import check_config, with_defaults
+
+    tap = singer.tap_class(connector)
+    merged: dict[str, Any] = {}
+    for name in configs:
+        if name != "ENV":
+            merged |= read_json(name, ConfigError, f"the config file {name}")
+    if "ENV" in configs:
+        merged |= singer.environment(connector)
+    config = with_defaults(merged, tap.settings_schema)
+    check_config(config, tap.config_jsonschema, tap.name)
+    return config
+
+
+def target_command(connector: str, to: Path | None, target: str | None) -> AbstractContextManager[list[str]]:
+    """Give the command of the target that --to or --target ask for, as long as the context lasts."""
+    from vendortap import extras
+    from vendortap import run as runner
+
+    if to is None:
+        return nullcontext(runner.target_command(target or ""))
+    extras.require("duckdb", "--to", "duckdb")
+    return runner.duckdb_command(connector, to)

@@ -1,0 +1,123 @@
+"""`vendortap run`: a connector into a database, with progress on standard error and a table at the end."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from vendortap import plugins
+from vendortap.cli.options import CONFIG, Output, examples, read_settings, target_command
+from vendortap.cli.tables import outcome_table
+from vendortap.errors import UsageError
+
+if TYPE_CHECKING:
+    from vendortap.model import Config
+    from vendortap.report import Report
+    from vendortap.run import Job, Outcome
+
+
+@click.command(
+    epilog=examples(
+        "vendortap run scansource --config scansource.json --to invoices.duckdb --state scansource.state.json",
+        'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json"',
+    ),
+)
+@click.argument("connector")
+@CONFIG
+@click.option("--to", type=Output(), help="Load into this DuckDB file.")
+@click.option("--target", help="Load into any Singer target: its command line.")
+@click.option(
+    "--state",
+    type=Output(),
+    help="Go on from this file, and keep it, one run at a time. Without it everything is fetched.",
+)
+@click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show the log of tap and target.")
+def run(
+    connector: str,
+    configs: tuple[str, ...],
+    to: Path | None,
+    target: str | None,
+    state: Path | None,
+    catalog: Path | None,
+    verbose: bool,
+) -> int:
+    """Run a connector into a database.
+
+    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
+    """
+    from vendortap import quarantine
+    from vendortap import run as runner
+    from vendortap import state as previous_state
+
+    if (to is None) == (target is None):
+        raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
+    config = read_settings(
+        plugins.load(connector), configs
+    )  # the tap does it too, but then the target has made its database
+    quarantine.of(connector, config)  # likewise
+    if state and not state.exists() and (way_back := previous_state.way_back(state)):
+        click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way_back.strip()}", err=True)
+    with target_command(connector, to, target) as command:
+        job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose))
+        outcome = watched(job)
+    _tell(outcome, connector, to, config)
+    return outcome.exit_code
+
+
+def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
+    """Print what a run came to: its table, and what the operator should know."""
+    from vendortap import run as runner
+    from vendortap.drift import Event
+
+    if outcome.report.get("streams"):
+        click.echo(outcome_table(outcome.report))
+    if outcome.problem:
+        click.echo(f"vendortap: error: {outcome.problem}", err=True)
+    elif to and outcome.exit_code != UsageError.exit_code:
+        tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
+        click.echo(f"\nLoaded into {to}: {', '.join(tables)}", err=True)
+    for event in outcome.report.get("drift", ()):
+        click.echo(f"vendortap: drift: {Event(**event)}", err=True)
+    if outcome.missing:
+        click.echo(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", err=True)
+    if outcome.quarantined:
+        click.echo(
+            f"vendortap: {outcome.quarantined:,} do not fit and are in quarantine; "
+            f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
+            err=True,
+        )
+
+
+def _log_level(verbose: bool) -> dict[str, str]:
+    """Taps and targets of the SDK log a lot at INFO; shown when it is asked for."""
+    return {} if verbose or "LOGLEVEL" in os.environ else {"LOGLEVEL": "WARNING"}
+
+
+def watched(job: Job) -> Outcome:
+    """Run a job; where standard error is a terminal with progress, and everybody's messages above it."""
+    from vendortap import run as runner
+
+    if not sys.stderr.isatty():
+        return runner.run(job)
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+        return runner.run(
+            job,
+            watch=lambda report: status.update(Text(_progress(report))),
+            log=lambda line: console.print(Text.from_ansi(line), soft_wrap=True),
+        )
+
+
+def _progress(report: Report) -> str:
+    streams = ", ".join(f"{name} {stream['records']:,}" for name, stream in report.get("streams", {}).items())
+    return f"{streams or 'starting'} · {report.get('requests', 0):,} requests, {report.get('retries', 0):,} retries"

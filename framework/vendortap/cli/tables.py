@@ -1,0 +1,53 @@
+"""Tables of text, as the commands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vendortap.report import Report
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align columns with spaces, figures to the right, so that the output also serves programs."""
+    lines = [list(head), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    right = [all(row[i][:1].isdigit() for row in rows) and bool(rows) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+_FIGURES = {
+    "fetched": "fetched",
+    "emitted": "records",
+    "filtered": "filtered",
+    "quarantined": "quarantined",
+    "skipped": "skipped",
+    "requests": "requests",
+    "retries": "retries",
+    "seconds": "seconds",
+}
+"""Heads of the closing table, and where their figures are in a report."""
+
+
+def outcome_table(report: Report) -> str:
+    """Return what a run came to, stream by stream."""
+    return table(["stream", *_FIGURES], list(_outcome_rows(report)))
+
+
+def outcomes_table(reports: Sequence[tuple[str, Report]]) -> str:
+    """Return what the runs of several connectors came to, by name of the connector."""
+    rows = [[name, *row] for name, report in reports for row in _outcome_rows(report)]
+    return table(["connector", "stream", *_FIGURES], rows)
+
+
+def _outcome_rows(report: Report) -> Iterator[list[str]]:
+    for name, stream in report.get("streams", {}).items():
+        yield [name, *(_figure(stream[figure]) for figure in _FIGURES.values())]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
