@@ -14,7 +14,7 @@ from vendortap import hookimpl
 from vendortap.auth import client_credentials
 from vendortap.checks import both, no_errors, present, status
 from vendortap.limits import x_rate_limit
-from vendortap.model import Config, Connector, Keyed, Limit, Plan, Reply, Rows, Sandbox, Stream, Value
+from vendortap.model import Amount, Config, Connector, Keyed, Limit, Plan, Reply, Rows, Sandbox, Stream, Value
 from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, first, get, post, setting
@@ -100,6 +100,7 @@ INGRAM_MICRO = Connector(
             missing_is_empty=True,
             keys=("invoiceNumber",),
             replication_key="invoiceDate",
+            amount=Amount("invoicedAmountDue", "currencyCode"),
         ),
         Stream(
             name="invoice_details",
@@ -117,6 +118,7 @@ INGRAM_MICRO = Connector(
             keys=("requestedNumber",),
             add={"requestedNumber": "invoice_number"},
             replication_key="listedInvoiceDate",
+            amount=Amount("summary.totals.invoicedAmountDue", "lines.currencyCode"),
         ),
         Stream(
             name="invoice_details_v4",
@@ -158,6 +160,7 @@ INGRAM_MICRO = Connector(
             ),
             keys=("requestednumber",),
             add={"requestednumber": "order_number"},
+            amount=Amount("totalamount", "currencycode"),
         ),
     ),
     sandbox=Sandbox(

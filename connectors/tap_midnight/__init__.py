@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from vendortap import hookimpl
 from vendortap.auth import JsonRenewal, json_login
 from vendortap.checks import present
-from vendortap.model import Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
+from vendortap.model import Amount, Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
 from vendortap.paging import row_offset, stable
 from vendortap.plan import in_file, listed
 from vendortap.request import by, post, setting
@@ -75,6 +75,7 @@ MIDNIGHT = Connector(
             ),
             keys=("Guid",),
             distinct=True,
+            amount=Amount("InvoiceAmount"),
         ),
         Stream(
             name="invoice_details",
@@ -95,6 +96,7 @@ MIDNIGHT = Connector(
             keys=("RequestedGuid",),
             add={"RequestedGuid": "guid"},
             replication_key="ListedInvoiceDate",
+            amount=Amount("TotalBilledAmount"),
         ),
     ),
     sandbox=Sandbox(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vendortap import hookimpl
 from vendortap.auth import api_key, client_credentials, optional
 from vendortap.checks import present
-from vendortap.model import Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
+from vendortap.model import Amount, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
 from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, choose, first, get, setting
@@ -79,6 +79,7 @@ SCANSOURCE = Connector(
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
             add={"CustomerNumber": "customer_number"},
+            amount=Amount("Total"),
         ),
         Stream(
             name="invoice_details",
@@ -102,6 +103,7 @@ SCANSOURCE = Connector(
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
             add={"CustomerNumber": "customer_number"},
+            amount=Amount("Total", "Currency"),
         ),
         Stream(
             name="invoice_documents",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from vendortap import hookimpl
 from vendortap.auth import basic, bearer, chosen, header, json_login
 from vendortap.checks import flag
-from vendortap.model import Connector, Keyed, Limit, Plan, Record, Rows, Sandbox, Stream, Value
+from vendortap.model import Amount, Connector, Keyed, Limit, Plan, Record, Rows, Sandbox, Stream, Value
 from vendortap.paging import page_number, stable
 from vendortap.plan import in_file, listed, since_date
 from vendortap.request import by, get, setting
@@ -76,6 +76,7 @@ VISIBLESCM = Connector(
             ),
             check=flag("successful", message="message"),
             keys=("InvoiceRefNumber",),
+            amount=Amount("TotalInvoicedAmount"),
         ),
         Stream(
             name="invoice_details",
@@ -95,6 +96,7 @@ VISIBLESCM = Connector(
             keys=("RequestedInvoiceRefNumber",),
             add={"RequestedInvoiceRefNumber": "invoice_number"},
             replication_key="ListedIssuedDate",
+            amount=Amount("TotalInvoicedAmount"),
         ),
     ),
     sandbox=Sandbox(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from vendortap.model import Config, Connector, Limit
 from vendortap.schemas import Schema, secrets
 
 
-def connect(connector: Connector, config: Config, settings: Schema, watch: Callable[[], None] = lambda: None) -> Client:
-    """Return the connection of a connector; nothing is sent yet. ``watch`` is told whenever something happens.
+def connect(connector: Connector, config: Config, settings: Schema) -> Client:
+    """Return the connection of a connector; nothing is sent yet.
 
     Raises:
         ConfigError: an address that is neither https nor loopback, or a CA bundle that cannot be used.
@@ -36,7 +35,6 @@ def connect(connector: Connector, config: Config, settings: Schema, watch: Calla
         trace=connector.trace,
         memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
         ca_bundle=config.get("ca_bundle"),
-        watch=watch,
         secrets=secrets(config, settings),
     )
 

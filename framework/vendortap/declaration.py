@@ -141,7 +141,28 @@ def _problems(connector: Connector, stream: Stream, record: Node) -> Iterator[st
     key = stream.replication_key
     if key is not None and (key not in record.fields or record.fields[key].kind != "date-time"):
         yield f"the replication key {key!r} is not a date-time of its schema"
+    yield from _amount_problems(stream, record)
     yield from _keyed_problems(connector, stream)
+
+
+def _amount_problems(stream: Stream, record: Node) -> Iterator[str]:
+    if stream.amount is None:
+        return
+    if (found := _at(record, stream.amount.path)) is None or found.kind not in ("number", "integer"):
+        yield f"the amount {stream.amount.path!r} is not a number of its schema"
+    currency = stream.amount.currency
+    if currency and ((found := _at(record, currency)) is None or found.kind != "string"):
+        yield f"the currency {currency!r} is not a text of its schema"
+
+
+def _at(node: Node, path: str) -> Node | None:
+    """Return what a schema has at a path, through the items of lists."""
+    found: Node | None = node
+    for name in path.split("."):
+        while found and found.item:
+            found = found.item
+        found = found.fields.get(name) if found else None
+    return found
 
 
 def _names(*names: str | None) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util import Url, parse_url
 
+from vendortap import latency
 from vendortap.bounds import PIECE, TooLarge, bounded, gunzip
 from vendortap.errors import (
     BodyError,
@@ -93,25 +94,35 @@ class Stopped(VendortapError):
 class Traffic:
     """What a client did so far, token calls included. ``bytes`` counts bodies as they came (compressed).
 
-    ``waited_seconds`` adds up the waits of all threads for the token bucket and before retries. ``watch`` is called
-    after each change, by the thread that made it.
+    ``waited_seconds`` adds up the waits of all threads for the token bucket and before retries; ``waiting`` is how many
+    of them wait now. ``latencies`` counts answers by the time from the request to the last byte, as
+    vendortap.latency has it.
     """
 
     requests: int = 0
     retries: int = 0
     waited_seconds: float = 0.0
+    waiting: int = 0
     bytes: int = 0
-    watch: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
+    latencies: list[int] = field(default_factory=latency.none)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def add(self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0, size: int = 0) -> None:
+    def add(
+        self, *, requests: int = 0, retries: int = 0, waited_seconds: float = 0.0, waiting: int = 0, size: int = 0
+    ) -> None:
         """Add to the counters; may be called by any thread."""
         with self._lock:
             self.requests += requests
             self.retries += retries
             self.waited_seconds += waited_seconds
+            self.waiting += waiting
             self.bytes += size
-        self.watch()
+
+    def answered(self, seconds: float, size: int) -> None:
+        """Count an answer that has been read, as far as it was; may be called by any thread."""
+        with self._lock:
+            self.bytes += size
+            self.latencies[latency.place(seconds)] += 1
 
 
 # --- pace --------------------------------------------------------------------------------------------
@@ -660,7 +671,6 @@ class Client:
         pace: Reads from an answer what it says about the limit.
         trace: Name of the header by which the vendor identifies an answer; messages quote it.
         memory: Where auth flows keep what the next run needs, such as a rotated refresh token.
-        watch: Called by any thread whenever something has happened, to show how far things are.
         stop: When set, every wait ends with ``Stopped``.
 
     Raises:
@@ -688,10 +698,9 @@ class Client:
         trace: str | None = None,
         memory: Memory | None = None,
         ca_bundle: str | None = None,
-        watch: Callable[[], None] = lambda: None,
         stop: threading.Event | None = None,
     ) -> None:
-        self.traffic = Traffic(watch=watch)
+        self.traffic = Traffic()
         self._name = name
         self._config = config
         base = _checked(base_url, name, config)
@@ -797,8 +806,11 @@ class Client:
 
     def _take_token(self, call: _Call) -> None:
         began = time.monotonic()
-        self._bucket(call).acquire(self._stop)
-        self.traffic.add(waited_seconds=time.monotonic() - began)
+        self.traffic.add(waiting=1)
+        try:
+            self._bucket(call).acquire(self._stop)
+        finally:
+            self.traffic.add(waiting=-1, waited_seconds=time.monotonic() - began)
 
     def _follow(self, call: _Call, reply: Reply) -> None:
         """Keep to what the vendor says about its limit. An operator's own rate is never exceeded."""
@@ -859,8 +871,10 @@ class Client:
         log.warning("%s Trying again in %.1f s.", sentence, seconds)
         if after and isinstance(outcome, Reply) and outcome.status in (429, 503):
             self._bucket(call).pause(after)  # The other threads would only be told the same.
-        self.traffic.add(retries=1, waited_seconds=seconds)
-        if self._stop.wait(seconds):
+        self.traffic.add(retries=1, waited_seconds=seconds, waiting=1)
+        stopped = self._stop.wait(seconds)
+        self.traffic.add(waiting=-1)
+        if stopped:
             raise Stopped(f"{self._name}: {call.label} was stopped while waiting to be retried.")
         self._take_token(call)
 
@@ -879,7 +893,7 @@ class Client:
                     body = self._body(call, response, headers)
                 finally:
                     size = response.raw.tell()
-                    self.traffic.add(size=size)
+                    self.traffic.answered(time.monotonic() - began, size)
             outcome = Reply(response.status_code, headers, body, datetime.now(timezone.utc))
         except _READ_ERRORS as error:
             outcome = _failure(error)

@@ -309,6 +309,17 @@ class Keyed:
     changed: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """What a record comes to: where the amount is, and its currency, if the vendor states one.
+
+    Both are names joined by dots, from the record down; of a list on the way its first item is meant.
+    """
+
+    path: str
+    currency: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """One kind of record of a vendor.
@@ -318,7 +329,7 @@ class Stream:
     HTTP 200; ``finish`` completes a record in place. ``distinct`` hands on the first of several records with one
     key. ``missing_is_empty`` takes a 404 for a list without rows. ``document`` names a Base64 property that
     ``documents_dir`` puts into files. A stream that is not ``selected_by_default`` is read only where a catalog
-    selects it.
+    selects it. ``amount`` is what a run's report adds up.
     """
 
     name: str
@@ -338,6 +349,7 @@ class Stream:
     missing_is_empty: bool = False
     document: str | None = None
     selected_by_default: bool = True
+    amount: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

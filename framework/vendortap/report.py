@@ -1,35 +1,77 @@
-"""What a tap tells `vendortap run` about its progress: a small JSON file, replaced as a whole.
+"""What a tap tells `vendortap run` about its progress: a small JSON file, replaced as a whole, by a thread of its own.
 
 ::
 
-    {"final": true, "requests": 42, "retries": 0, "waited_seconds": 0.0,
+    {"final": true, "seconds": 1.2, "requests": 42, "retries": 0, "waiting": 0, "waited_seconds": 0.0, "bytes": 91034,
+     "latencies": [0, 0, 31, 11],
      "drift": [{"connector": "scansource", "stream": "invoices", "kind": "unknown", "field": "Surcharge",
                 "path": "$[0].Surcharge", "expected": null}],
      "streams": {"invoices": {"fetched": 2003, "records": 2000, "filtered": 0, "quarantined": 1, "skipped": 2,
-                              "known": 2, "repeated": 0, "missing": 0, "requests": 21, "retries": 0, "seconds": 0.8}}}
+                              "known": 2, "repeated": 0, "missing": 0, "units": 2, "expected": 2, "requests": 21,
+                              "retries": 0, "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
+                              "totals": [{"currency": "USD", "records": 2000, "amount": "12345.67"}]}}}
 
 ``records`` are those that were emitted; vendortap.sync.Tally says what the others of a stream's figures count,
-vendortap.drift what ``drift`` holds.
+vendortap.http.Traffic what those of its traffic do, vendortap.drift what ``drift`` holds. ``latencies`` are counts by
+the classes of vendortap.latency. ``totals`` are there where they are asked for; nothing else of any record is in it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 ENVIRONMENT = "VENDORTAP_REPORT"
 """The environment variable that names the file; unset, nothing is told."""
+TOTALS = "VENDORTAP_REPORT_TOTALS"
+"""The environment variable that, set to anything, asks for totals of the amounts as well."""
+LEAST_SECONDS, MOST_SECONDS = 0.1, 0.5
+"""How long it is from one report to the next: the former at first, the latter once a run takes its time."""
 
 Report = Mapping[str, Any]
+Snapshot = Callable[[], Report]
 
 
 def wanted() -> bool:
     """Whether somebody wants to be told."""
     return bool(os.environ.get(ENVIRONMENT))
+
+
+def totals_wanted() -> bool:
+    """Whether somebody wants to be told totals as well."""
+    return wanted() and bool(os.environ.get(TOTALS))
+
+
+@contextmanager
+def telling(snapshot: Snapshot) -> Iterator[None]:
+    """Tell how far things are a few times a second, as long as the context lasts, and once more at its end."""
+    if not wanted():
+        yield
+        return
+    began, over = time.monotonic(), threading.Event()
+
+    def tell(*, final: bool) -> None:
+        write({"final": final, "seconds": round(time.monotonic() - began, 3), **snapshot()})
+
+    def keep_telling() -> None:
+        tell(final=False)
+        while not over.wait(min(max((time.monotonic() - began) / 20, LEAST_SECONDS), MOST_SECONDS)):
+            tell(final=False)
+
+    thread = threading.Thread(target=keep_telling, name="report", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        tell(final=True)
 
 
 def write(report: Report) -> None:

@@ -40,7 +40,7 @@ Log = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: which tap with which files, into which target command."""
+    """One run: which tap with which files, into which target command; ``totals`` asks for those in its report."""
 
     connector: str
     configs: Sequence[str]
@@ -48,6 +48,7 @@ class Job:
     state: Path | None = None
     catalog: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    totals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,12 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
     with ExitStack() as stack:
         file = stack.enter_context(state.kept(job.state)) if job.state else None
         told = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vendortap-"))) / "report.json"
-        with _Pipeline(job, told, file, log) as pipeline:
-            unread = pipeline.wait(lambda: watch(report.read(told)))
-        final = report.read(told)
-        watch(final)
+        try:
+            with _Pipeline(job, told, file, log) as pipeline:
+                unread = pipeline.wait(lambda: watch(report.read(told)))
+        finally:
+            final = report.read(told)
+            watch(final)
         return Outcome(pipeline.tap.returncode, pipeline.target.returncode, unread, final, pipeline.keeper.problem)
 
 
@@ -146,6 +149,7 @@ class _Pipeline:
             assert self.target.stdout is not None  # noqa: S101 - a pipe was asked for
             self.keeper = _Keeper(self.target.stdout, file)
             environment |= {report.ENVIRONMENT: str(told), lifeline.ENVIRONMENT: str(alive)}
+            environment |= {report.TOTALS: "1"} if job.totals else {}
             self.tap = _start(_tap_command(job), environment, log, None, into, [*lock, alive])
             self._relays = [_Relay(p.stderr, log) for p in (self.target, self.tap) if p.stderr and log]
             failed.pop_all()

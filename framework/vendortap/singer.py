@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +23,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 import click
 import msgspec
@@ -48,6 +47,7 @@ from vendortap.files import parse_json, read_json
 from vendortap.model import UNKNOWN, Bookmark, Connector, Node, Record
 from vendortap.redact import Redactor, unexpected
 from vendortap.state import STATE_VERSION, advance, check_state, find_entry, read_bookmark, read_fields, way_back
+from vendortap.totals import Totals
 
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
 
 STATE_SECONDS = 1.0
 """STATE messages within a stream are at least this far apart; the last one is always written."""
-REPORT_SECONDS = 0.5
 
 Shaper = Callable[[Record], Record]
 
@@ -216,6 +215,30 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
 # --- stream ------------------------------------------------------------------------------------------
 
 
+class Spent(NamedTuple):
+    """What a piece of work has taken."""
+
+    requests: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    def since(self, before: Spent) -> Spent:
+        """Return what has come on top of what was spent before."""
+        return Spent(
+            self.requests - before.requests,
+            self.retries - before.retries,
+            self.waited_seconds - before.waited_seconds,
+            self.bytes - before.bytes,
+            self.seconds - before.seconds,
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Return it as reports have it."""
+        return {name: round(value, 3) for name, value in self._asdict().items()}
+
+
 class ConnectorStream(Stream):
     """A declared stream as singer-sdk wants it."""
 
@@ -224,9 +247,10 @@ class ConnectorStream(Stream):
         self.shape = shape
         self.tap = tap
         self.tally = sync.Tally()
+        self.totals = Totals(declared.amount) if declared.amount and report.totals_wanted() else None
         self.messages = 0
-        self.requests = self.retries = 0
-        self.seconds = 0.0
+        self._begun: Spent | None = None
+        self._spent = Spent()
         self.selected_by_default = declared.selected_by_default
         strings = bool(tap.config.get("use_singer_decimal"))
         super().__init__(tap, schemas.to_singer(shape.schema, decimal_strings=strings), declared.name)
@@ -324,7 +348,6 @@ class ConnectorStream(Stream):
             for item in self._read():
                 if isinstance(item, sync.Records):
                     self._write_records(item, counter)
-                    self.tap.report()
                 else:
                     self._advance(item)
                     if time.monotonic() >= state_due:
@@ -338,8 +361,10 @@ class ConnectorStream(Stream):
         if alias is None or self.ABORT_AT_RECORD_COUNT is not None:
             for record in item.records:
                 self._counted(counter)
-                self._account(self._write_record(record, item.received))
+                self._account(self._write_record(record, item.received), record)
             return
+        if self.totals:
+            self.totals.add(item.records)
         writer, count = self.tap.writer, len(item.records)
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
@@ -366,8 +391,7 @@ class ConnectorStream(Stream):
     @contextmanager
     def _measured(self) -> Iterator[Any]:
         """Count and time the stream, account for its records, and write its last STATE, however it ends."""
-        started, traffic = time.monotonic(), self.tap.traffic
-        requests, retries = traffic.requests, traffic.retries
+        self._begun = self.tap.spent()
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 yield counter
@@ -375,14 +399,21 @@ class ConnectorStream(Stream):
             self.tally.check(f"{self.tap.connector.name}, {self.name}")
         finally:
             self.logger.info("%s: %s", self.name, self.tally)
-            self.seconds = time.monotonic() - started
-            self.requests, self.retries = traffic.requests - requests, traffic.retries - retries
+            self._spent, self._begun = self.spent, None
             self._write_state_message()
 
-    def _account(self, written: bool) -> None:
+    @property
+    def spent(self) -> Spent:
+        """What the stream has taken, so far or altogether: streams are read one after the other."""
+        begun = self._begun  # read once: another thread may ask
+        return self._spent if begun is None else self.tap.spent().since(begun)
+
+    def _account(self, written: bool, record: Record) -> None:
         """Count what became of a record."""
         self.tally.emitted += written
         self.tally.filtered += not written
+        if self.totals and written:
+            self.totals.add((record,))
 
     def _remember_fields(self) -> None:
         """Put into the state which fields there are, for later runs to notice when one is not any more."""
@@ -443,8 +474,7 @@ class ConnectorStream(Stream):
                     continue
                 for record in item.records:
                     self._counted(counter)
-                    self._account(batches.add(record))
-                self.tap.report()
+                    self._account(batches.add(record), record)
             batches.write()
 
 
@@ -506,8 +536,6 @@ class ConnectorTap(Tap):
 
     def __init__(self, *, catalog: Any = None, **options: Any) -> None:
         self._shapes = shapes(self.connector)
-        self._reported = 0.0
-        self._reporting = threading.Lock()
         if isinstance(catalog, dict):
             check_catalog(catalog, self.connector, self._shapes)
         super().__init__(catalog=catalog, **options)
@@ -568,7 +596,7 @@ class ConnectorTap(Tap):
         """The connector's connection, made when it is first needed."""
         from vendortap.connect import connect  # here, as --discover and --about need no connection
 
-        return connect(self.connector, self.config, self.settings_schema, self.report)
+        return connect(self.connector, self.config, self.settings_schema)
 
     @property
     def traffic(self) -> Traffic:
@@ -611,22 +639,22 @@ class ConnectorTap(Tap):
             else:
                 yield from ((kept, "its stream is not selected") for kept in of_stream)
 
-    def report(self, *, final: bool = False) -> None:
-        """Tell `vendortap run` how far the tap is: at most twice a second, and at the end; in any thread."""
-        if not report.wanted():
-            return
-        with self._reporting:
-            if final or time.monotonic() >= self._reported + REPORT_SECONDS:
-                self._reported = time.monotonic()
-                report.write(self._report(final))
+    def spent(self) -> Spent:
+        """Return what has been taken so far, by a clock that began at any time."""
+        traffic = self.traffic
+        return Spent(traffic.requests, traffic.retries, traffic.waited_seconds, traffic.bytes, time.monotonic())
 
-    def _report(self, final: bool) -> dict[str, Any]:
+    def told(self) -> report.Report:
+        """Return what the run is told of how far the tap is; any thread may ask, once the sync may begin."""
+        traffic = self.traffic
         return {
-            "final": final,
-            "requests": self.traffic.requests,
-            "retries": self.traffic.retries,
-            "waited_seconds": round(self.traffic.waited_seconds, 3),
-            "drift": [asdict(event) for drift in self.drift.values() for event in drift.events],
+            "requests": traffic.requests,
+            "retries": traffic.retries,
+            "waiting": traffic.waiting,
+            "waited_seconds": round(traffic.waited_seconds, 3),
+            "bytes": traffic.bytes,
+            "latencies": list(traffic.latencies),
+            "drift": [asdict(event) for drift in self.drift.values() for event in list(drift.events)],
             "streams": {
                 name: {
                     "fetched": stream.tally.fetched,
@@ -637,9 +665,10 @@ class ConnectorTap(Tap):
                     "known": stream.tally.known,
                     "repeated": stream.tally.repeated,
                     "missing": stream.tally.missing,
-                    "requests": stream.requests,
-                    "retries": stream.retries,
-                    "seconds": round(stream.seconds, 3),
+                    "units": stream.tally.units,
+                    "expected": stream.tally.expected,
+                    **stream.spent.told(),
+                    "totals": stream.totals.told() if stream.totals else [],
                 }
                 for name, stream in self.streams.items()
                 if isinstance(stream, ConnectorStream) and stream.selected
@@ -705,18 +734,18 @@ class ConnectorTap(Tap):
             state=state and _given_state(state, cls.name),
         )
         redact = tap.client.redact
+        tap.drift  # noqa: B018 - made before another thread asks for it
         for handler in logging.getLogger().handlers:
             handler.addFilter(_Blanked(redact))
         try:
-            tap.sync_all()
+            with report.telling(tap.told):
+                tap.sync_all()
         except VendortapError as error:
             error.args = (redact.blank(str(error)), *error.args[1:])
             raise
         except BrokenPipeError:  # here, as click would end the program without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
             raise VendortapError("the target closed the pipe; its own messages say why") from None
-        finally:
-            tap.report(final=True)
 
 
 def tap_class(connector: Connector) -> type[ConnectorTap]:

@@ -110,6 +110,9 @@ class Tally:
         is not to be handed on: ``known`` are covered by the bookmark, ``repeated`` have the key of one that came
         before, and ``missing`` are listed or configured, but the vendor does not have them.
 
+    ``expected`` is how many units the stream has where that is known; where only some of its lists have been read yet,
+    an estimate from these. ``units`` is how many are done.
+
     The pipeline counts what it reads and leaves out, whoever writes messages counts ``emitted`` and ``filtered``: so
     the equation holds only if nothing was lost between the two.
     """
@@ -121,6 +124,8 @@ class Tally:
     known: int = 0
     repeated: int = 0
     missing: int = 0
+    units: int = field(default=0, compare=False)
+    expected: int | None = field(default=None, compare=False)
 
     @property
     def skipped(self) -> int:
@@ -252,18 +257,23 @@ def read(
 def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Iterator[Records | Advance]:
     base = list(plan.units(stream.plan, source.config, bookmarks, source.now()))
     if stream.keyed is None:
+        tally.expected = len(base) if len(base) > 1 else None  # of one list nobody knows how long it is
         yield from _read_units(source, stream, base, tally)
         return
     if (keys := plan.configured(stream.keyed.sources, source.config)) is not None:
         param = stream.keyed.param
+        tally.expected = len(keys) * len(base)
         units = (Unit({**unit.params, param: key}, unit.partition) for key in keys for unit in base)
         yield from _read_units(source, stream, units, tally, tries=len(base))
         return
     if stream.keyed.parent is None:
         _log.info("%s, %s: no keys are configured, so there is nothing to fetch.", source.connector.name, stream.name)
         return
-    for unit in base:
+    listed = 0
+    for number, unit in enumerate(base, 1):
         with closing(_Spool(source, stream.keyed, source.connector.stream(stream.keyed.parent), unit, tally)) as spool:
+            listed += spool.count
+            tally.expected = listed * len(base) // number
             yield from _read_units(source, stream, spool.units(), tally, settled=spool.settled)
 
 
@@ -342,6 +352,7 @@ def _read_units(
                     _log.warning("%s Skipped.", _named(error, source, stream, unit))
             except VendortapError as error:
                 raise _named(error, source, stream, unit) from None
+            tally.units += 1
             advanced = _advanced(mark, unit, stream, top, settled)
             if advanced is not None and advanced != mark:
                 marks[tuple(unit.partition.values())] = advanced
@@ -706,6 +717,7 @@ class _Spool:
         self.base = base
         self.parent = parent
         self.settled: datetime | None = None
+        self.count = 0
         self._db = _database()
         self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
         try:
@@ -729,9 +741,9 @@ class _Spool:
                     listed += len(rows)
             except VendortapError as error:
                 raise _named(error, source, self.parent, self.base) from None
-        (distinct,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
-        tally.fetched += listed - distinct
-        tally.repeated += listed - distinct
+        (self.count,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
+        tally.fetched += listed - self.count
+        tally.repeated += listed - self.count
 
     def _usable(self, source: Source, page: Records, tally: Tally) -> Iterator[Record]:
         """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.

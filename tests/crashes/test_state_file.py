@@ -19,7 +19,18 @@ from vendortap.state import STATE_VERSION, previous
 if TYPE_CHECKING:
     from tests.conftest import Files, RunTap, StartVendor, Vendor, Warehouse
 
-REPORTED = {"drift", "final", "requests", "retries", "waited_seconds", "streams"}
+REPORTED = {
+    "bytes",
+    "drift",
+    "final",
+    "latencies",
+    "requests",
+    "retries",
+    "seconds",
+    "streams",
+    "waited_seconds",
+    "waiting",
+}
 """What a report says: counts, see vendortap.report."""
 
 

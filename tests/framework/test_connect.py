@@ -1,10 +1,10 @@
-"""From a declaration and its settings to a connection: the limit, the secrets, the token file, who watches."""
+"""From a declaration and its settings to a connection: the limit, the secrets, the token file."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -111,13 +111,10 @@ def test_secret_settings_are_not_shown_whatever_their_type(url: str) -> None:
     assert "q=***-***-shown" in text
 
 
-def test_headers_trace_and_watch_are_the_connectors_and_the_operators(url: str) -> None:
+def test_headers_and_trace_are_the_connectors(url: str) -> None:
     connector = replace(ACME, headers=lambda config: {"X-Fresh": config["open"]}, trace="X-Id")
-    told: list[int] = []
-    watch: Callable[[], None] = lambda: told.append(1)  # noqa: E731 - a watcher that counts
-    text = complaint(connect(connector, {**COMMON, "base_url": url, "open": "fresh"}, SETTINGS, watch))
+    text = complaint(connect(connector, {**COMMON, "base_url": url, "open": "fresh"}, SETTINGS))
     assert "(request id trace-1): not fresh." in text
-    assert told
 
 
 def test_a_token_file_is_used_where_the_settings_name_one(url: str, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vendortap import auth, http
+from vendortap import auth, http, latency
 from vendortap.errors import (
     BodyError,
     ConfigError,
@@ -1202,17 +1202,31 @@ def test_without_such_an_id_messages_do_without(vendor: StartVendor, client: Mak
             client(vendor(say(403)), **options).send(GET)
 
 
-def test_whoever_watches_is_told_of_attempts_and_of_retries_before_they_are_waited_for(
-    vendor: StartVendor, client: MakeClient
-) -> None:
-    seen: list[tuple[int, int]] = []
+def test_who_waits_for_a_retry_is_seen_waiting(vendor: StartVendor, client: MakeClient) -> None:
+    tap = client(vendor(script(say(503, Retry_After="1"), say(200))))
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(tap.send, GET)
+        while tap.traffic.waiting == 0 or tap.traffic.retries == 0:
+            assert not sent.done()
+            time.sleep(0.001)
+        assert (tap.traffic.requests, tap.traffic.retries, tap.traffic.waiting) == (1, 1, 1)
+        assert sent.result().status == 200
+    assert (tap.traffic.requests, tap.traffic.waiting) == (2, 0)
 
-    def watch() -> None:
-        seen.append((tap.traffic.requests, tap.traffic.retries))
 
-    tap: Client = client(vendor(script(say(500), say(500), say(200))), watch=watch)
+def test_answers_are_counted_by_how_long_they_took(vendor: StartVendor, client: MakeClient) -> None:
+    def answer(got: Got) -> Answer:
+        time.sleep(0.3 if got.target == "/slow" else 0)
+        return say(404 if got.target == "/none" else 200)
+
+    tap = client(vendor(answer))
     tap.send(GET)
-    assert list(dict.fromkeys(seen)) == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (3, 2)]
+    tap.send(Request("GET", "/slow"))
+    with pytest.raises(MissingError):
+        tap.send(Request("GET", "/none"))
+    assert sum(tap.traffic.latencies) == 3
+    assert (slowest := latency.quantile(tap.traffic.latencies, 1))
+    assert 0.3 * 10**-0.1 < slowest < 10
 
 
 # --- stop --------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import click
 import jsonschema
 import pytest
 
-from vendortap import plugins, report, singer
+from vendortap import plugins, report
 from vendortap.errors import CatalogError, ConfigError, StateError
 from vendortap.model import Connector
 from vendortap.singer import MessageWriter, check_catalog, tap_class
@@ -576,15 +576,17 @@ def test_a_closed_pipe_is_a_sentence(start: StartVendor, file: Files) -> None:
 # --- progress ----------------------------------------------------------------------------------------
 
 
-def test_progress_is_told_while_requests_are_retried(
-    start: StartVendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_progress_is_told_while_a_request_waits_to_be_retried(start: StartVendor, file: Files, tmp_path: Path) -> None:
     vendor = start(invoices=5)
-    vendor.state.fail(2, 503)
-    told: list[report.Report] = []
-    monkeypatch.setenv(report.ENVIRONMENT, str(tmp_path / "report.json"))
-    monkeypatch.setattr(singer, "REPORT_SECONDS", 0)
-    monkeypatch.setattr(report, "write", told.append)
-    read_tap(vendor.config())
-    without_records = [said for said in told if not any(stream["records"] for stream in said["streams"].values())]
-    assert {said["retries"] for said in without_records} == {0, 1, 2}
+    vendor.state.fail(1, 429, {"Retry-After": "600"})
+    told = tmp_path / "report.json"
+    config = file(vendor.config(retry_seconds=1200))
+    with Running(config, **{report.ENVIRONMENT: str(told)}) as tap:
+        deadline = time.monotonic() + 30
+        while not (said := report.read(told)).get("retries"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert (said["final"], said["waiting"], sum(said["latencies"])) == (False, 1, said["requests"])
+        assert not any(stream["records"] for stream in said["streams"].values())
+        assert tap.end(signal.SIGTERM) == 143
+    assert report.read(told)["final"] is True
