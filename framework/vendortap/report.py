@@ -2,8 +2,8 @@
 
 ::
 
-    {"final": true, "seconds": 1.2, "requests": 42, "retries": 0, "waiting": 0, "waited_seconds": 0.0, "bytes": 91034,
-     "latencies": [0, 0, 31, 11],
+    {"final": true, "error": null, "seconds": 1.2, "requests": 42, "retries": 0, "waiting": 0, "waited_seconds": 0.0,
+     "bytes": 91034, "latencies": [0, 0, 31, 11],
      "drift": [{"connector": "scansource", "stream": "invoices", "kind": "unknown", "field": "Surcharge",
                 "path": "$[0].Surcharge", "expected": null}],
      "streams": {"invoices": {"fetched": 2003, "records": 2000, "filtered": 0, "quarantined": 1, "skipped": 2,
@@ -11,9 +11,10 @@
                               "retries": 0, "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
                               "totals": [{"currency": "USD", "records": 2000, "amount": "12345.67"}]}}}
 
-``records`` are those that were emitted; vendortap.sync.Tally says what the others of a stream's figures count,
-vendortap.http.Traffic what those of its traffic do, vendortap.drift what ``drift`` holds. ``latencies`` are counts by
-the classes of vendortap.latency. ``totals`` are there where they are asked for; nothing else of any record is in it.
+``error`` is the sentence that a tap fails with, where it could say it. ``records`` are those that were emitted;
+vendortap.sync.Tally says what the others of a stream's figures count, vendortap.http.Traffic what those of its traffic
+do, vendortap.drift what ``drift`` holds. ``latencies`` are counts by the classes of vendortap.latency. ``totals`` are
+there where they are asked for; nothing else of any record is in it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from vendortap.errors import VendortapError
+from vendortap.redact import unexpected
 
 ENVIRONMENT = "VENDORTAP_REPORT"
 """The environment variable that names the file; unset, nothing is told."""
@@ -50,28 +54,47 @@ def totals_wanted() -> bool:
 
 @contextmanager
 def telling(snapshot: Snapshot) -> Iterator[None]:
-    """Tell how far things are a few times a second, as long as the context lasts, and once more at its end."""
+    """Tell how far things are a few times a second, as long as the context lasts, and how it ended at its end."""
     if not wanted():
         yield
         return
-    began, over = time.monotonic(), threading.Event()
-
-    def tell(*, final: bool) -> None:
-        write({"final": final, "seconds": round(time.monotonic() - began, 3), **snapshot()})
-
-    def keep_telling() -> None:
-        tell(final=False)
-        while not over.wait(min(max((time.monotonic() - began) / 20, LEAST_SECONDS), MOST_SECONDS)):
-            tell(final=False)
-
-    thread = threading.Thread(target=keep_telling, name="report", daemon=True)
-    thread.start()
+    teller = _Teller(snapshot)
+    error: str | None = None
     try:
         yield
+    except Exception as problem:
+        error = str(problem) if isinstance(problem, VendortapError) else unexpected(problem)
+        raise
     finally:
-        over.set()
-        thread.join()
-        tell(final=True)
+        teller.end(error)
+
+
+class _Teller(threading.Thread):
+    """Writes reports until it is ended."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(name="report", daemon=True)
+        self._snapshot = snapshot
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        self._tell(final=False)
+        while not self._over.wait(min(max(self._seconds() / 20, LEAST_SECONDS), MOST_SECONDS)):
+            self._tell(final=False)
+
+    def end(self, error: str | None) -> None:
+        """Write the last report, with the sentence that all ended with, if it did with one."""
+        self._over.set()
+        self.join()
+        self._tell(final=True, error=error)
+
+    def _tell(self, *, final: bool, error: str | None = None) -> None:
+        write({"final": final, "error": error, "seconds": round(self._seconds(), 3), **self._snapshot()})
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
 
 
 def write(report: Report) -> None:

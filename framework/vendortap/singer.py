@@ -737,15 +737,15 @@ class ConnectorTap(Tap):
         tap.drift  # noqa: B018 - made before another thread asks for it
         for handler in logging.getLogger().handlers:
             handler.addFilter(_Blanked(redact))
-        try:
-            with report.telling(tap.told):
+        with report.telling(tap.told):
+            try:
                 tap.sync_all()
-        except VendortapError as error:
-            error.args = (redact.blank(str(error)), *error.args[1:])
-            raise
-        except BrokenPipeError:  # here, as click would end the program without a word
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
-            raise VendortapError("the target closed the pipe; its own messages say why") from None
+            except VendortapError as error:
+                error.args = (redact.blank(str(error)), *error.args[1:])
+                raise
+            except BrokenPipeError:  # here, as click would end the program without a word
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
+                raise VendortapError("the target closed the pipe; its own messages say why") from None
 
 
 def tap_class(connector: Connector) -> type[ConnectorTap]:

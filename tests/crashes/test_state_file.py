@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REPORTED = {
     "bytes",
     "drift",
+    "error",
     "final",
     "latencies",
     "requests",

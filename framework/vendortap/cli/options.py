@@ -34,6 +34,19 @@ class Output(click.Path):
         return path
 
 
+class ReportFile(Output):
+    """A file for a report, whose suffix says in what form."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
+        path = super().convert(value, param, ctx)
+        if path.suffix not in (".json", ".html"):
+            self.fail(f"{path.name!r} ends with neither .json nor .html.", param, ctx)
+        return path
+
+
 CONFIG = click.option(
     "--config",
     "configs",

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from vendortap import plugins
-from vendortap.cli.options import CONFIG, Output, examples, read_settings, target_command
+from vendortap.cli.options import CONFIG, Output, ReportFile, examples, read_settings, target_command
 from vendortap.cli.tables import outcome_table
 from vendortap.errors import UsageError
 
 if TYPE_CHECKING:
     from vendortap.model import Config
     from vendortap.report import Report
-    from vendortap.run import Job, Outcome
+    from vendortap.run import Job, Outcome, Watch
 
 
 @click.command(
     epilog=examples(
         "vendortap run scansource --config scansource.json --to invoices.duckdb --state scansource.state.json",
         'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json"',
+        "vendortap run scansource --config scansource.json --to invoices.duckdb --report run.json --report run.html",
     ),
 )
 @click.argument("connector")
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
 @click.option(
     "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
 )
+@click.option(
+    "--report",
+    "reports",
+    type=ReportFile(),
+    multiple=True,
+    help="Write what the run came to into this file, FILE.json or FILE.html, also when it fails. May be repeated.",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of tap and target.")
 def run(
     connector: str,
@@ -46,6 +54,7 @@ def run(
     target: str | None,
     state: Path | None,
     catalog: Path | None,
+    reports: tuple[Path, ...],
     verbose: bool,
 ) -> int:
     """Run a connector into a database.
@@ -54,21 +63,31 @@ def run(
     """
     from vendortap import quarantine
     from vendortap import run as runner
-    from vendortap import state as previous_state
+    from vendortap.reporting import following
+    from vendortap.reporting.document import Recorder
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
-    config = read_settings(
-        plugins.load(connector), configs
-    )  # the tap does it too, but then the target has made its database
-    quarantine.of(connector, config)  # likewise
-    if state and not state.exists() and (way_back := previous_state.way_back(state)):
-        click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way_back.strip()}", err=True)
-    with target_command(connector, to, target) as command:
-        job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose))
-        outcome = watched(job)
-    _tell(outcome, connector, to, config)
+    loaded = plugins.load(connector)
+    with following(Recorder(connector, loaded.title), reports) as recorder:
+        config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
+        quarantine.of(connector, config)  # likewise
+        recorder.quarantine = config.get("quarantine_dir")
+        _warn_of_no_state(state)
+        with target_command(connector, to, target) as command:
+            job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose), totals=bool(reports))
+            outcome = watched(job, recorder.watch)
+        recorder.over(outcome)
+        _tell(outcome, connector, to, config)
     return outcome.exit_code
+
+
+def _warn_of_no_state(state: Path | None) -> None:
+    """Say so where everything is going to be fetched although there are states of earlier runs."""
+    from vendortap.state import way_back
+
+    if state and not state.exists() and (way := way_back(state)):
+        click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", err=True)
 
 
 def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
@@ -100,24 +119,18 @@ def _log_level(verbose: bool) -> dict[str, str]:
     return {} if verbose or "LOGLEVEL" in os.environ else {"LOGLEVEL": "WARNING"}
 
 
-def watched(job: Job) -> Outcome:
+def watched(job: Job, watch: Watch = lambda _: None) -> Outcome:
     """Run a job; where standard error is a terminal with progress, and everybody's messages above it."""
     from vendortap import run as runner
 
     if not sys.stderr.isatty():
-        return runner.run(job)
-    from rich.console import Console
-    from rich.text import Text
+        return runner.run(job, watch)
+    from vendortap.cli.progress import Progress
 
-    console = Console(stderr=True)
-    with console.status("starting") as status:
-        return runner.run(
-            job,
-            watch=lambda report: status.update(Text(_progress(report))),
-            log=lambda line: console.print(Text.from_ansi(line), soft_wrap=True),
-        )
+    with Progress() as progress:
 
+        def both(report: Report) -> None:
+            watch(report)
+            progress.show(report)
 
-def _progress(report: Report) -> str:
-    streams = ", ".join(f"{name} {stream['records']:,}" for name, stream in report.get("streams", {}).items())
-    return f"{streams or 'starting'} · {report.get('requests', 0):,} requests, {report.get('retries', 0):,} retries"
+        return runner.run(job, both, progress.log)
