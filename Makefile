@@ -7,11 +7,12 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --genera
   --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test torture check bench bench-quick docs catalog reliability lock clean
+.PHONY: help demo test test-integration torture check bench bench-quick docs catalog reliability lock clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
 	@echo "make test     run all tests"
+	@echo "make test-integration  run the tests against foreign programs; installs and starts these"
 	@echo "make torture  run the full form of the tests that kill, break and misbehave; takes its time"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
@@ -20,13 +21,18 @@ help:
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
 	@echo "make lock     resolve the dependencies of pyproject.toml anew into locks/ (with UPGRADE=--upgrade: the newest)"
-	@echo "make clean    remove .venv, .bench and what the tools left"
+	@echo "make clean    remove .venv, .bench, .integration and what the tools left"
 
 demo: .venv/installed
 	$(BIN)/vendortap demo
 
 test: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability=build/reliability.json
+
+# Foreign taps and targets, Meltano, PostgreSQL and Chromium: each installed where it is missing, or missed in a sentence.
+test-integration: .venv/developed
+	@$(PIP) install "uv>=0.6,<1"
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m integration tests/integration
 
 torture: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m torture
@@ -63,7 +69,7 @@ reliability: .venv/developed
 	mv docs/reliability.md.new docs/reliability.md
 
 clean:
-	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench .integration build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 lock: .venv/installed
 	@$(PIP) install "uv>=0.6,<1"
@@ -71,6 +77,7 @@ lock: .venv/installed
 	$(LOCK) pyproject.toml --all-extras --group dev --constraints locks/run.txt --output-file locks/dev.txt
 	$(LOCK) --group fuzz --output-file locks/fuzz.txt
 	$(LOCK) --group audit --output-file locks/audit.txt
+	for name in locks/integration/*.in; do $(LOCK) $$name --output-file $${name%.in}.txt || exit 1; done
 
 # Stamps: made again when pyproject.toml or a lock changes. What is installed is what the locks name, by hash.
 .venv/installed: pyproject.toml locks/run.txt

@@ -64,11 +64,16 @@ RUN = [
     )
     if not text.startswith("vendortap[")
 ]
-LOCKS = {"run": RUN, "dev": [*RUN, *asked("dev")], "fuzz": asked("fuzz"), "audit": asked("audit")}
+INTEGRATION = {
+    f"integration/{path.stem}": [Requirement(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for path in sorted((ROOT / "locks" / "integration").glob("*.in"))
+}
+LOCKS = {"run": RUN, "dev": [*RUN, *asked("dev")], "fuzz": asked("fuzz"), "audit": asked("audit"), **INTEGRATION}
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
-    for requirement in [*RUN, *(one for group in GROUPS for one in asked(group))]:
+    groups = [asked(group) for group in GROUPS]
+    for requirement in (one for asked_for in [RUN, *groups, *INTEGRATION.values()] for one in asked_for):
         signs = {specifier.operator for specifier in requirement.specifier}
         assert {">=", "<"} <= signs, str(requirement)
 
