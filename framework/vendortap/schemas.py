@@ -310,12 +310,25 @@ def _problems(config: Mapping[str, Any], schema: Schema) -> Iterator[str]:
 # --- Singer ------------------------------------------------------------------------------------------
 
 
-def to_singer(schema: Schema, *, decimal_strings: bool = False) -> dict[str, Any]:
+def to_singer(schema: Schema, *, decimal_strings: bool = False, nested_json: bool = False) -> dict[str, Any]:
     """Return the schema as targets understand it: draft 7, references resolved, no ``xml`` keyword.
 
-    With ``decimal_strings`` amounts become strings of format ``x-singer.decimal`` (the Singer SDK's form).
+    With ``decimal_strings`` amounts become strings of format ``x-singer.decimal`` (the Singer SDK's form), with
+    ``nested_json`` the record's objects and arrays become strings.
     """
-    return _singer(schema, schema, decimal_strings)
+    result = _singer(schema, schema, decimal_strings)
+    if nested_json:
+        result["properties"] = {name: _as_text(member) for name, member in result["properties"].items()}
+    return result
+
+
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of JSON text in place of that of an object or an array."""
+    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if not {"object", "array"}.intersection(types):
+        return schema
+    described = {"description": schema["description"]} if "description" in schema else {}
+    return {"type": ["string", "null"] if "null" in types else "string", **described}
 
 
 def _singer(schema: Schema, root: Schema, decimal_strings: bool) -> dict[str, Any]:

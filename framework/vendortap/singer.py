@@ -124,6 +124,21 @@ def _object_shaper(
     return shape_object
 
 
+def nested_as_json(node: Node, mask: Mapping[tuple[str, ...], bool], *, decimal_strings: bool) -> Shaper:
+    """Return what makes JSON text of the objects and arrays of a record, in place; amounts keep every digit."""
+    nested = ("object", "array", "any")
+    names = [name for name, f in node.fields.items() if f.kind in nested and mask["properties", name]]
+    encode = (_STRINGS_ENCODER if decimal_strings else _ENCODER).encode
+
+    def shape_nested(record: Record) -> Record:
+        for name in names:
+            if (value := record[name]) is not None:
+                record[name] = encode(value).decode()
+        return record
+
+    return shape_nested
+
+
 def selected_schema(
     schema: dict[str, Any], mask: Mapping[tuple[str, ...], bool], crumb: tuple[str, ...] = ()
 ) -> dict[str, Any]:
@@ -253,7 +268,9 @@ class ConnectorStream(Stream):
         self._spent = Spent()
         self.selected_by_default = declared.selected_by_default
         strings = bool(tap.config.get("use_singer_decimal"))
-        super().__init__(tap, schemas.to_singer(shape.schema, decimal_strings=strings), declared.name)
+        as_json = tap.config.get("nested") == "json"
+        schema = schemas.to_singer(shape.schema, decimal_strings=strings, nested_json=as_json)
+        super().__init__(tap, schema, declared.name)
         self.primary_keys = list(declared.keys)
         self.replication_key = declared.replication_key
 
@@ -309,17 +326,26 @@ class ConnectorStream(Stream):
     def _read(self) -> Iterator[sync.Records | sync.Advance]:
         """Read through the pipeline, in the form Singer has records in."""
         source = self.tap.source(structs=self._as_they_are)
-        shape = shaper(self.shape.record, self.mask, decimal_strings=bool(self.config["use_singer_decimal"]))
+        shapers = self._shapers(quick=self._as_they_are)
         with closing(sync.read(source, self.declared, self._bookmarked, self.tally)) as items:
             for item in items:
-                if isinstance(item, sync.Records) and not self._as_they_are:
-                    yield replace(item, records=[shape(record) for record in item.records])
-                else:
-                    yield item
+                if isinstance(item, sync.Records):
+                    for shape in shapers:
+                        for record in item.records:
+                            shape(record)
+                yield item
+
+    def _shapers(self, *, quick: bool) -> list[Shaper]:
+        """Return what makes a record one for Singer, one after the other; on the quick way the writer does the rest."""
+        strings = bool(self.config["use_singer_decimal"])
+        shapers = [] if quick else [shaper(self.shape.record, self.mask, decimal_strings=strings)]
+        if self.config["nested"] == "json":
+            shapers.append(nested_as_json(self.shape.record, self.mask, decimal_strings=strings))
+        return shapers
 
     @cached_property
     def _as_they_are(self) -> bool:
-        """Whether records are written without anything being made of them: the quick way, with the same bytes."""
+        """Whether little or nothing is made of records before they are written: the quick way, with the same bytes."""
         whole = all(self.mask[crumb] for crumb in _inner_crumbs(self.shape.record) if crumb[-1] != "items")
         batches = bool(self.config.get("batch_config"))
         return bool(self._only_alias) and whole and not batches
@@ -429,14 +455,16 @@ class ConnectorStream(Stream):
         Yields each entry, with what is still wrong with it (``None``: it has been written).
         """
         self._write_schema_message()
-        shape = shaper(self.shape.record, self.mask, decimal_strings=bool(self.config["use_singer_decimal"]))
+        shapers = self._shapers(quick=False)
         for kept in entries:
             try:
                 record = sync.again(source, kept)
             except RecordError as error:
                 yield kept, str(error)
             else:
-                self._write_record(shape(record), kept.time)
+                for shape in shapers:
+                    shape(record)
+                self._write_record(record, kept.time)
                 yield kept, None
 
     def _write_record(self, record: Record, received: datetime) -> bool:

@@ -523,6 +523,10 @@ def test_what_is_kept_is_selected_mapped_and_written_like_any_other_property(sta
     strings = vendor.read(catalog=INVOICES, keep_unknown=True, use_singer_decimal=True)
     kept = [record[UNKNOWN] for record in strings.records("invoices") if record[UNKNOWN]]
     assert kept == [{"Surcharge": {"net": "12345678901234567.10"}}] * 2
+    text = vendor.read(catalog=INVOICES, keep_unknown=True, nested="json")
+    assert text.of("SCHEMA")[0]["schema"]["properties"][UNKNOWN]["type"] == ["string", "null"]
+    written = [record[UNKNOWN] for record in text.records("invoices") if record[UNKNOWN]]
+    assert written == ['{"Surcharge":{"net":12345678901234567.10}}'] * 2
     maps = {"invoices": {"InvoiceNumber": "InvoiceNumber", "__else__": None, "__key_properties__": ["InvoiceNumber"]}}
     mapped = vendor.read(catalog=INVOICES, keep_unknown=True, stream_maps=maps)
     assert {tuple(record) for record in mapped.records("invoices")} == {("InvoiceNumber",)}

@@ -57,6 +57,8 @@ DESELECTED: Mapping[str, tuple[str, ...]] = {
     "in arrays": ("InvoiceLines[].ItemDescription", "InvoiceLines[].SerialNumbers"),
     "a whole array": ("InvoiceLines", "TrackingNumbers"),
 }
+NOT_BY_THE_SDK = {"keep": ("in arrays",), "json": ("in arrays", "in objects")}
+"""Where the SDK selects nothing: in arrays, and in a text."""
 FLATTENING: Mapping[str, Mapping[str, Any]] = {
     "off": {},
     "one level": {"flattening_enabled": True, "flattening_max_depth": 1},
@@ -65,9 +67,13 @@ FLATTENING: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def full(vendor: Vendor, read_tap: Callable[..., Output]) -> Mapping[bool, Output]:
-    """What there is, without selection and maps; with amounts as numbers and as strings."""
-    return {strings: read_tap(some(vendor, use_singer_decimal=strings)) for strings in (False, True)}
+def full(vendor: Vendor, read_tap: Callable[..., Output]) -> Mapping[tuple[bool, str], Output]:
+    """What there is, without selection and maps; with amounts as numbers and as strings, objects kept or as text."""
+    return {
+        (strings, nested): read_tap(some(vendor, use_singer_decimal=strings, nested=nested))
+        for strings in (False, True)
+        for nested in ("keep", "json")
+    }
 
 
 def some(vendor: Vendor, **changes: Any) -> dict[str, Any]:
@@ -152,6 +158,7 @@ def plainly(full: Output, config: Mapping[str, Any], catalog: Any) -> list[Any]:
     deselected=st.sampled_from(sorted(DESELECTED)),
     flattening=st.sampled_from(sorted(FLATTENING)),
     strings=st.booleans(),
+    nested=st.sampled_from(["keep", "json"]),
 )
 @hypothesis_settings(
     max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -160,18 +167,19 @@ def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make
     vendor: Vendor,
     read_tap: Callable[..., Output],
     catalog: Callable[..., Any],
-    full: Mapping[bool, Output],
+    full: Mapping[tuple[bool, str], Output],
     tmp_path: Path,
     maps: str,
     deselected: str,
     flattening: str,
     strings: bool,
+    nested: str,
 ) -> None:
     if maps == "drop" and deselected == "a whole array":
         return  # a map of what is not selected
     chosen = catalog(deselect={"invoice_details": DESELECTED[deselected]})
     shaping = {**FLATTENING[flattening], **({"stream_maps": MAPS[maps]} if MAPS[maps] else {})}
-    config = some(vendor, use_singer_decimal=strings, **shaping)
+    config = some(vendor, use_singer_decimal=strings, nested=nested, **shaping)
     records = read_tap(config, catalog=chosen)
     batches = read_tap({**config, "batch_config": batch_config(tmp_path)}, catalog=chosen)
 
@@ -180,12 +188,21 @@ def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make
     assert batches.of("RECORD") == []
     assert batches.state == records.state
 
-    if deselected != "in arrays":  # where the SDK selects nothing
-        plain = plainly(full[strings], shaping, catalog(deselect={"invoice_details": DESELECTED[deselected]}))
+    if deselected not in NOT_BY_THE_SDK[nested]:
+        plain = plainly(full[strings, nested], shaping, catalog(deselect={"invoice_details": DESELECTED[deselected]}))
         assert in_records(records) == by_stream((m["stream"], m["record"]) for m in plain if m["type"] == "RECORD")
         assert [drop_descriptions(m) for m in records.of("SCHEMA")] == [
             drop_descriptions(m) for m in plain if m["type"] == "SCHEMA"
         ]
+
+
+PLAIN: Mapping[str, Any] = {
+    "maps": "none",
+    "deselected": "nothing",
+    "flattening": "off",
+    "batches": False,
+    "format": "json",
+}
 
 
 @given(
@@ -193,11 +210,14 @@ def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make
     deselected=st.sampled_from(sorted(DESELECTED)),
     flattening=st.sampled_from(sorted(FLATTENING)),
     strings=st.booleans(),
+    nested=st.sampled_from(["keep", "json"]),
     batches=st.booleans(),
     format=st.sampled_from(["json", "xml"]),
 )
-@example(maps="none", deselected="nothing", flattening="off", strings=False, batches=False, format="json")
-@example(maps="none", deselected="nothing", flattening="off", strings=True, batches=False, format="json")
+@example(**PLAIN, strings=False, nested="keep")
+@example(**PLAIN, strings=True, nested="keep")
+@example(**PLAIN, strings=False, nested="json")
+@example(**PLAIN, strings=True, nested="json")
 @hypothesis_settings(
     max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -210,6 +230,7 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     deselected: str,
     flattening: str,
     strings: bool,
+    nested: str,
     batches: bool,
     format: str,  # noqa: A002 - the setting's name
 ) -> None:
@@ -217,7 +238,7 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
         return  # a map of what is not selected
     chosen = catalog(deselect={"invoice_details": DESELECTED[deselected]})
     shaping = {**FLATTENING[flattening], **({"stream_maps": MAPS[maps]} if MAPS[maps] else {})}
-    config = some(vendor, use_singer_decimal=strings, format=format, **shaping)
+    config = some(vendor, use_singer_decimal=strings, nested=nested, format=format, **shaping)
     if batches:
         config["batch_config"] = batch_config(tmp_path)
     quick = read_tap(config, catalog=chosen)
@@ -226,6 +247,51 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
         slow = read_tap(config, catalog=chosen)
     assert timeless(quick) == timeless(slow)
     assert [content for _, content in batch_files(quick)] == [content for _, content in batch_files(slow)]
+
+
+def read_again(record: Mapping[str, Any], nested: set[str]) -> dict[str, Any]:
+    """Return a record whose nested properties are text, with what these say in their place."""
+    return {k: json.loads(v, parse_float=Decimal) if v and k in nested else v for k, v in record.items()}
+
+
+def by_text(record: Mapping[str, Any]) -> str:
+    return repr(sorted(record.items()))
+
+
+@pytest.mark.parametrize("strings", [False, True])
+@pytest.mark.parametrize("format", ["json", "xml"])
+@pytest.mark.parametrize("selection", ["nothing", "in arrays", "in objects", "a whole array"])
+def test_objects_and_arrays_as_text_say_what_they_said(
+    vendor: Vendor,
+    read_tap: Callable[..., Output],
+    catalog: Callable[..., Any],
+    selection: str,
+    format: str,  # noqa: A002 - the setting's name
+    strings: bool,
+) -> None:
+    chosen = catalog(deselect={"invoice_details": DESELECTED[selection]})
+    config = some(vendor, use_singer_decimal=strings, format=format)
+    kept, text = (read_tap({**config, "nested": nested}, catalog=chosen) for nested in ("keep", "json"))
+    for stream in STREAMS:
+        (before,), (after,) = (output.of("SCHEMA", stream) for output in (kept, text))
+        types = {name: member["type"] for name, member in before["schema"]["properties"].items()}
+        nested = {name for name, kinds in types.items() if {"array", "object"}.intersection(kinds)}
+        assert ("BillingAddress" in nested) == (stream == "invoice_details")
+        for name, member in after["schema"]["properties"].items():
+            assert member["type"] == (["string", "null"] if name in nested else types[name])
+            assert set(member) <= {"type", "description", "format"}
+        assert {**after, "schema": None} == {**before, "schema": None}
+        whole, written = kept.records(stream), text.records(stream)
+        assert len(whole) == len(written) > 0
+        for name in nested:
+            assert {type(record[name]) for record in written} <= {str, type(None)}
+        assert [by_text(read_again(record, nested)) for record in written] == [by_text(record) for record in whole]
+
+
+def test_the_catalog_selects_inside_what_becomes_text(vendor: Vendor, tap: RunTap) -> None:
+    kept, text = (json.loads(tap(vendor.config(nested=nested), "--discover").stdout) for nested in ("keep", "json"))
+    for before, after in zip(kept["streams"], text["streams"], strict=True):
+        assert sorted(before["metadata"], key=str) == sorted(after["metadata"], key=str)
 
 
 def timeless(output: Output) -> list[bytes]:
