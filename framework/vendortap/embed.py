@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vendortap import plugins, quarantine, schemas, sync
+from vendortap import hooks, plugins, quarantine, schemas, sync
 from vendortap.arrow import arrow_schema, to_batch
 from vendortap.connect import connect
 from vendortap.declaration import settings, shapes, with_unknown
@@ -177,6 +177,8 @@ class _Reading:
         if self._config["keep_unknown"]:
             self.shapes = {name: with_unknown(shape) for name, shape in self.shapes.items()}
         kept = quarantine.of(self.connector.name, self._config)
+        records = {name: shape.record for name, shape in self.shapes.items()}
+        extensions = hooks.extensions(self.connector, self._config, records)
         self._client = connect(self.connector, self._config, schema)
         redact = self._client.redact
         self._source = sync.Source(
@@ -188,6 +190,7 @@ class _Reading:
             quarantine=kept,
             drift=sync.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
             max_depth=self._config["max_depth"],
+            extensions=extensions,
         )
 
     def close(self) -> None:

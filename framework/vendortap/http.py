@@ -52,7 +52,19 @@ from vendortap.errors import (
     VendortapError,
 )
 from vendortap.memory import Memory
-from vendortap.model import Authorize, Config, Credentials, Limit, Pace, Recall, Remember, Reply, Request
+from vendortap.model import (
+    Authorize,
+    Config,
+    Credentials,
+    Limit,
+    Outgoing,
+    Pace,
+    Recall,
+    Remember,
+    Reply,
+    Request,
+    Sign,
+)
 from vendortap.redact import Redactor
 from vendortap.wire import xml
 
@@ -274,11 +286,15 @@ def _find_message(document: Any, depth: int = 3) -> str | None:
 
 @dataclass(frozen=True, eq=False)
 class Grant:
-    """The merged headers of a connector's flows. ``renewable``: a flow asked for a token to make them."""
+    """The merged headers of a connector's flows, and what signs each request.
+
+    ``renewable``: a flow asked for a token to make them.
+    """
 
     headers: Mapping[str, str]
     renewable: bool
     renew_at: float
+    signs: Sequence[Sign] = ()
 
 
 class Keyring:
@@ -330,15 +346,17 @@ class Keyring:
         headers: dict[str, str] = {}
         renewable = False
         renew_at = float("inf")
+        signs: list[Sign] = []
         for flow in self._flows:
             began = self._clock()  # The lifetime counts from before the call: rather too early than too late.
             credentials, token_calls = self._drive(flow)
             headers.update(credentials.headers)
+            signs += [credentials.sign] if credentials.sign else []
             renewable = renewable or token_calls > 0
             if credentials.expires_in is not None:
                 lifetime = credentials.expires_in
                 renew_at = min(renew_at, began + lifetime - min(RENEW_SECONDS, lifetime / 10))
-        return Grant(headers, renewable, renew_at)
+        return Grant(headers, renewable, renew_at, signs)
 
     def _drive(self, flow: Authorize) -> tuple[Credentials, int]:
         """Run a flow to its end; return its credentials and how many token calls it made."""
@@ -643,6 +661,18 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+def _signatures(prepared: requests.PreparedRequest, signs: Sequence[Sign]) -> dict[str, str]:
+    """Return the headers that sign a request."""
+    body = prepared.body or b""
+    outgoing = Outgoing(
+        prepared.method or "",
+        prepared.url or "",
+        dict(prepared.headers),
+        body.encode() if isinstance(body, str) else body,
+    )
+    return {name: value for sign in signs for name, value in sign(outgoing).items()}
+
+
 # --- the client --------------------------------------------------------------------------------------
 
 
@@ -746,11 +776,11 @@ class Client:
             return self._judge(call, self._exchange(call, dict, self._begin(call)))
         grant = self._keyring.grant()
         deadline = self._begin(call)
-        reply = self._exchange(call, lambda: {**grant.headers, **self._fresh()}, deadline)
+        reply = self._exchange(call, lambda: {**grant.headers, **self._fresh()}, deadline, grant.signs)
         if grant.renewable and self._expired(reply):
             renewed = self._keyring.grant(invalid=grant)
             self._take_token(call)
-            reply = self._exchange(call, lambda: {**renewed.headers, **self._fresh()}, deadline)
+            reply = self._exchange(call, lambda: {**renewed.headers, **self._fresh()}, deadline, renewed.signs)
         return self._judge(call, reply)
 
     def close(self) -> None:
@@ -822,7 +852,13 @@ class Client:
         if said.pause_seconds:
             self._bucket(call).pause(min(said.pause_seconds, self._retry_seconds))
 
-    def _exchange(self, call: _Call, credentials: Callable[[], Mapping[str, str]], deadline: float) -> Reply:
+    def _exchange(
+        self,
+        call: _Call,
+        credentials: Callable[[], Mapping[str, str]],
+        deadline: float,
+        signs: Sequence[Sign] = (),
+    ) -> Reply:
         """Repeat the call until there is an answer that asking again would not change.
 
         The token of the first attempt has been taken. An answer that means expired credentials is returned
@@ -830,7 +866,7 @@ class Client:
         """
         retry = 0
         while True:
-            outcome = self._attempt(call, credentials())
+            outcome = self._attempt(call, credentials(), signs)
             if isinstance(outcome, Reply):
                 self._follow(call, outcome)
             if isinstance(outcome, Reply) and self._is_final(outcome, retry):
@@ -878,8 +914,10 @@ class Client:
             raise Stopped(f"{self._name}: {call.label} was stopped while waiting to be retried.")
         self._take_token(call)
 
-    def _attempt(self, call: _Call, credentials: Mapping[str, str]) -> Reply | _Failure:
+    def _attempt(self, call: _Call, credentials: Mapping[str, str], signs: Sequence[Sign]) -> Reply | _Failure:
         prepared = self._prepare(call, credentials)
+        if signs:
+            prepared = self._prepare(call, {**credentials, **_signatures(prepared, signs)})
         self.traffic.add(requests=1)
         began = time.monotonic()
         size = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ Record = dict[str, Any]
 UNKNOWN = "_unknown"
 """The property that, with `keep_unknown`, has what is not declared: place in the record → what stands there."""
 
-HOOKSPEC_VERSION = 1
+HOOKSPEC_VERSION = 2
 """The hook specification this version of vendortap speaks."""
 
 
@@ -105,11 +105,33 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as it is about to be sent, for flows that sign it.
+
+    ``url`` is absolute and percent-encoded, its query included; ``body`` is empty where there is none. ``headers`` are
+    all that this end sets, but for those of the signatures; the connection adds ``Host`` and ``Connection``.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+Sign = Callable[[Outgoing], Mapping[str, str]]
+"""Makes the headers that sign one request; called before each attempt, retries included, by any thread."""
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
-    """Headers that authenticate a request, and for how many seconds (``None``: for ever)."""
+    """Headers that authenticate a request, and for how many seconds (``None``: for ever).
+
+    ``sign`` makes further ones of each request as it is sent, for vendors that want requests signed.
+    """
 
     headers: Mapping[str, str]
     expires_in: float | None = None
+    sign: Sign | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +154,15 @@ class Page:
     ``absent`` says that the reply does not even have the place where they should be. ``misfits`` are those rows, by
     index, that do not fit their schema: what can be read of one is in ``rows`` all the same, so that pagers and
     checks see how many there are; the rest of it is null. The rows are given away when the pager yields another
-    request: what it has to know of them then, it has to keep.
+    request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for vendors that say there
+    where the next page is; their names are lower case.
     """
 
     rows: list[Record]
     more: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
     misfits: Mapping[int, Misfit] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +197,31 @@ the following requests carry."""
 Pager = Callable[[Request, Config], Generator[Request, Page, None]]
 """Yields a request, is sent the page; ends when there are no more pages. A page after which the same request is
 yielded again is not handed on: the pager does not believe it."""
+
+
+# --- what plugins bring through hooks ----------------------------------------------------------------
+
+WireFormat = Callable[[Reply], Any]
+"""Reads a reply into a document of dicts, lists, texts, Decimals, integers, booleans and None, as JSON would have it.
+
+The stream's schema types it from there on, repairs included: a format without types may give texts only. A
+``ValueError`` says that the body is not of the format; its text goes into the error, so it must not quote the body.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PageAction:
+    """What a plugin does with each page of a stream that is handed on: after the vendor, before the target.
+
+    ``act`` is called with the records of a page, in the order of the run and by one thread. Only where it ``alters``
+    them (in place) it may change values: within the schema, and neither the number of records nor their properties.
+    Where it does not, it may get rows that are read by property name like dicts, and reading is all it may do. ``end``
+    is called once when the stream is over, however that came about.
+    """
+
+    act: Callable[[Sequence[Record]], None]
+    alters: bool = True
+    end: Callable[[], None] = lambda: None
 
 
 # --- units and bookmarks -----------------------------------------------------------------------------

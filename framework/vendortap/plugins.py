@@ -1,8 +1,9 @@
-"""The host: finds connector plugins, loads each by itself, and says which are broken and why.
+"""The host: finds plugins, loads each by itself, and says which connectors are broken and why.
 
-First-party connectors come through the same door as anyone's: the entry-point group ``vendortap.connectors``.
-Finding plugins reads metadata only; a plugin is imported when it is used. Each is registered with a plugin
-manager of its own, so that a broken one breaks nothing but itself.
+First-party connectors come through the same door as anyone's: the entry-point group ``vendortap.connectors``. What
+plugins bring beside connectors, vendortap.hooks asks them for. Finding plugins reads metadata only; a plugin is
+imported when it is used. Each is registered with a plugin manager of its own, so that a broken one breaks nothing but
+itself.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vendortap.errors import PluginError, UnknownConnector, VendortapError
 from vendortap.model import HOOKSPEC_VERSION, Connector
 
-GROUP = "vendortap.connectors"
+if TYPE_CHECKING:
+    from pluggy import PluginManager
 
+GROUP = "vendortap.connectors"
+"""The entry-point group of connectors."""
+HOOKS = "vendortap.plugins"
+"""The entry-point group of plugins that bring anything else."""
 
 T = TypeVar("T")
 
@@ -51,13 +57,13 @@ def _distribution(entry_point: EntryPoint) -> str:
     return f"{metadata['Name']} {metadata['Version']}"
 
 
-def find() -> dict[str, Plugin]:
-    """Return the installed plugins by connector name; imports none of them.
+def find(group: str = GROUP) -> dict[str, Plugin]:
+    """Return the installed plugins by name, which is that of the connector; imports none of them.
 
     Where two distributions bring the same name, none of the two is preferred: using that name is an error.
     """
     found: dict[str, list[EntryPoint]] = defaultdict(list)
-    for entry_point in entry_points(group=GROUP):
+    for entry_point in entry_points(group=group):
         if not any(_same(entry_point, known) for known in found[entry_point.name]):
             found[entry_point.name].append(entry_point)
     return {name: Plugin(name, first, tuple(rest)) for name, (first, *rest) in sorted(found.items())}
@@ -98,30 +104,51 @@ def problems() -> Mapping[str, str | None]:
     return reasons
 
 
-def _load(plugin: Plugin, fully: bool) -> Connector:
+def registered(plugin: Plugin) -> PluginManager:
+    """Import a plugin, and register it with a manager of its own.
+
+    Raises:
+        PluginError: its name is taken twice, it cannot be imported, or it does not keep to the hook specification.
+    """
     if plugin.rivals:
         raise PluginError("the name is taken by more than one distribution; uninstall all but one of them")
-    from vendortap import declaration  # here, as listing plugins needs none of it
-
-    value = plugin.entry_point.value
-    module = _guarded(f"importing {value}", plugin.entry_point.load)
+    module = guarded(f"importing {plugin.entry_point.value}", plugin.entry_point.load)
     wanted = getattr(module, "HOOKSPEC_VERSION", HOOKSPEC_VERSION)
     if not isinstance(wanted, int) or wanted > HOOKSPEC_VERSION:
         raise PluginError(
             f"it is made for hook specification {wanted}, this vendortap speaks {HOOKSPEC_VERSION}; upgrade vendortap"
         )
-    connector = _guarded("calling its hooks", lambda: _registered(module))
+    return guarded("calling its hooks", lambda: _manager(module))
+
+
+def _load(plugin: Plugin, fully: bool) -> Connector:
+    manager = registered(plugin)
+    from vendortap import declaration  # here, as listing plugins needs none of it
+
+    for hook in implemented(manager):
+        if hook != "register_connector":
+            raise PluginError(
+                f"it implements the hook {hook}, which is called only in modules that an entry point of the group "
+                "vendortap.plugins names"
+            )
+    connector = guarded("calling its hooks", manager.hook.register_connector)
     if connector is None:
-        raise PluginError(f"{value} implements no hook register_connector, or that returned None")
+        raise PluginError(f"{plugin.entry_point.value} implements no hook register_connector, or that returned None")
     if not isinstance(connector, Connector):
         raise PluginError(f"register_connector returned {type(connector).__name__}, not a Connector")
     if connector.name != plugin.name:
         raise PluginError(f"its entry point is called {plugin.name!r}, its connector {connector.name!r}")
-    _guarded("checking its declaration", lambda: declaration.check(connector, fully=fully))
+    guarded("checking its declaration", lambda: declaration.check(connector, fully=fully))
     return connector
 
 
-def _registered(module: Any) -> Any:
+def implemented(manager: PluginManager) -> list[str]:
+    """Return the names of the hooks that a plugin implements."""
+    (module,) = manager.get_plugins()
+    return [caller.name for caller in manager.get_hookcallers(module) or ()]
+
+
+def _manager(module: Any) -> PluginManager:
     import pluggy
 
     from vendortap import hookspecs
@@ -130,10 +157,10 @@ def _registered(module: Any) -> Any:
     manager.add_hookspecs(hookspecs)
     manager.register(module)
     manager.check_pending()
-    return manager.hook.register_connector()
+    return manager
 
 
-def _guarded(doing: str, step: Callable[[], T]) -> T:
+def guarded(doing: str, step: Callable[[], T]) -> T:
     """Run a plugin's code: whatever it raises is its own fault, and standard output is not for it to write to."""
     try:
         with redirect_stdout(sys.stderr):

@@ -39,7 +39,7 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap import lifeline, model, plugins, report, schemas, sync
+from vendortap import hooks, lifeline, model, plugins, report, schemas, sync
 from vendortap.declaration import Shape, settings, shapes, with_unknown
 from vendortap.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, RecordError, StateError, UsageError, VendortapError
@@ -620,6 +620,16 @@ class ConnectorTap(Tap):
         return sync.watch(self.connector, self.config, self.shapes, self.client.redact, read_fields(self.state))
 
     @cached_property
+    def extensions(self) -> hooks.Extensions:
+        """What the installed plugins do in this run.
+
+        Raises:
+            ConfigError: the setting ``plugins`` names one that is not installed.
+            PluginError: one cannot be used.
+        """
+        return hooks.extensions(self.connector, self.config, {name: s.record for name, s in self.shapes.items()})
+
+    @cached_property
     def client(self) -> Client:
         """The connector's connection, made when it is first needed."""
         from vendortap.connect import connect  # here, as --discover and --about need no connection
@@ -649,6 +659,7 @@ class ConnectorTap(Tap):
             max_depth=self.config["max_depth"],
             quarantine=self.quarantine,
             drift=self.drift,
+            extensions=self.extensions,
         )
 
     def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:

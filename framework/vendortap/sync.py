@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from vendortap import plan
 from vendortap.declaration import Shape
@@ -27,9 +27,11 @@ from vendortap.errors import (
     DriftError,
     InternalError,
     MissingError,
+    PluginError,
     RecordError,
     VendortapError,
 )
+from vendortap.hooks import Actions, Extensions
 from vendortap.model import (
     Bookmark,
     Config,
@@ -92,6 +94,10 @@ class Advance:
 
     partition: Mapping[str, str]
     bookmark: Bookmark
+
+
+Reading: TypeAlias = Generator[Records | Advance, None, None]
+"""What a stream gives, in order."""
 
 
 @dataclass(slots=True)
@@ -160,7 +166,7 @@ class Source:
     ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
     secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
     this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
-    the vendor's clock.
+    the vendor's clock. ``extensions`` are what plugins bring.
     """
 
     connector: Connector
@@ -173,6 +179,7 @@ class Source:
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     quarantine: Quarantine | None = None
     drift: Mapping[str, Drift] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=Extensions)
 
     @property
     def stops(self) -> bool:
@@ -183,6 +190,7 @@ class Source:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
         structs = self.structs and stream.finish is None and stream.document is None
+        structs = structs and not self.extensions.alter(stream.name)
         return Reader(
             self.shapes[stream.name].row,
             rows_of(stream, self.config),
@@ -230,9 +238,7 @@ def watch(
     return watched
 
 
-def read(
-    source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally
-) -> Generator[Records | Advance, None, None]:
+def read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Reading:
     """Read a stream: yields records, and after the records it covers each advance of a bookmark.
 
     Closing the iterator stops what is under way.
@@ -240,8 +246,10 @@ def read(
     Raises:
         VendortapError: in the place of the unit it struck; everything before has been handed on.
     """
+    actions = source.extensions.actions.get(stream.name)
+    items = _read(source, stream, bookmarks, tally)
     try:
-        yield from _read(source, stream, bookmarks, tally)
+        yield from items if actions is None else _acted_on(items, actions, f"{source.connector.name}, {stream.name}")
     except _database_error() as error:
         raise VendortapError(
             f"{source.connector.name}, {stream.name}: what has been listed cannot be kept in the folder for temporary "
@@ -254,7 +262,26 @@ def read(
             raise DriftError(f"{source.connector.name}, {stream.name}: {error}") from None
 
 
-def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Iterator[Records | Advance]:
+def _acted_on(items: Reading, actions: Actions, who: str) -> Reading:
+    """Have plugins act on the pages that are handed on."""
+    try:
+        with closing(items):
+            for item in items:
+                if isinstance(item, Records):
+                    _act(actions.act, item.records, who=who)
+                yield item
+    finally:
+        _act(actions.end, who=who)
+
+
+def _act(action: Callable[..., None], *arguments: Any, who: str) -> None:
+    try:
+        action(*arguments)
+    except PluginError as error:
+        raise PluginError(f"{who}: {error}") from None
+
+
+def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Reading:
     base = list(plan.units(stream.plan, source.config, bookmarks, source.now()))
     if stream.keyed is None:
         tally.expected = len(base) if len(base) > 1 else None  # of one list nobody knows how long it is
@@ -301,16 +328,19 @@ def probe(source: Source, stream: Stream) -> Sequence[Record]:
 
 
 def again(source: Source, kept: Kept) -> Record:
-    """Decode a record in quarantine again, and complete it.
+    """Decode a record in quarantine again, and complete it; plugins act on it as on any other.
 
     Raises:
         RecordError: it does not fit (still).
+        PluginError: a plugin fails at it.
         KeyError: the connector has no such stream any more.
     """
     stream = source.connector.stream(kept.stream)
     reader = source.reader(stream)
     record = reader.again(kept.raw, kept.media_type)
     _Completer(source, stream, reader).complete(record, Unit(kept.params, bookmark=kept.bookmark))
+    if actions := source.extensions.actions.get(stream.name):
+        _act(actions.act, [record], who=f"{source.connector.name}, {stream.name}")
     return record
 
 
@@ -559,7 +589,9 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     asked = _following(pages, Page([]))  # the pager knows whether the list may end here
                     continue
                 settled = settled or reply.answered - SETTLED
-                page = reader.read(reply)
+                if brought := source.extensions.formats.get(reply.media_type):
+                    reply = brought.as_json(reply)
+                page = replace(reader.read(reply), headers=reply.headers)
                 _check(stream, page, source.redact)
                 if page.absent and not reader.rows.optional:
                     raise BodyError(

@@ -74,12 +74,16 @@ BROKEN: Mapping[str, tuple[str, str]] = {
     "bad-schema": (GOOD, "schema bad_schema/bills.json at $.properties.amount.type: 'decimal' is not valid"),
     "bad-title": (GOOD, "schema bad_title/bills.json at $.title: 1 is not of type 'string'"),
     "bad-keyword": (GOOD, "bad_keyword/bills.json at $.amount: the keyword 'multipleOf' is not supported"),
+    "other-hook": (
+        GOOD + "\n@hookimpl\ndef page_action(connector, stream, options):\n    return None\n",
+        "it implements the hook page_action, which is called only in modules that an entry point of the group",
+    ),
     "other-name": (GOOD.replace("{name!r}", "'acme'"), "its entry point is called 'other-name', its connector 'acme'"),
     "streamless": (GOOD.replace("streams=(", "streams=() and ("), "it has no streams"),
     "nonsense": (GOOD.replace("streams=(", "streams=7 or ("), "checking its declaration raised TypeError"),
     "newer": (
         "HOOKSPEC_VERSION = 99" + GOOD,
-        "it is made for hook specification 99, this vendortap speaks 1; upgrade vendortap",
+        "it is made for hook specification 99, this vendortap speaks 2; upgrade vendortap",
     ),
 }
 SCHEMAS = {

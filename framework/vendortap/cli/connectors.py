@@ -14,6 +14,7 @@ from vendortap.cli.options import CONFIG, examples, read_settings
 from vendortap.cli.sandboxes import PORT
 from vendortap.cli.tables import table
 from vendortap.errors import PluginError
+from vendortap.plugins import Plugin
 
 CHECK_SECONDS = 5
 """How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
@@ -28,19 +29,25 @@ CHECK_SECONDS = 5
 )
 @click.option("--check", is_flag=True, help="Load every plugin, and say which are broken and why.")
 def list_command(check: bool) -> int:
-    """List the installed connectors."""
-    found = plugins.find()
-    problems = plugins.problems() if check else {}
-    rows = [[name, plugin.distribution, _health(problems, name)] for name, plugin in found.items()]
-    click.echo(table(["connector", "from", *(["state"] if check else [])], [r if check else r[:2] for r in rows]))
-    broken = {name: reason for name, reason in problems.items() if reason}
-    for reason in broken.values():
+    """List the installed connectors, and the plugins that bring anything else."""
+    broken = _list("connector", plugins.find(), plugins.problems() if check else None)
+    if others := plugins.find(plugins.HOOKS):
+        from vendortap import hooks
+
+        click.echo()
+        broken += _list("plugin", others, hooks.problems() if check else None)
+    for reason in broken:
         click.echo(f"\n{reason}", err=True)
     return PluginError.exit_code if broken else 0
 
 
-def _health(problems: Mapping[str, str | None], name: str) -> str:
-    return "broken" if problems.get(name) else "ok"
+def _list(kind: str, found: Mapping[str, Plugin], problems: Mapping[str, str | None] | None) -> list[str]:
+    """Print plugins, with their states if these are known; returns why some are broken."""
+    head, rows = [kind, "from"], [[name, plugin.distribution] for name, plugin in found.items()]
+    if problems is not None:
+        head, rows = [*head, "state"], [[*row, "broken" if problems[row[0]] else "ok"] for row in rows]
+    click.echo(table(head, rows))
+    return [reason for reason in (problems or {}).values() if reason]
 
 
 @click.command(
