@@ -15,7 +15,8 @@
 - Record types are always checked; with ``validate_records`` (the default) also ``required`` and null. Other
   JSON Schema words (``enum``, ``pattern``, ``maximum``) are not checked. Undeclared properties are not loaded;
   a warning names each once.
-- BATCH messages with local JSONL files, plain or gzip, load like records. ACTIVATE_VERSION is ignored.
+- BATCH messages with local JSONL files, plain or gzip, load like records. ACTIVATE_VERSION is ignored: rows that the
+  tap does not send any more stay in the table, unless ``load_method`` is overwrite.
 
 No message and no log line of this package holds a value of a record.
 """

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import compress, count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import duckdb
@@ -21,55 +23,84 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
 }
 """What is used (json, icu) is in the wheel; nothing may be fetched."""
-_BUFFER_SIZE = 1 << 20
-"""Bytes of a batch that are kept in memory."""
-_OBJECT_SIZE = 16 * 1024 * 1024
-"""read_json's default maximum_object_size, bytes."""
+_CATALOG = "target"
+"""What the file is called inside DuckDB, whatever its own name is."""
+_ROW_GROUP_SIZE = 2048
+"""Rows that are compressed and written together; DuckDB's smallest. A row group that is not full is written again at
+the next commit: with the default of 122,880 rows that would be most of what a load of invoices costs."""
+_FILE_SIZE = 1 << 20
+"""Bytes of a file of a batch. DuckDB takes its rows together, up to 2,048: fewer stay in the processor's caches."""
+_OBJECT_SIZE = 1 << 20
+"""Bytes of a row for which read_ndjson_objects reserves memory, twice, even if all are shorter."""
 
 
 class Table(NamedTuple):
-    """A table in a schema of the file, whose catalog is named after it."""
+    """A table in a schema of the file."""
 
-    catalog: str
     schema: str
     name: str
 
     @property
     def sql(self) -> str:
-        """The quoted name. With the catalog: a schema may be named like the file, which is ambiguous alone."""
-        return f"{quote(self.catalog)}.{quote(self.schema)}.{quote(self.name)}"
+        """The quoted name. With the catalog: a schema may be called like it, which is ambiguous alone."""
+        return f"{_CATALOG}.{quote(self.schema)}.{quote(self.name)}"
 
 
 class Batch:
-    """Rows of one stream that wait for the next commit, in a file that only its owner can read."""
+    """Rows of one stream that wait for the next commit, in files that only their owner can read."""
 
     def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, f"{uuid4().hex}.ndjson")
-        self.rows = 0
+        self.keys: list[bytes] = []
         self.longest = 0
-        self._buffer = bytearray()
+        self._folder = folder
+        self._files: dict[str, int] = {}
+        self._rows: list[bytes] = []
+        self._size = 0
 
-    def add(self, row: bytes) -> None:
-        """Append one JSON object; ``n`` remembers the order. Raises LoadError as flush does."""
-        line = b'{"n":%d,"r":%b}\n' % (self.rows, row)
-        self._buffer += line
-        self.rows += 1
-        self.longest = max(self.longest, len(line))
-        if len(self._buffer) >= _BUFFER_SIZE:
-            self.flush()
+    def add(self, row: bytes, key: bytes) -> None:
+        """Append a row, a JSON object, and its key, a JSON array. Raises LoadError where the disk does not take it."""
+        self._rows.append(row)
+        self.keys.append(key)
+        self._size += len(row)
+        if self._size >= _FILE_SIZE:
+            self._finish_file()
 
-    def flush(self) -> None:
-        """Write what is still in memory to the file; raises LoadError where the disk does not take it."""
-        try:
-            with open(self.path, "ab", opener=_private) as file:
-                file.write(self._buffer)
-        except OSError as error:
-            raise LoadError(f"cannot write beside the database: {error.strerror}") from None
-        self._buffer.clear()
+    def files(self, without: Container[int]) -> Iterable[str]:
+        """Return the paths of files with the rows in their order, one a line, but for those of the given numbers.
+
+        Raises LoadError as ``add`` does.
+        """
+        self._finish_file()
+        numbers = count()
+        for path, rows in self._files.items() if without else ():
+            kept = [next(numbers) not in without for _ in range(rows)]
+            if not all(kept):
+                with open(path, "rb") as file:
+                    lines = [*compress(file, kept)]
+                _write(path, b"".join(lines))
+        return self._files
+
+    def _finish_file(self) -> None:
+        if self._rows:
+            path = os.path.join(self._folder, f"{uuid4().hex}.ndjson")
+            _write(path, b"\n".join([*self._rows, b""]))
+            self.longest = max(self.longest, *map(len, self._rows))
+            self._files[path] = len(self._rows)
+            self._rows.clear()
+            self._size = 0
 
     def remove(self) -> None:
-        """Delete the file."""
-        os.unlink(self.path)
+        """Delete the files."""
+        for path in self._files:
+            os.unlink(path)
+
+
+def _write(path: str, lines: bytes) -> None:
+    try:
+        with open(path, "wb", opener=_private) as file:
+            file.write(lines)
+    except OSError as error:
+        raise LoadError(f"cannot write beside the database: {error.strerror}") from None
 
 
 def _private(path: str, flags: int) -> int:
@@ -87,20 +118,18 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
         raise ConfigError(f"setting path: {path} is in a folder that does not exist; make the folder first")
     if "?" in str(path):
         raise ConfigError(f"setting path: DuckDB cannot write to {path}, because of the question mark")
+    connection = duckdb.connect(config=_OFFLINE)
     try:
-        connection = duckdb.connect(str(path), config=_OFFLINE)
+        connection.execute(f"ATTACH {literal(str(path))} AS {_CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
     except duckdb.Error as error:
+        connection.close()
         raise LoadError(f"cannot open {path}: {_reason(error)}") from None
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET threads = 1")  # more of them cost more time and memory in all, and the tap needs some, too
     # The file is locked now, so nobody else is using these.
     for folder in path.parent.glob(_glob_escape(_prefix(path)) + "*"):
         shutil.rmtree(folder, ignore_errors=True)
     return connection
-
-
-def catalog_of(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return the name that DuckDB gave to the opened file."""
-    return str(connection.execute("SELECT current_database()").fetchall()[0][0])
 
 
 def batch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
@@ -145,6 +174,7 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("BEGIN TRANSACTION")
         yield
         connection.execute("COMMIT")
+        _forget(connection)
     except BaseException as error:
         with suppress(duckdb.Error):
             connection.execute("ROLLBACK")
@@ -154,12 +184,20 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise LoadError(f"DuckDB did not take the batch ({reason}); the file is as of the last commit") from None
 
 
+def _forget(connection: duckdb.DuckDBPyConnection) -> None:
+    """Free the memory that holds what was written: DuckDB keeps it up to its limit, and nobody reads it again."""
+    limit = connection.execute("SELECT current_setting('memory_limit')").fetchall()[0][0]
+    with suppress(duckdb.OutOfMemoryException):  # which says that something is still in use
+        connection.execute("SET memory_limit = '1MB'")
+    connection.execute(f"SET memory_limit = {literal(limit)}")
+
+
 def columns_of(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str, Column]:
     """Return the table's columns by name; none where there is no such table."""
     found = connection.execute(
         "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? "
         "AND lower(table_schema) = lower(?) AND lower(table_name) = lower(?)",
-        list(table),
+        [_CATALOG, *table],
     ).fetchone()
     if found is None:
         return {}
@@ -174,7 +212,7 @@ def grow(connection: duckdb.DuckDBPyConnection, table: Table, columns: Mapping[s
     """
     existing = columns_of(connection, table)
     if not existing:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote(table.catalog)}.{quote(table.schema)}")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_CATALOG}.{quote(table.schema)}")
         body = ", ".join(f"{quote(name)} {sql(column)}" for name, column in columns.items())
         connection.execute(f"CREATE TABLE {table.sql} ({body})")
         return
@@ -200,26 +238,48 @@ def load(
     batch: Batch,
 ) -> None:
     """Insert a batch; with ``keys``, rows of the same key are replaced, and the last of equal keys wins."""
-    batch.flush()
+    superseded = _make_way(connection, table, {key: columns[key] for key in keys}, batch.keys) if keys else frozenset()
+    files = ", ".join(literal(_glob_escape(path)) for path in batch.files(without=superseded))
     row = Column("STRUCT", fields=columns)
-    fields = {"n": "BIGINT", "r": sql(row, json="VARCHAR")}
-    declared = ", ".join(f"{name}: {literal(kind)}" for name, kind in fields.items())
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE vendortap_batch AS SELECT n, CAST(r AS {sql(row)}) AS r "  # noqa: S608 - quoted names
-        f"FROM read_json({literal(_glob_escape(batch.path))}, format = 'newline_delimited', "
-        f"auto_detect = false, hive_partitioning = false, columns = {{{declared}}}, "
-        f"maximum_object_size = {max(_OBJECT_SIZE, 2 * batch.longest)})"
-    )
-    which = ""
-    if keys:
-        names = ", ".join(quote(key) for key in keys)
-        values = ", ".join(f"vendortap_new.r.{quote(key)}" for key in keys)
-        source = "temp.vendortap_batch AS vendortap_new"
-        connection.execute(f"DELETE FROM {table.sql} WHERE ({names}) IN (SELECT ({values}) FROM {source})")  # noqa: S608 - quoted names
-        which = f" WHERE vendortap_new.n IN (SELECT max(vendortap_new.n) FROM {source} GROUP BY {values})"  # noqa: S608 - quoted names
+    # Texts are cast, which stops at one that does not fit; from_json itself would take null for it.
     connection.execute(
         f"INSERT INTO {table.sql} ({', '.join(map(quote, columns))}) "  # noqa: S608 - quoted names
-        f"SELECT {', '.join(f'vendortap_new.r.{quote(name)}' for name in columns)} "
-        f"FROM temp.vendortap_batch AS vendortap_new{which} ORDER BY vendortap_new.n"
+        f"SELECT unnest(CAST(from_json(json, {_structure(row)}) AS {sql(row)})) "
+        f"FROM read_ndjson_objects([{files}], maximum_object_size = {max(_OBJECT_SIZE, 2 * batch.longest)})"
     )
-    connection.execute("DROP TABLE temp.vendortap_batch")
+
+
+def _make_way(
+    connection: duckdb.DuckDBPyConnection, table: Table, keys: Mapping[str, Column], values: list[bytes]
+) -> frozenset[int]:
+    """Delete the rows with one of these keys; return the places of those values that come again further on."""
+    casts = ", ".join(f"CAST(key[{n}] AS {sql(column)}) AS k{n}" for n, column in enumerate(keys.values(), start=1))
+    names = ", ".join(f"k{n}" for n in range(1, len(keys) + 1))
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE vendortap_keys AS SELECT place, {casts} FROM ("  # noqa: S608 - types and numbers
+        "SELECT place, from_json(line, '[\"VARCHAR\"]') AS key "
+        "FROM (SELECT unnest($1::VARCHAR[]) AS line, unnest(range(len($1::VARCHAR[]))) AS place))",
+        [[value.decode() for value in values]],
+    )
+    connection.execute(
+        f"DELETE FROM {table.sql} WHERE ({', '.join(map(quote, keys))}) IN (SELECT ({names}) FROM temp.vendortap_keys)"  # noqa: S608 - quoted names
+    )
+    again = connection.execute(
+        "SELECT place FROM temp.vendortap_keys WHERE place NOT IN "  # noqa: S608 - as above
+        f"(SELECT max(place) FROM temp.vendortap_keys GROUP BY {names})"
+    ).fetchall()
+    connection.execute("DROP TABLE temp.vendortap_keys")
+    return frozenset(place for (place,) in again)
+
+
+def _structure(column: Column) -> str:
+    """Return the type as from_json takes it, an SQL literal; scalars are texts, to be cast."""
+
+    def structure(column: Column) -> Any:
+        if column.item is not None:
+            return [structure(column.item)]
+        if column.kind == "STRUCT":
+            return {name: structure(item) for name, item in column.fields.items()}
+        return "VARCHAR"
+
+    return literal(json.dumps(structure(column), ensure_ascii=False))

@@ -27,6 +27,8 @@ class LineReader(GenericSingerReader[Any]):
         super().__init__()
         self.line = 0
         self.inside = ""
+        self.take: Callable[[bytes], bool] = lambda _: False
+        """Takes a line whole and says so, or leaves it to be decoded here."""
 
     @property
     def default_input(self) -> IO[Any]:
@@ -42,8 +44,12 @@ class LineReader(GenericSingerReader[Any]):
     ) -> Counter[str]:
         """Hand each message to the callback of its type; raises LoadError for the first bad one."""
         stats: Counter[str] = Counter()
+        records = 0
         for line, text in enumerate(file_input or self.default_input, start=1):
             self.line = line
+            if self.take(text):
+                records += 1
+                continue
             if not text.strip():
                 continue
             message = self.deserialize_json(text)
@@ -52,6 +58,7 @@ class LineReader(GenericSingerReader[Any]):
                 raise self.complaint(f"not a Singer message: its type is none of {', '.join(MESSAGE_TYPES)}")
             callbacks[kind](message)
             stats[kind] += 1
+        stats["RECORD"] += records
         return stats
 
     def deserialize_json(self, line: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import gzip
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -18,11 +18,11 @@ import msgspec
 from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.capabilities import TargetCapabilities
-from singer_sdk.mapper import RemoveRecordTransform
+from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.sinks import BatchSink, Sink
 
-from vendortap.duckdb import database
+from vendortap.duckdb import database, quick
 from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
 from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
@@ -31,6 +31,8 @@ from vendortap.errors import ConfigError, LoadError, VendortapError
 from vendortap.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
+_MOST_UNDECLARED = 100
+"""So many undeclared names of one object are passed over the quick way; one with ever new names is not worth it."""
 
 
 class DuckdbSink(BatchSink):
@@ -45,7 +47,9 @@ class DuckdbSink(BatchSink):
         super().__init__(target, stream_name, schema, key_properties)
         self._target = target
         self._warned: set[str] = set()
-        self.table = database.Table(target.catalog, self.config["default_target_schema"], stream_name)
+        self._undeclared: dict[str, dict[str, bool]] = {}
+        self._batch: database.Batch | None = None
+        self.table = database.Table(self.config["default_target_schema"], stream_name)
         self.columns = self._plan_columns()
         row = Column("STRUCT", fields=self.columns)
         self._convert = converter(row, strict=self.config["validate_records"], notice=self._notice)
@@ -77,10 +81,23 @@ class DuckdbSink(BatchSink):
                 raise complain(f"{where} has the key {key!r} of type {columns[key].kind}; a key must be a single value")
         return columns
 
-    def _notice(self, path: str) -> None:
-        if path not in self._warned:
-            self._warned.add(path)
-            self.logger.warning("%s is not declared by the schema of %r, and not loaded", path, self.stream_name)
+    def _notice(self, path: str, name: str, has_value: bool) -> None:
+        """Warn of an undeclared property that has a value, once; remember it, for the quick way to pass over."""
+        where = f"{path}.{name}"
+        if has_value and where not in self._warned:
+            self._warned.add(where)
+            self.logger.warning("%s is not declared by the schema of %r, and not loaded", where, self.stream_name)
+        names = self._undeclared.setdefault(path, {})
+        if (name not in names and len(names) < _MOST_UNDECLARED) or (has_value and names.get(name) is False):
+            names[name] = has_value
+            self._target.has_quick_ways = False
+
+    def quick_way(self) -> quick.Table | None:
+        """Return the quick way of this stream's records into the batch, if there is one."""
+        if self.include_sdc_metadata_properties:
+            return None
+        strict = self.config["validate_records"]
+        return quick.compile(self.stream_name, self.columns, self.key_properties, self._undeclared, strict=strict)
 
     # The SDK's own checks are replaced by process_record, which says line and path and shows no value.
 
@@ -93,19 +110,27 @@ class DuckdbSink(BatchSink):
     def _after_process_record(self, context: dict[str, Any]) -> None:
         pass
 
-    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:
+    def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 (one batch)
         """Add the record to the batch; raises LoadError with line, stream and path where it does not fit."""
         try:
             row = self._convert(record)
             for key in self.key_properties:
                 if row.get(key) is None:
                     raise Misfit(f"lacks a value for its key {key!r}")
-            encoded = _encoder.encode(row)
         except Misfit as misfit:
             raise self._target.reader.complaint(f"stream {self.stream_name!r}: {misfit}") from None
-        if "batch" not in context:
-            context["batch"] = database.Batch(self._target.folder.name)
-        context["batch"].add(encoded)
+        self._add(_encoder.encode(row), _encoder.encode([row[key] for key in self.key_properties]))
+
+    def take(self, encoded: quick.Encoded) -> None:
+        """Add a record that came the quick way, and count it as the SDK does. Raises LoadError."""
+        self._add(*encoded)
+        self.tally_record_read()
+        self.record_counter_metric.increment()
+
+    def _add(self, row: bytes, key: bytes) -> None:
+        if self._batch is None:
+            self._batch = database.Batch(self._target.folder.name)
+        self._batch.add(row, key)
 
     def prepare(self) -> None:
         """Make the table ready for the columns, inside the transaction of the first commit."""
@@ -117,11 +142,13 @@ class DuckdbSink(BatchSink):
             self._target.emptied.add(self.stream_name)
         self._prepared = True
 
-    def process_batch(self, context: dict[str, Any]) -> None:
+    def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 (one batch)
         """Load the batch, inside the target's transaction."""
-        keys = () if self.config["load_method"] == "append-only" else self.key_properties
-        database.load(self._target.connection, self.table, self.columns, keys, context["batch"])
-        context["batch"].remove()
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            keys = () if self.config["load_method"] == "append-only" else self.key_properties
+            database.load(self._target.connection, self.table, self.columns, keys, batch)
+            batch.remove()
 
     @property
     def needed(self) -> bool:
@@ -154,10 +181,14 @@ class DuckdbTarget(Target):
         self._names: dict[str, str] = {}
         self._pending = 0
         self._committed_at = time.monotonic()
+        self._batch_size_rows: int = self.config["batch_size_rows"]
         self._emitted = ""
+        self.has_quick_ways = True
+        self._quick_ways: dict[str, tuple[quick.Table, DuckdbSink]] = {}
+        self._read_message = quick.messages([])
+        self.reader.take = self._take
         path = Path(self.config["path"]).expanduser().absolute()
         self.connection = database.connect(path)
-        self.catalog = database.catalog_of(self.connection)
         self.folder = database.batch_folder(path)
         if not self.logger.isEnabledFor(10):
             # The SDK logs two METRIC lines a stream and commit; at INFO one line a commit is enough.
@@ -254,6 +285,28 @@ class DuckdbTarget(Target):
         for stream_map in self.mapper.stream_maps[stream]:
             if isinstance(stream_map, RemoveRecordTransform):
                 self._sinks_active.pop(stream_map.stream_alias, None)  # or it would get an empty table
+        self._plan_quick_ways()
+
+    def _plan_quick_ways(self) -> None:
+        """Find the streams whose records nothing is made of: they need not pass through the SDK as dicts."""
+        self._quick_ways = {}
+        for stream, maps in self.mapper.stream_maps.items():
+            plain = [type(each) for each in maps] == [SameRecordTransform] and not maps[0].flattening_enabled
+            sink = cast(DuckdbSink, self._sinks_active[stream]) if plain else None
+            if sink is not None and (way := sink.quick_way()) is not None:
+                self._quick_ways[stream] = (way, sink)
+        self._read_message = quick.messages(way for way, _ in self._quick_ways.values())
+        self.has_quick_ways = True
+
+    def _take(self, line: bytes) -> bool:
+        """Take a RECORD that goes the quick way; raises LoadError where its batch cannot be written or committed."""
+        found = self._read_message(line)
+        if found is None:
+            return False
+        stream, encoded = found
+        self._quick_ways[stream][1].take(encoded)
+        self._count_record()
+        return True
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream = self._stream_of(message_dict, "record")
@@ -263,8 +316,13 @@ class DuckdbTarget(Target):
             raise self.reader.complaint(f"stream {stream!r}: the record is not an object")
         with self._mapping(stream):
             super()._process_record_message(message_dict)
+        if not self.has_quick_ways:
+            self._plan_quick_ways()
+        self._count_record()
+
+    def _count_record(self) -> None:
         self._pending += 1
-        if self._pending >= self.config["batch_size_rows"]:
+        if self._pending >= self._batch_size_rows:
             self.drain_all()
 
     @contextmanager
@@ -301,15 +359,34 @@ class DuckdbTarget(Target):
         try:
             for number, url in enumerate(files, start=1):
                 with self._open_batch(str(url), compression) as file:
+                    take = self._taker(stream)
                     for line, text in enumerate(file, start=1):
                         self.reader.inside = f", BATCH file {number}, its line {line}"
-                        record = self.reader.deserialize_json(text)
-                        self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
+                        if not take(text):
+                            record = self.reader.deserialize_json(text)
+                            self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
         except (OSError, EOFError, zlib.error) as error:
             raise self.reader.complaint(
                 f"stream {stream!r}: a BATCH file cannot be read to its end ({type(error).__name__})"
             ) from None
         self.reader.inside = ""
+
+    def _taker(self, stream: str) -> Callable[[bytes], bool]:
+        """Return what takes the bare records of a BATCH file, as ``_take`` takes messages."""
+        if stream not in self._quick_ways:
+            return lambda _: False
+        way, sink = self._quick_ways[stream]
+        read = quick.records(way)
+
+        def take(line: bytes) -> bool:
+            encoded = read(line)
+            if encoded is None:
+                return False
+            sink.take(encoded)
+            self._count_record()
+            return True
+
+        return take
 
     def _open_batch(self, url: str, compression: str | None) -> IO[bytes]:
         parts = urlsplit(url)

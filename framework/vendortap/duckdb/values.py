@@ -18,8 +18,8 @@ from vendortap.duckdb.columns import INT64, Column, sql
 
 Convert = Callable[[Any], Any]
 """Takes a value that is not null; gives what is written for it. Raises Misfit."""
-Notice = Callable[[str], None]
-"""Is told the path of each undeclared property."""
+Notice = Callable[[str, str, bool], None]
+"""Is told of each undeclared property: the path of its object, its name, and whether it has a value."""
 
 _INT128 = (-(2**127), 2**127 - 1)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -63,7 +63,7 @@ def converter(column: Column, *, strict: bool, notice: Notice, path: str = "$") 
         checked = column.fields.items() if strict else ()
         firm = frozenset(name for name, item in checked if not item.nullable)
         required = frozenset(name for name, item in checked if item.required)
-        return partial(_struct, fields, firm, required, lambda name: notice(f"{path}.{name}"))
+        return partial(_struct, fields, firm, required, partial(notice, path))
     if column.item is not None:
         entry = converter(column.item, strict=strict, notice=notice, path=f"{path}[]")
         return _list(entry, nullable=column.item.nullable or not strict)
@@ -91,7 +91,11 @@ def _unexpected(value: Any, wanted: str) -> Misfit:
 
 
 def _struct(
-    fields: Mapping[str, Convert], firm: frozenset[str], required: frozenset[str], notice: Notice, value: Any
+    fields: Mapping[str, Convert],
+    firm: frozenset[str],
+    required: frozenset[str],
+    notice: Callable[[str, bool], None],
+    value: Any,
 ) -> dict[str, Any]:
     """Convert an object; ``firm`` are the fields that must not be null."""
     if type(value) is not dict:
@@ -102,13 +106,12 @@ def _struct(
     name = ""
     try:
         for name, item in value.items():
-            if item is None:
-                if name in firm:
-                    raise Misfit("must not be null")
-            elif name in fields:
+            if name not in fields:
+                notice(name, item is not None)
+            elif item is not None:
                 row[name] = fields[name](item)
-            else:
-                notice(name)
+            elif name in firm:
+                raise Misfit("must not be null")
     except Misfit as misfit:
         misfit.path.append(name)
         raise
@@ -205,7 +208,8 @@ def _foreign(_: Any) -> Any:
     raise Misfit("belongs to a field of the table that this target did not make, of a type that it cannot fill")
 
 
-def _json(value: Any) -> str:
+def document(value: Any) -> str:
+    """Return the JSON text that stands for a value without a single type, its numbers digit for digit."""
     return _as_json.encode(value).decode()
 
 
@@ -259,7 +263,7 @@ _SIMPLE: Mapping[str, Convert] = {
     "HUGEINT": _hugeint,
     "BOOLEAN": _boolean,
     "VARCHAR": _text,
-    "JSON": _json,
+    "JSON": document,
     "TIMESTAMPTZ": _timestamp,
     "DATE": _date,
     "TIME": _time,
