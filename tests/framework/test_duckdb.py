@@ -604,6 +604,16 @@ def test_state_is_emitted_at_commits_only_and_with_its_digits(file: Path, capsys
     assert states(capsys) == [1, 3, 5, 6]
 
 
+def test_there_is_no_file_before_the_first_schema(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(file, {"type": "STATE", "value": 1})
+    assert states(capsys) == [1]
+    with pytest.raises(LoadError, match=r"line 1: not JSON"):
+        load(file, "31337 nonsense")
+    assert not [*file.parent.iterdir()]
+    load(file, schema("s", {"id": INTEGER}))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
 def test_all_streams_are_committed_together(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     heads = [schema("a", {"n": INTEGER}), schema("b", {"n": INTEGER})]
@@ -702,7 +712,7 @@ def test_what_waits_for_a_commit_is_readable_by_its_owner_only(file: Path) -> No
     messages = [schema("s", {"v": STRING}), record("s", v="x" * 2_000_000)]
     with closing(DuckdbTarget(config={"path": str(file)})) as target:
         target.process_lines(io.StringIO("".join(json.dumps(message) + "\n" for message in messages)))
-        folder = Path(target.folder.name)
+        folder = Path(target.folder)
         assert folder.parent == file.parent
         assert [path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())] == [0o700, 0o600]
     assert [path.name for path in file.parent.iterdir()] == [file.name]
@@ -712,7 +722,7 @@ def test_what_a_killed_run_left_is_deleted(file: Path) -> None:
     left = file.parent / f".{file.name}.load-abc"
     left.mkdir()
     (left / "x.ndjson").write_text("{}")
-    load(file)
+    load(file, schema("s", {"id": INTEGER}))
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 

@@ -264,7 +264,7 @@ def streams(draw: st.DrawFn) -> tuple[dict[str, Any], list[str], list[str]]:
     return made.schema, draw(key_of(made)), draw(st.lists(made.value, min_size=1, max_size=6))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=250)
 @given(stream=streams(), strict=st.booleans(), known=st.booleans(), has_value=st.booleans())
 def test_both_ways_store_the_same_rows(
     connection: duckdb.DuckDBPyConnection,
@@ -526,7 +526,7 @@ def outcome(file: Path, text: str, config: dict[str, Any], *, quickly: bool) -> 
     return Outcome(error, output.getvalue(), logs, tables), count
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=30)
 @given(
     text=runs(),
     strict=st.booleans(),

@@ -107,17 +107,21 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the file, creating it if need be, and delete what a killed run left beside it.
-
-    Raises ConfigError where the path cannot be one of a database, LoadError where the file cannot be used now.
-    """
+def check_path(path: Path) -> None:
+    """Raise ConfigError where the path cannot be one of a database."""
     if path.is_dir():
         raise ConfigError(f"setting path: {path} is a folder; give the path of a .duckdb file")
     if not path.parent.is_dir():
         raise ConfigError(f"setting path: {path} is in a folder that does not exist; make the folder first")
     if "?" in str(path):
         raise ConfigError(f"setting path: DuckDB cannot write to {path}, because of the question mark")
+
+
+def connect(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open the file, creating it if need be, and delete what a killed run left beside it.
+
+    Raises LoadError where the file cannot be used now.
+    """
     connection = duckdb.connect(config=_OFFLINE)
     try:
         connection.execute(f"ATTACH {literal(str(path))} AS {_CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")

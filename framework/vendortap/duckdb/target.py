@@ -7,7 +7,8 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from urllib.request import url2pathname
 
 import click
 import msgspec
+from duckdb import DuckDBPyConnection
 from singer_sdk import Target
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.capabilities import TargetCapabilities
@@ -129,7 +131,7 @@ class DuckdbSink(BatchSink):
 
     def _add(self, row: bytes, key: bytes) -> None:
         if self._batch is None:
-            self._batch = database.Batch(self._target.folder.name)
+            self._batch = database.Batch(self._target.folder)
         self._batch.add(row, key)
 
     def prepare(self) -> None:
@@ -167,7 +169,10 @@ class DuckdbTarget(Target):
     config_jsonschema = SETTINGS
 
     def __init__(self, **options: Any) -> None:
-        """Check the settings and open the file; raises ConfigError and LoadError. Options are the SDK's."""
+        """Check the settings, and open the file if it is there already. Options are the SDK's.
+
+        Raises ConfigError and LoadError.
+        """
         self._signal: int | None = None
         try:
             super().__init__(**options)
@@ -187,17 +192,28 @@ class DuckdbTarget(Target):
         self._quick_ways: dict[str, tuple[quick.Table, DuckdbSink]] = {}
         self._read_message = quick.messages([])
         self.reader.take = self._take
-        path = Path(self.config["path"]).expanduser().absolute()
-        self.connection = database.connect(path)
-        self.folder = database.batch_folder(path)
+        self._opened = ExitStack()
+        self._path = Path(self.config["path"]).expanduser().absolute()
+        database.check_path(self._path)
+        if self._path.exists():
+            _ = self.connection  # so that a file that cannot be used is told before anything is read
         if not self.logger.isEnabledFor(10):
             # The SDK logs two METRIC lines a stream and commit; at INFO one line a commit is enough.
             self.metrics_logger.setLevel("WARNING")
 
+    @cached_property
+    def connection(self) -> DuckDBPyConnection:
+        """The file, made for the first SCHEMA where there is none; raises LoadError."""
+        return self._opened.enter_context(closing(database.connect(self._path)))
+
+    @cached_property
+    def folder(self) -> str:
+        """Where batches wait for their commit; raises LoadError."""
+        return self._opened.enter_context(database.batch_folder(self._path))
+
     def close(self) -> None:
-        """Close the file as of the last commit, and drop what was not committed."""
-        self.connection.close()
-        self.folder.cleanup()
+        """Drop what was not committed, and close the file as of the last commit."""
+        self._opened.close()
 
     # --- settings ---
 
