@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -16,8 +17,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click
 import duckdb
 import pytest
+from click.testing import CliRunner
 
 from tap_scansource import SCANSOURCE
 from vendortap import faults, serve
@@ -73,13 +76,30 @@ def totals(database: Path) -> dict[str, tuple[int, Decimal]]:
 # --- help, list, describe, catalog -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", sorted(commands.commands))
-def test_every_command_has_help_with_examples_that_name_it(command: str) -> None:
-    shown = vendortap(command, "--help")
-    assert shown.returncode == 0
-    _, _, examples = shown.stdout.partition("Examples:\n")
+def named(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command with the words that lead to it, groups and their commands alike."""
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from named(command, *path, name)
+
+
+@pytest.mark.parametrize("command", sorted(named(commands)), ids=" ".join)
+def test_every_command_has_help_with_examples_that_name_it_and_are_right(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(commands, [*command, "--help"], prog_name="vendortap")
+    assert result.exit_code == 0
+    _, _, text = result.output.partition("Examples:\n")
+    examples = [line.strip() for line in text.splitlines()]
     assert examples
-    assert all(f"vendortap {command}" in line for line in examples.splitlines())
+    for example in examples:
+        words = shlex.split(example.partition(" > ")[0].partition(" >> ")[0])
+        given = words[words.index("vendortap") + 1 :]
+        assert tuple(given[: len(command)]) == command
+        found: click.Command = commands
+        while isinstance(found, click.Group) and given:
+            found, given = found.commands[given[0]], given[1:]
+        known = {option for parameter in found.params for option in parameter.opts}
+        assert {word for word in given if word.startswith("--")} <= known
 
 
 def test_help_and_version() -> None:
@@ -335,6 +355,7 @@ def test_on_a_terminal_messages_stand_above_the_progress(sandbox: serve.Served, 
         shown = _read_all(ours)
     assert process.returncode == 3
     assert "requests, 0 retries" in shown
+    assert "invoice_details" in shown
     warnings = [line for line in shown.splitlines() if "Skipped." in line]
     assert len(warnings) == len(missing)
     for line in warnings:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vendortap.cli import connectors, drafting, quarantine, running, sandboxes
+from vendortap.cli import connectors, drafting, installation, quarantine, running, sandboxes
 from vendortap.errors import UsageError, VendortapError
 
 
@@ -79,5 +79,7 @@ for _command in (
     sandboxes.demo,
     drafting.infer,
     drafting.new,
+    installation.doctor,
+    installation.completion,
 ):
     commands.add_command(_command)

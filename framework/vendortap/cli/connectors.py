@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vendortap import plugins
-from vendortap.cli.options import CONFIG, examples, read_settings
+from vendortap.cli.options import CONFIG, CONNECTOR, connector_names, examples, read_settings
 from vendortap.cli.sandboxes import PORT
 from vendortap.cli.tables import table
 from vendortap.errors import PluginError
@@ -57,7 +57,7 @@ def _list(kind: str, found: Mapping[str, Plugin], problems: Mapping[str, str | N
         "vendortap describe scansource --markdown",
     ),
 )
-@click.argument("connector")
+@CONNECTOR
 @click.option("--json", "form", flag_value="json", help="Print JSON for programs.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print the connector's page for docs/connectors.")
 def describe(connector: str, form: str | None) -> None:
@@ -105,7 +105,7 @@ def _setting_text(setting: Mapping[str, Any]) -> str:
         "vendortap catalog",
     ),
 )
-@click.argument("connector", required=False)
+@click.argument("connector", required=False, shell_complete=connector_names)
 def catalog(connector: str | None) -> None:
     """Print Singer catalogs.
 
@@ -127,7 +127,7 @@ def catalog(connector: str | None) -> None:
         "TAP_SCANSOURCE_SUBSCRIPTION_KEY=… vendortap check scansource --config settings.json --config ENV",
     ),
 )
-@click.argument("connector")
+@CONNECTOR
 @CONFIG
 def check(connector: str, configs: tuple[str, ...]) -> None:
     """Check settings and credentials with one request, and say how it went."""

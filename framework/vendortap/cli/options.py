@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vendortap import plugins
 from vendortap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ class Output(click.Path):
         if not path.parent.is_dir():
             self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
         return path
+
+
+def connector_names(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """Return the connectors whose names begin like what has been typed, for the shell."""
+    return [name for name in plugins.find() if name.startswith(begun)]
+
+
+CONNECTOR = click.argument("connector", shell_complete=connector_names)
 
 
 class ReportFile(Output):

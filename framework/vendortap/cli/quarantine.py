@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vendortap import plugins
-from vendortap.cli.options import CONFIG, Output, examples, read_settings, target_command
+from vendortap.cli.options import CONFIG, CONNECTOR, Output, examples, read_settings, target_command
 from vendortap.cli.tables import table
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def quarantine_show(folder: Path, number: int, raw: bool) -> None:
         "vendortap quarantine replay scansource --config scansource.json > messages.jsonl",
     ),
 )
-@click.argument("connector")
+@CONNECTOR
 @CONFIG
 @click.option("--to", type=Output(), help="Load what is good now into this DuckDB file.")
 @click.option("--target", help="Load it into any Singer target: its command line.")

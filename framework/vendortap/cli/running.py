@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vendortap import plugins
-from vendortap.cli.options import CONFIG, Output, ReportFile, examples, read_settings, target_command
+from vendortap.cli.options import CONFIG, CONNECTOR, Output, ReportFile, examples, read_settings, target_command
 from vendortap.cli.tables import outcome_table
 from vendortap.errors import UsageError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         "vendortap run scansource --config scansource.json --to invoices.duckdb --report run.json --report run.html",
     ),
 )
-@click.argument("connector")
+@CONNECTOR
 @CONFIG
 @click.option("--to", type=Output(), help="Load into this DuckDB file.")
 @click.option("--target", help="Load into any Singer target: its command line.")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from vendortap import plugins
-from vendortap.cli.options import Output, examples
+from vendortap.cli.options import CONNECTOR, Output, examples
 from vendortap.cli.running import watched
 from vendortap.cli.tables import outcomes_table, table
 
@@ -28,7 +28,7 @@ PORT = 8080
         "vendortap sandbox scansource --fault 503@2-4/summary --fault reset-in-body:0.05 --fault-seed 7",
     ),
 )
-@click.argument("connector")
+@CONNECTOR
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

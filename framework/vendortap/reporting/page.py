@@ -21,7 +21,7 @@ _FAILED = ("bad", "failed")
 
 def html(document: Document) -> str:
     """Return the page of a report, see vendortap.reporting.document."""
-    title = f"{document['title']}: run of {document['started'].replace('T', ' ')}"
+    title = f"{document['title']}: run of {_moment(document)}"
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -36,12 +36,16 @@ def html(document: Document) -> str:
     return written(element("html", head, element("body", main), lang="en"))
 
 
+def _moment(document: Document) -> str:
+    return f"{document['started'][:19].replace('T', ' ')} UTC"
+
+
 def _head(document: Document) -> Iterator[Element]:
     kind, words = _ENDS.get(document["exit_code"], _FAILED)
     yield element(
         "header",
         element("h1", document["title"]),
-        element("p", f"{document['started'].replace('T', ' ')}, {duration(document['seconds'])}"),
+        element("p", f"{_moment(document)}, {duration(document['seconds'])}"),
         element("p", words, class_=f"end {kind}"),
     )
     if document["problem"]:
