@@ -35,7 +35,8 @@ LAST_SECONDS = 0.3
 """How long the target may take to end when it is told to."""
 
 Watch = Callable[[Report], None]
-Log = Callable[[str], None]
+Log = Callable[[str, str], None]
+"""Takes a line, and whose it is: ``tap`` or ``target``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,8 @@ class _Pipeline:
             environment |= {report.ENVIRONMENT: str(told), lifeline.ENVIRONMENT: str(alive)}
             environment |= {report.TOTALS: "1"} if job.totals else {}
             self.tap = _start(_tap_command(job), environment, log, None, into, [*lock, alive])
-            self._relays = [_Relay(p.stderr, log) for p in (self.target, self.tap) if p.stderr and log]
+            both = (("target", self.target), ("tap", self.tap))
+            self._relays = [_Relay(whose, p.stderr, log) for whose, p in both if p.stderr and log]
             failed.pop_all()
 
     def wait(self, tick: Callable[[], None]) -> bool:
@@ -207,16 +209,17 @@ def _start(
 class _Relay(threading.Thread):
     """Hands each line that a process writes on to a log."""
 
-    def __init__(self, lines: IO[bytes], log: Log) -> None:
+    def __init__(self, whose: str, lines: IO[bytes], log: Log) -> None:
         super().__init__(name="log", daemon=True)
         self._lines = lines
+        self._whose = whose
         self._log = log
         self.start()
 
     def run(self) -> None:
         with self._lines:
             for line in self._lines:
-                self._log(line.decode(errors="replace").rstrip("\r\n"))
+                self._log(self._whose, line.decode(errors="replace").rstrip("\r\n"))
 
 
 def _ended(process: subprocess.Popen[bytes], seconds: float) -> bool:

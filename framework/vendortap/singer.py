@@ -39,7 +39,7 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap import hooks, lifeline, model, plugins, report, schemas, sync
+from vendortap import hooks, lifeline, logs, model, plugins, report, schemas, sync
 from vendortap.declaration import Shape, settings, shapes, with_unknown
 from vendortap.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, RecordError, StateError, UsageError, VendortapError
@@ -946,6 +946,7 @@ def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
     lifeline.follow()
     try:
         command = tap_class(plugins.load(name)).cli
+        logs.set_up()
         for handler in logging.getLogger().handlers:
             handler.addFilter(_NotTwice())
         result = command.main(args=arguments, prog_name=command_name, standalone_mode=False)
@@ -964,7 +965,7 @@ def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
 
 
 def _fail(command: str, sentence: str, code: int) -> int:
-    click.echo(f"{command}: error: {sentence}", err=True)
+    logs.say(f"{command}: error: {sentence}", "error")
     return code
 
 

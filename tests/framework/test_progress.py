@@ -32,7 +32,7 @@ def shown(*reports: dict[str, Any], line: str = "") -> str:
         for one in reports:
             progress.show(one)
         if line:
-            progress.log(line)
+            progress.log("tap", line)
         progress._live.refresh()
         assert isinstance(console.file, io.StringIO)
         return console.file.getvalue()

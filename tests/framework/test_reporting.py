@@ -71,8 +71,8 @@ def test_a_report_has_the_exact_totals_and_the_whole_account(
         tally = sync.Tally(**{field: stream[field] for field in ("fetched", "emitted", "filtered", "quarantined")})
         tally.known, tally.repeated, tally.missing = stream["known"], stream["repeated"], stream["missing"]
         tally.check(name)
-        assert stream["emitted"] > 0
         assert stream["skipped"] == tally.skipped
+    assert sum(stream["emitted"] for stream in said["streams"].values()) >= 30
     truth = {currency or None: total for currency, total in vendor.state.totals().items()}
     details = said["streams"].get("invoice_details", {}).get("totals", [])
     found = {entry["currency"]: (entry["records"], Decimal(entry["amount"])) for entry in details}

@@ -281,7 +281,7 @@ def test_messages_of_tap_and_target_go_to_the_log_line_by_line(tmp_path: Path, s
     lines: list[str] = []
     target = [sys.executable, "-c", READ_ALL + "print('target: two\\ntarget: lines', file=sys.stderr)"]
     configs = configured(tmp_path, sandbox, customer_numbers=[])
-    outcome = run.run(Job("scansource", configs, target, environment=QUIET), log=lines.append)
+    outcome = run.run(Job("scansource", configs, target, environment=QUIET), log=lambda _, line: lines.append(line))
     assert outcome.exit_code == 2
     assert {"target: two", "target: lines"} < set(lines)
     assert any(line.startswith("tap-scansource: error: ") and "customer_numbers" in line for line in lines)

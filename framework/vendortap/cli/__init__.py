@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
+from vendortap import logs
 from vendortap.cli import connectors, drafting, installation, quarantine, running, sandboxes
 from vendortap.errors import UsageError, VendortapError
 
@@ -36,21 +37,21 @@ def _main(arguments: Sequence[str]) -> int:
     try:
         result = commands.main(args=list(arguments), prog_name="vendortap", standalone_mode=False)
     except VendortapError as error:
-        click.echo(f"vendortap: error: {error}", err=True)
+        logs.say(f"vendortap: error: {error}", "error")
         return error.exit_code
     except click.ClickException as error:
         error.show()
         return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("vendortap: interrupted", err=True)
+        logs.say("vendortap: interrupted", "error")
         return 128 + signal.SIGINT
     except OSError as error:
-        click.echo(f"vendortap: error: {error}", err=True)
+        logs.say(f"vendortap: error: {error}", "error")
         return VendortapError.exit_code
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
         from vendortap.redact import unexpected
 
-        click.echo(f"vendortap: error: {unexpected(error)}", err=True)
+        logs.say(f"vendortap: error: {unexpected(error)}", "error")
         return VendortapError.exit_code
     return result if isinstance(result, int) else 0
 

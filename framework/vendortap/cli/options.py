@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vendortap import plugins
+from vendortap import logs, plugins
 from vendortap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,6 +56,22 @@ class ReportFile(Output):
             self.fail(f"{path.name!r} ends with neither .json nor .html.", param, ctx)
         return path
 
+
+def _set_log_format(_ctx: click.Context, _param: click.Parameter, form: str | None) -> None:
+    """Take note of the form, for this process and those that it starts."""
+    if form:
+        os.environ[logs.ENVIRONMENT] = form
+
+
+LOG_FORMAT = click.option(
+    "--log-format",
+    type=click.Choice(logs.FORMS),
+    envvar=logs.ENVIRONMENT,
+    is_eager=True,
+    expose_value=False,
+    callback=_set_log_format,
+    help="What is written to standard error: text (the default), or for machines one JSON object a line.",
+)
 
 CONFIG = click.option(
     "--config",

@@ -43,7 +43,7 @@ class Progress:
     ) -> None:
         self._live.stop()
 
-    def log(self, line: str) -> None:
+    def log(self, _whose: str, line: str) -> None:
         """Print a line of the tap's or the target's above the bars."""
         self._console.print(Text.from_ansi(line), soft_wrap=True)
 

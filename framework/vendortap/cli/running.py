@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vendortap import plugins
-from vendortap.cli.options import CONFIG, CONNECTOR, Output, ReportFile, examples, read_settings, target_command
+from vendortap import logs, plugins
+from vendortap.cli.options import (
+    CONFIG,
+    CONNECTOR,
+    LOG_FORMAT,
+    Output,
+    ReportFile,
+    examples,
+    read_settings,
+    target_command,
+)
 from vendortap.cli.tables import outcome_table
 from vendortap.errors import UsageError
 
@@ -19,12 +29,16 @@ if TYPE_CHECKING:
     from vendortap.report import Report
     from vendortap.run import Job, Outcome, Watch
 
+PROGRESS_SECONDS = 5
+"""How long it is from one line about progress to the next, where machines read them."""
+
 
 @click.command(
     epilog=examples(
         "vendortap run scansource --config scansource.json --to invoices.duckdb --state scansource.state.json",
         'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json"',
         "vendortap run scansource --config scansource.json --to invoices.duckdb --report run.json --report run.html",
+        "vendortap run scansource --config scansource.json --to invoices.duckdb --log-format json",
     ),
 )
 @CONNECTOR
@@ -46,6 +60,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Write what the run came to into this file, FILE.json or FILE.html, also when it fails. May be repeated.",
 )
+@LOG_FORMAT
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of tap and target.")
 def run(
     connector: str,
@@ -87,7 +102,7 @@ def _warn_of_no_state(state: Path | None) -> None:
     from vendortap.state import way_back
 
     if state and not state.exists() and (way := way_back(state)):
-        click.echo(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", err=True)
+        logs.say(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", "warning")
 
 
 def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
@@ -98,19 +113,19 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> 
     if outcome.report.get("streams"):
         click.echo(outcome_table(outcome.report))
     if outcome.problem:
-        click.echo(f"vendortap: error: {outcome.problem}", err=True)
+        logs.say(f"vendortap: error: {outcome.problem}", "error")
     elif to and outcome.exit_code != UsageError.exit_code:
         tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
-        click.echo(f"\nLoaded into {to}: {', '.join(tables)}", err=True)
+        logs.say(f"\nLoaded into {to}: {', '.join(tables)}")
     for event in outcome.report.get("drift", ()):
-        click.echo(f"vendortap: drift: {Event(**event)}", err=True)
+        logs.say(f"vendortap: drift: {Event(**event)}", "warning")
     if outcome.missing:
-        click.echo(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", err=True)
+        logs.say(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", "warning")
     if outcome.quarantined:
-        click.echo(
+        logs.say(
             f"vendortap: {outcome.quarantined:,} do not fit and are in quarantine; "
             f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
-            err=True,
+            "warning",
         )
 
 
@@ -123,6 +138,8 @@ def watched(job: Job, watch: Watch = lambda _: None) -> Outcome:
     """Run a job; where standard error is a terminal with progress, and everybody's messages above it."""
     from vendortap import run as runner
 
+    if logs.as_json():
+        return runner.run(job, _with_progress(watch), logs.pass_on)
     if not sys.stderr.isatty():
         return runner.run(job, watch)
     from vendortap.cli.progress import Progress
@@ -134,3 +151,22 @@ def watched(job: Job, watch: Watch = lambda _: None) -> Outcome:
             progress.show(report)
 
         return runner.run(job, both, progress.log)
+
+
+def _with_progress(watch: Watch) -> Watch:
+    """Tell machines as well how far a run is: now and then, and at its end."""
+    due = time.monotonic() + PROGRESS_SECONDS
+
+    def both(report: Report) -> None:
+        nonlocal due
+        watch(report)
+        if report and (report["final"] or time.monotonic() >= due):
+            due = time.monotonic() + PROGRESS_SECONDS
+            streams = {
+                name: {figure: stream[figure] for figure in ("records", "units", "expected", "seconds")}
+                for name, stream in report["streams"].items()
+            }
+            network = {figure: report[figure] for figure in ("seconds", "requests", "retries", "waiting", "bytes")}
+            logs.say("progress", progress={**network, "streams": streams})
+
+    return both

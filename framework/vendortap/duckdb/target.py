@@ -24,6 +24,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.sinks import BatchSink, Sink
 
+from vendortap import logs
 from vendortap.duckdb import database, quick
 from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
 from vendortap.duckdb.reader import LineReader
@@ -453,17 +454,19 @@ class DuckdbTarget(Target):
 def run() -> None:
     """Run the command line and end the process: 0 done, 1 not loaded, 2 wrong settings or usage."""
     try:
-        DuckdbTarget.cli()
+        command = DuckdbTarget.cli
+        logs.set_up()
+        command()
     except VendortapError as error:
-        click.echo(f"{DuckdbTarget.name}: {error}", err=True)
+        logs.say(f"{DuckdbTarget.name}: {error}", "error")
         sys.exit(error.exit_code)
     except OSError as error:
-        click.echo(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", err=True)
+        logs.say(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", "error")
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
-        click.echo(f"{DuckdbTarget.name}: {unexpected(error)}", err=True)
+        logs.say(f"{DuckdbTarget.name}: {unexpected(error)}", "error")
         sys.exit(1)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code > 128:
-            click.echo(f"{DuckdbTarget.name}: stopped by a signal; the file is as of the last commit", err=True)
+            logs.say(f"{DuckdbTarget.name}: stopped by a signal; the file is as of the last commit", "error")
         raise

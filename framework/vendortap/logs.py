@@ -1,0 +1,82 @@
+"""What is said on standard error: lines for people, or, where it is asked for, one JSON object a line for machines.
+
+::
+
+    {"time": "2025-01-31T06:15:00.123+00:00", "level": "warning", "source": "tap", "logger": "tap-scansource",
+     "message": "…"}
+
+``source`` is ``tap`` or ``target`` where `vendortap run` passes the line on. A Singer metric line keeps its text as the
+message, and has its figures as ``metric`` besides. What another program says as text becomes the ``message`` of an
+object.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import datetime, timezone
+from typing import Any
+
+ENVIRONMENT = "VENDORTAP_LOG_FORMAT"
+"""The environment variable that asks for a form: text or json. Taps and targets of ours go by it as well."""
+FORMS = ("text", "json")
+_METRIC = "METRIC: "
+
+
+def as_json() -> bool:
+    """Whether JSON is asked for."""
+    return os.environ.get(ENVIRONMENT) == "json"
+
+
+def set_up() -> None:
+    """Have all that is logged from now on written in the form that is asked for."""
+    if as_json():
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_Formatter())
+
+
+def say(text: str, level: str = "info", **more: Any) -> None:
+    """Write a message of this program's own; ``more`` is for machines only."""
+    line = _object(_now(), level, text.strip(), more) if as_json() else text
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def pass_on(source: str, line: str) -> None:
+    """Write a line of another program's as JSON: with its source where it is an object, else as a message."""
+    try:
+        said = json.loads(line)
+    except ValueError:
+        said = None
+    if isinstance(said, dict):
+        text = json.dumps({**said, "source": source}, ensure_ascii=False)
+    else:
+        text = _object(_now(), "info", line, {"source": source})
+    sys.stderr.write(f"{text}\n")
+
+
+class _Formatter(logging.Formatter):
+    """Writes a record as an object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        more: dict[str, Any] = {"logger": record.name}
+        if message.startswith(_METRIC):
+            more["metric"] = json.loads(message[len(_METRIC) :])
+        if record.exc_info and not record.exc_text:
+            record.exc_text = self.formatException(record.exc_info)
+        if record.exc_text:
+            more["error"] = record.exc_text
+        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        return _object(moment, record.levelname.lower(), message, more)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def _object(time: datetime, level: str, message: str, more: dict[str, Any]) -> str:
+    head = {"time": time.isoformat(timespec="milliseconds"), "level": level}
+    return json.dumps({**head, **more, "message": message}, ensure_ascii=False, default=str)
