@@ -1,7 +1,8 @@
 """Read, check and compile the JSON schemas that a connector declares.
 
 A record schema is JSON Schema 2020-12 with the ``xml`` object of OpenAPI 3.1, held to the keywords that both
-codecs honour; any other keyword is refused by name and path, never ignored. Local references
+codecs honour; any other keyword is refused by name and path, never ignored. ``personal`` marks what says who
+somebody is, which recordings for tests leave out. Local references
 (``#/$defs/Name``) are resolved, so that an address is described once.
 """
 
@@ -22,7 +23,7 @@ from vendortap.redact import Redactor
 Schema = Mapping[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_ANNOTATIONS = {"$schema", "$id", "$defs", "$comment", "title", "description", "examples"}
+_ANNOTATIONS = {"$schema", "$id", "$defs", "$comment", "title", "description", "examples", "personal"}
 _KEYWORDS: Mapping[str, set[str]] = {
     "object": {"properties", "required"},
     "array": {"items"},
@@ -214,7 +215,8 @@ def _resolved(schema: Schema, root: Schema) -> dict[str, Any]:
 def load_settings(package: str) -> dict[str, Any]:
     """Return a connector's config schema: its own ``config.json`` and the settings that every connector has.
 
-    A setting may be marked ``secret`` (never shown) and ``assumed`` (the vendor does not document what it says).
+    A setting may be marked ``secret`` (never shown), ``assumed`` (the vendor does not document what it says) and
+    ``personal`` (it says who somebody is; recordings have another value).
 
     Raises:
         DeclarationError: the file is missing or wrong, or a default or an example does not fit its own setting.
@@ -247,7 +249,7 @@ def _setting_problem(setting: Any) -> str | None:
         return "the default does not fit"
     if any(any(_validator(setting).iter_errors(example)) for example in setting.get("examples", ())):
         return "an example does not fit"
-    for mark in ("secret", "assumed"):
+    for mark in ("secret", "assumed", "personal"):
         if not isinstance(setting.get(mark, False), bool):
             return f"{mark!r} has to be true or false"
     return None

@@ -74,6 +74,7 @@ for _command in (
     connectors.describe,
     connectors.catalog,
     connectors.check,
+    connectors.record,
     running.run,
     quarantine.quarantine_commands,
     sandboxes.sandbox,

@@ -1,10 +1,11 @@
-"""Commands that look at connectors: list, describe, catalog, and check with one request."""
+"""Commands that look at connectors: list, describe, catalog, check with one request, and record for tests."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -149,3 +150,29 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
         f"{connector}: ok. The credentials are accepted; "
         f"{stream.name} answered with {count:,} records in {seconds:.2f} s."
     )
+
+
+@click.command(
+    epilog=examples(
+        "vendortap record acme --config acme.json --to tests/recorded",
+        "vendortap record acme --config acme.json --to tests/recorded --stream invoices --most 20",
+    ),
+)
+@CONNECTOR
+@CONFIG
+@click.option(
+    "--to", "folder", required=True, type=click.Path(path_type=Path), help="Folder for the recording: new, or empty."
+)
+@click.option("--stream", "streams", multiple=True, help="Record only this stream. May be repeated.")
+@click.option("--most", type=click.IntRange(1), default=200, show_default=True, help="How many replies at the most.")
+def record(connector: str, configs: tuple[str, ...], folder: Path, streams: tuple[str, ...], most: int) -> None:
+    """Record a vendor's replies for tests, without secrets, and with personal data made up.
+
+    What is called like personal data, what schemas mark as such or do not declare, and mail addresses are replaced, by
+    values of the same form. Read what is written before it goes into a repository.
+    """
+    from vendortap.testing import recording
+
+    loaded = plugins.load(connector)
+    kept = recording.record(loaded, read_settings(loaded, configs), folder, streams=streams or None, most=most)
+    click.echo(f"{connector}: {len(kept.exchanges)} replies in {folder}. Read them before you share them.", err=True)

@@ -1,0 +1,185 @@
+"""Records what a vendor really answers, for tests to replay: without secrets, and with personal data made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+from vendortap import declaration, plan, schemas, sync
+from vendortap.connect import connect
+from vendortap.errors import ConfigError, UsageError
+from vendortap.model import Config, Connector, Reply, Request, Stream
+from vendortap.redact import Redactor
+from vendortap.testing import made_up, tape
+from vendortap.testing.subject import formats
+
+MOST = 200
+"""So many replies are recorded at most, unless told otherwise: what is recorded is to be read by a person."""
+Replies = list[tuple[Request, Reply]]
+Bodies = dict[str, bytes]
+
+
+def record(
+    connector: Connector,
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    streams: Iterable[str] | None = None,
+    most: int = MOST,
+) -> tape.Recording:
+    """Read streams from the vendor, in each format that the connector speaks, and write what it answered.
+
+    Token calls are not recorded. ``streams`` are by default those that are selected by default.
+
+    Raises:
+        ConfigError: a setting or a stream's name is wrong.
+        UsageError: there are more than ``most`` replies, or the folder is not an empty one.
+        VendorError: the vendor answers with something that cannot be used; nothing is written.
+    """
+    schema = declaration.settings(connector)
+    chosen = _chosen(connector, streams)
+    given = {**_until_today(chosen), **config}
+    filled = schemas.with_defaults(given, schema)
+    schemas.check_config(filled, schema, connector.name)
+    chosen = [stream for stream in chosen if _has_keys(stream, filled)]
+    replies: Replies = []
+    for form in formats(schema["properties"]):
+        asking = {**filled, **({"format": form} if form else {})}
+        for exchange in _read(connector, asking, schema, chosen):
+            replies.append(exchange)
+            if len(replies) > most:
+                raise UsageError(
+                    f"{connector.name}: there are more than {most} replies to record; narrow the settings (a later "
+                    "start, a few invoice numbers), name fewer streams, or raise the limit"
+                )
+    kept, bodies = _redacted(connector, chosen, given, filled, schema, replies)
+    tape.write(folder, kept, bodies)
+    return kept
+
+
+def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:
+    names = names or [stream.name for stream in connector.streams if stream.selected_by_default]
+    known = {stream.name: stream for stream in connector.streams}
+    wanted = set(names)
+    for name in sorted(wanted - known.keys()):
+        raise ConfigError(f"{connector.name} has no stream {name!r}; it has {', '.join(known)}")
+    parents = {known[name].keyed.parent for name in wanted if known[name].keyed}  # type: ignore[union-attr] # it has
+    return [stream for stream in connector.streams if stream.name in wanted | parents]
+
+
+def _has_keys(stream: Stream, config: Config) -> bool:
+    """Whether there is anything to ask for: keys of documents that no list has are the operator's to give."""
+    keyed = stream.keyed
+    return keyed is None or keyed.parent is not None or plan.configured(keyed.sources, config) is not None
+
+
+def _until_today(streams: Iterable[Stream]) -> dict[str, Any]:
+    """Return an end for windows, so that a replay asks for those that were recorded."""
+    today = datetime.now(timezone.utc).date().isoformat()
+    return {stream.plan.windows.end: today for stream in streams if stream.plan.windows}
+
+
+def _read(
+    connector: Connector, config: Config, schema: schemas.Schema, streams: Iterable[Stream]
+) -> Iterator[tuple[Request, Reply]]:
+    """Yield what is asked and answered while the streams are read."""
+    with closing(connect(connector, config, schema)) as client:
+        answered: Replies = []
+
+        def send(request: Request) -> Reply:
+            reply = client.send(request)
+            answered.append((request, reply))
+            return reply
+
+        source = sync.Source(
+            connector, config, send, declaration.shapes(connector), redact=client.redact, max_depth=config["max_depth"]
+        )
+        for stream in streams:
+            with closing(sync.read(source, stream, lambda _: None, sync.Tally())) as items:
+                for _ in items:
+                    while answered:
+                        yield answered.pop(0)
+        yield from answered
+
+
+# --- without what is nobody's business ---------------------------------------------------------------
+
+
+def _redacted(
+    connector: Connector,
+    streams: Iterable[Stream],
+    given: Config,
+    filled: Config,
+    schema: schemas.Schema,
+    replies: Replies,
+) -> tuple[tape.Recording, Bodies]:
+    maker = made_up.MadeUp(_names(connector, filled))
+    settings = _settings(connector, given, schema, maker)  # first, so that what they name is known
+    for _, reply in replies:
+        made_up.changed(reply.body, reply.media_type, maker.learn)
+    blank = Redactor(schemas.secrets(filled, schema)).blank
+    base = connector.base_url(filled).rstrip("/")
+    exchanges: dict[tuple[str, ...], tape.Exchange] = {}
+    bodies: Bodies = {}
+    for request, reply in replies:
+        asked = _asked(request, base, maker, blank)
+        before = exchanges.get(asked.key)
+        name = before.file if before else _file_name(len(exchanges) + 1, reply)
+        body = made_up.changed(reply.body, reply.media_type, maker.replace).replace(base.encode(), tape.URL.encode())
+        bodies[name] = blank(body.decode()).encode()
+        exchanges[asked.key] = tape.Exchange(asked, reply.status, reply.headers.get("content-type", ""), name)
+    return tape.Recording(connector.name, settings, [s.name for s in streams], list(exchanges.values())), bodies
+
+
+def _file_name(number: int, reply: Reply) -> str:
+    return f"{number:04}.{'xml' if reply.media_type.endswith('xml') else 'json'}"
+
+
+def _names(connector: Connector, config: Config) -> made_up.Names:
+    names = made_up.Names()
+    for stream in connector.streams:
+        names.add(schemas.load(connector.schemas, stream.schema or stream.name))
+        rows = sync.rows_of(stream, config)
+        names.declared |= {name.lower() for path in (rows.path, *(v.path for v in rows.more.values())) for name in path}
+        names.documents |= {stream.document.lower()} if stream.document else set()
+    return names
+
+
+def _settings(connector: Connector, config: Config, schema: schemas.Schema, maker: made_up.MadeUp) -> dict[str, Any]:
+    """Return the settings that a replay needs: no secret, no address, no file, and nobody's name."""
+    kept: dict[str, Any] = {}
+    sandbox = connector.sandbox.config if connector.sandbox else {}
+    for name, value in config.items():
+        setting = schema["properties"][name]
+        if name == "format" or name.endswith(("_file", "_dir")):
+            continue
+        if setting.get("secret"):
+            kept[name] = sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
+        elif "://" in str(value):
+            kept[name] = tape.URL
+        elif setting.get("personal", bool(made_up.PERSONAL.search(name))):
+            kept[name] = [maker.text(str(v)) for v in value] if isinstance(value, list) else _like(value, maker)
+        else:
+            kept[name] = value
+    return kept
+
+
+def _like(value: Any, maker: made_up.MadeUp) -> Any:
+    return maker.text(value) if isinstance(value, str) and value else value
+
+
+def _asked(request: Request, base: str, maker: made_up.MadeUp, blank: Any) -> tape.Asked:
+    path = "/" + request.path.removeprefix(base).lstrip("/")
+    parts = [quote(maker.mention(unquote(part)), safe="") for part in path.split("/")]
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    sent = made_up.changed(request.body or b"", headers.get("content-type", ""), lambda _, v: _mentioned(v, maker))
+    params = {name: blank(maker.mention(value)) for name, value in request.params.items()}
+    return tape.Asked(request.method, "/".join(parts), params, headers.get("accept", ""), blank(sent.decode()))
+
+
+def _mentioned(value: Any, maker: made_up.MadeUp) -> Any:
+    return maker.mention(value) if isinstance(value, str) else value
