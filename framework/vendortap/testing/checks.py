@@ -598,7 +598,7 @@ def _known(subject: Subject, asked: Iterable[Asked]) -> list[str]:
 
 
 class _Echo:
-    """A vendor that says, from the so many-th request on, whatever secrets it knows: in the shapes of vendors' errors."""
+    """A vendor that says, from the so many-th request on, whatever secrets it knows, in the forms of errors."""
 
     def __init__(self, subject: Subject, status: int, first: int) -> None:
         self._subject, self._status, self._left = subject, status, first - 1

@@ -1,0 +1,313 @@
+"""Each check of the conformance suite fails at a connector that is broken in what it checks, and says so."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+
+from vendortap import faults, plugins, sync
+from vendortap.errors import CredentialsError, MissingError, TransportError, UsageError
+from vendortap.model import Bookmark, Connector, Page, Record, Reply, Request
+from vendortap.request import get
+from vendortap.singer import ConnectorStream, ConnectorTap
+from vendortap.testing import connector_suite
+from vendortap.testing.checks import CHECKS
+from vendortap.testing.subject import NotApplicable, Subject, served
+
+LIST, DOCUMENTS = "invoices", "invoice_details"
+Change = Callable[[Connector], Connector]
+
+
+def of_stream(name: str, **changes: Any) -> Change:
+    """What declares something else of a stream."""
+
+    def change(connector: Connector) -> Connector:
+        streams = [replace(s, **changes) if s.name == name else s for s in connector.streams]
+        return replace(connector, streams=tuple(streams))
+
+    return change
+
+
+def of_all(**changes: Any) -> Change:
+    """What declares something else of the connector."""
+    return lambda connector: replace(connector, **changes)
+
+
+def finished(name: str, finish: Callable[[Record], Any]) -> Change:
+    return of_stream(name, finish=finish)
+
+
+# --- taps that are broken ----------------------------------------------------------------------------
+
+Stream = type[ConnectorStream]
+
+
+def with_streams(kind: Stream) -> Callable[[Subject], None]:
+    """What makes the subject's tap of other streams."""
+
+    class Tap(ConnectorTap):
+        def discover_streams(self) -> Sequence[ConnectorStream]:
+            return [kind(self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
+
+    return with_tap(Tap)
+
+
+def with_tap(kind: type[ConnectorTap]) -> Callable[[Subject], None]:
+    def change(subject: Subject) -> None:
+        members = {"connector": subject.connector, "settings_schema": subject.tap.settings_schema}
+        schema = {"config_jsonschema": subject.tap.config_jsonschema, "name": subject.tap.name}
+        subject.tap = type("Broken", (kind,), members | schema)
+
+    return change
+
+
+class Halved(ConnectorTap):
+    def discover_streams(self) -> Sequence[ConnectorStream]:
+        return super().discover_streams()[:1]
+
+
+class Greedy(ConnectorTap):
+    """Reads everything, whatever its catalog says."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "catalog": None})
+
+
+class Careless(ConnectorTap):
+    """Goes on at a bad record, though it is to stop."""
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        problems = super()._validate_config(raise_errors=raise_errors)
+        self._config = {
+            **self._config,
+            "on_bad_record": "quarantine",
+            "quarantine_dir": self._config.get("quarantine_dir"),
+        }
+        return problems
+
+
+class Deaf(ConnectorTap):
+    """Takes every refusal for a record that is not there."""
+
+    def source(self, *, structs: bool = False) -> sync.Source:
+        source = super().source(structs=structs)
+
+        def send(request: Request) -> Reply:
+            try:
+                return source.send(request)
+            except (CredentialsError, TransportError) as error:
+                raise MissingError(str(error)) from None
+
+        return replace(source, send=send)
+
+
+class Forgetful(ConnectorStream):
+    def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:  # noqa: ARG002 - the signature it has
+        return None
+
+
+class Moving(ConnectorStream):
+    """Writes bookmarks that are moved by so many days more each time."""
+
+    days = 0
+    count: ClassVar[int] = 0
+
+    def _advance(self, item: sync.Advance) -> None:
+        Moving.count += 1
+        value = item.bookmark.value + timedelta(self.days * Moving.count)
+        super()._advance(replace(item, bookmark=Bookmark(value, item.bookmark.seen)))
+
+
+class Backwards(Moving):
+    days = -1
+
+
+class Ahead(Moving):
+    days = 3650
+
+
+class Whole(ConnectorStream):
+    """Has everything selected."""
+
+    @property
+    def mask(self) -> Any:  # type: ignore[override] # the SDK's is a dict, too
+        return defaultdict(lambda: True)
+
+
+# --- what is broken, and what is said of it ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A check, a connector that is broken in it, and what is said of that."""
+
+    check: str
+    says: str
+    change: Change = lambda connector: connector
+    before: Callable[[Subject], None] = lambda _: None
+    stream: str = DOCUMENTS
+    connector: str = "visiblescm"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def in_xml(old: bytes, new: bytes) -> Callable[[Subject], None]:
+    """A vendor that says something else in XML."""
+
+    def change(_: Any, answer: faults.Answer) -> faults.Answer:
+        is_xml = b"xml" in answer.header(b"content-type")
+        body = answer.body.replace(old, new)
+        return answer.having(body, content_length=str(len(body))) if is_xml else answer
+
+    return lambda subject: setattr(subject.front, "change", change)
+
+
+def without_retry_after(subject: Subject) -> None:
+    """A vendor that says nothing of how long to wait; the backoff's first wait is shorter than a second."""
+    subject.front.change = lambda _, answer: answer.having(answer.body, retry_after=None)
+
+
+def with_settings(subject: Subject, **settings: Any) -> None:
+    subject.config = {**subject.config, **settings}
+
+
+def unmarked(subject: Subject) -> None:
+    subject.__dict__["settings"] = {
+        **subject.settings,
+        "token": {k: v for k, v in subject.settings["token"].items() if k != "secret"},
+    }
+
+
+def told(*parts: Any) -> dict[str, str]:
+    sys.stderr.write(f"{parts}\n")
+    return {}
+
+
+def shown(page: Page) -> None:
+    told(page.misfits)
+
+
+def careless(subject: Subject, folder: Any) -> None:
+    with_tap(Careless)(subject)
+    with_settings(subject, quarantine_dir=str(folder))
+
+
+def a_float(record: Record) -> None:
+    record["TotalInvoicedAmount"] = float(record["TotalInvoicedAmount"])
+
+
+def twice(record: Record) -> None:
+    record["TotalInvoicedAmount"] *= 2
+
+
+CASES = [
+    Case("declared", "the key property 'Nowhere' is not in its schema", of_stream(LIST, keys=("Nowhere",))),
+    Case("declared", "is no address", of_all(docs="")),
+    Case("discovery", "discovery finds", before=with_tap(Halved)),
+    Case("catalog", "a catalog that selects invoices alone gives", before=with_tap(Greedy)),
+    Case("full", "gives no record of invoice_details", options={"invoices": 0}),
+    Case("full", "has not the properties of its SCHEMA", finished(DOCUMENTS, lambda r: r.update(More=1))),
+    Case(
+        "keys",
+        "two records of invoice_details have the same",
+        finished(DOCUMENTS, lambda r: r.update(RequestedInvoiceRefNumber="1")),
+    ),
+    Case(
+        "keys",
+        "has no RequestedInvoiceRefNumber",
+        finished(DOCUMENTS, lambda r: r.update(RequestedInvoiceRefNumber=None)),
+    ),
+    Case("incremental", "hands a record on again that its bookmark covers", before=with_streams(Forgetful)),
+    Case("incremental", "goes back|covers", before=with_streams(Forgetful), stream=LIST, connector="scansource"),
+    Case("resumed", "are missing after a run that broke off", before=with_streams(Ahead), connector="scansource"),
+    Case("state", "goes back from one STATE to the next", before=with_streams(Backwards), connector="scansource"),
+    Case(
+        "parity",
+        "differs in xml from what it is in json in",
+        before=in_xml(b"</TotalInvoicedAmount>", b"1</TotalInvoicedAmount>"),
+    ),
+    Case("exact", "invoice_details.TotalInvoicedAmount is a float", finished(DOCUMENTS, a_float)),
+    Case("totals", "all invoices: loaded are", finished(DOCUMENTS, twice)),
+    Case("selection", "with some properties of", before=with_streams(Whole)),
+    Case("refused", "401 to everything is no CredentialsError", before=with_tap(Deaf)),
+    Case(
+        "limited",
+        "a run with a 429 in it ended with TransportError",
+        before=lambda s: with_settings(s, retry_seconds=0),
+    ),
+    Case("limited", "that Retry-After of a 429 asks for is not waited", before=without_retry_after),
+    Case("unavailable", "a vendor that answers 500 for good: MissingError", before=with_tap(Deaf)),
+    Case("unavailable", "a run with a few 5xx in it ended", before=lambda s: with_settings(s, retry_seconds=0)),
+    Case("bad_record", "is shown", of_stream(DOCUMENTS, check=shown)),
+    Case("secrets", "the setting 'token' looks like a secret", before=unmarked),
+    Case(
+        "secrets", "a secret is in what the tap writes to its log", of_all(headers=lambda config: told(config["token"]))
+    ),
+    Case(
+        "secrets", "a secret is sent in a URL", of_stream(LIST, request=get("/api/Invoice/InvoiceList", key="{token}"))
+    ),
+    Case(
+        "secrets",
+        "a secret is in what the tap writes to standard output",
+        finished(LIST, lambda r: r.update(CustomerName="sandbox-visiblescm-bearer")),
+    ),
+]
+
+
+@contextmanager
+def subject_of(case: Case) -> Iterator[Subject]:
+    connector = case.change(plugins.load(case.connector))
+    Moving.count = 0
+    with served(connector, config={}, **{"invoices": 12, **case.options}) as subject:
+        case.before(subject)
+        yield subject
+
+
+def run(check: str, subject: Subject, stream: str) -> None:
+    CHECKS[check].run(subject, *([stream] if CHECKS[check].each_stream else []))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.check}: {case.says}")
+def test_a_broken_connector_fails_the_check_that_is_about_it(case: Case) -> None:
+    with subject_of(case) as subject, pytest.raises(AssertionError, match=case.says):
+        run(case.check, subject, case.stream)
+
+
+def test_a_tap_that_goes_on_at_a_bad_record_fails(tmp_path: Any) -> None:
+    case = Case("bad_record", "is no RecordError", before=lambda subject: careless(subject, tmp_path))
+    with subject_of(case) as subject, pytest.raises(AssertionError, match=case.says):
+        run(case.check, subject, case.stream)
+
+
+def chatty(config: Any) -> dict[str, str]:
+    sys.stdout.write("here\n")
+    return {}
+
+
+def test_what_prints_on_standard_output_fails() -> None:
+    with (
+        subject_of(Case("full", "", of_all(headers=chatty))) as subject,
+        pytest.raises(AssertionError, match="no Singer message: nothing may print"),
+    ):
+        run("full", subject, LIST)
+
+
+def test_every_check_has_been_seen_to_fail() -> None:
+    assert {case.check for case in CASES} == set(CHECKS)
+
+
+def test_what_does_not_apply_says_why() -> None:
+    with served(plugins.load("ingram-micro"), config={}, invoices=3) as subject, pytest.raises(NotApplicable) as caught:
+        run("parity", subject, LIST)
+    assert str(caught.value) == "it asks for one format only"
+
+
+def test_a_check_that_there_is_not_cannot_be_skipped() -> None:
+    with pytest.raises(UsageError, match="there is no check 'speed' to skip; there are declared, "):
+        connector_suite("visiblescm", skip={"speed": "it is slow"})
