@@ -19,6 +19,7 @@ help:
 	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
 	@echo "make docs     regenerate docs/connectors"
 	@echo "make catalog  regenerate catalog.json"
+	@echo "make meltano  regenerate the plugin definitions for Meltano: meltano/ and examples/meltano/plugins/"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
 	@echo "make lock     resolve the dependencies of pyproject.toml anew into locks/ (with UPGRADE=--upgrade: the newest)"
 	@echo "make clean    remove .venv, .bench, .integration and what the tools left"
@@ -61,6 +62,18 @@ docs: .venv/installed
 catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new
 	mv catalog.json.new catalog.json
+
+# Of every connector, and of the DuckDB target: what Meltano Hub has of it, and what a project has that asks no Hub.
+.PHONY: meltano
+PLUGINS := $(CONNECTORS:%=extractors/tap-%) loaders/target-vendortap-duckdb
+meltano: .venv/installed
+	for plugin in $(PLUGINS); do \
+	  connector=$$(case $$plugin in extractors/*) echo $${plugin#*/tap-};; esac); \
+	  hub=meltano/$$plugin/vendortap.yml project=examples/meltano/plugins/$$plugin--vendortap.lock; \
+	  mkdir -p $${hub%/*} $${project%/*}; \
+	  $(BIN)/vendortap meltano $$connector > $$hub.new && mv $$hub.new $$hub || exit 1; \
+	  $(BIN)/vendortap meltano $$connector --lock > $$project.new && mv $$project.new $$project || exit 1; \
+	done
 
 reliability: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist loadfile --reliability=build/reliability.json \

@@ -73,6 +73,7 @@ for _command in (
     connectors.list_command,
     connectors.describe,
     connectors.catalog,
+    connectors.meltano,
     connectors.check,
     connectors.record,
     running.run,

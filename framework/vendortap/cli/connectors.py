@@ -1,4 +1,4 @@
-"""Commands that look at connectors: list, describe, catalog, check with one request, and record for tests."""
+"""Commands that look at connectors: list, describe, catalog, meltano, check with one request, and record for tests."""
 
 from __future__ import annotations
 
@@ -120,6 +120,26 @@ def catalog(connector: str | None) -> None:
         return
     first_party = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
     click.echo(json.dumps({name: singer.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
+
+
+@click.command(
+    epilog=examples(
+        "vendortap meltano scansource > extractors/tap-scansource/vendortap.yml",
+        "vendortap meltano scansource --lock > plugins/extractors/tap-scansource--vendortap.lock",
+        "vendortap meltano > loaders/target-vendortap-duckdb/vendortap.yml",
+    ),
+)
+@click.argument("connector", required=False)
+@click.option("--lock", is_flag=True, help="Print JSON for the folder `plugins` of a project, which then needs no Hub.")
+def meltano(connector: str | None, lock: bool) -> None:
+    """Print a plugin definition for Meltano: of a connector, or without one of the DuckDB target.
+
+    It is in the format of Meltano Hub, and `meltano add --from-ref` reads it.
+    """
+    from vendortap import meltano as definitions
+
+    definition = definitions.extractor(plugins.load(connector)) if connector else definitions.loader()
+    click.echo(definitions.lock(definition) if lock else definitions.dumps(definition), nl=False)
 
 
 @click.command(
