@@ -17,7 +17,7 @@ help:
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
-	@echo "make docs     regenerate docs/connectors"
+	@echo "make docs     regenerate docs/connectors and docs/hooks.md"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make meltano  regenerate the plugin definitions for Meltano: meltano/ and examples/meltano/plugins/"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
@@ -58,6 +58,8 @@ docs: .venv/installed
 	  $(BIN)/vendortap describe $$name --markdown > docs/connectors/$$name.md.new || exit 1; \
 	  mv docs/connectors/$$name.md.new docs/connectors/$$name.md; \
 	done
+	$(BIN)/python -m vendortap.reference > docs/hooks.md.new
+	mv docs/hooks.md.new docs/hooks.md
 
 catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vendortap import declaration, plugins, reference, schemas, serve
+from vendortap import declaration, hookspecs, plugins, reference, schemas, serve
 from vendortap.singer import tap_class
 
 if TYPE_CHECKING:
@@ -31,9 +31,13 @@ PAPERS = (
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/hooks.md",
     "docs/meltano.md",
-    "docs/reliability.md",
+    "docs/opentelemetry.md",
     "docs/performance.md",
+    "docs/reliability.md",
+    "docs/stability.md",
+    "examples/hooks/README.md",
     "examples/meltano/README.md",
     "examples/tap-acme/README.md",
     *PAGES,
@@ -241,6 +245,18 @@ def test_a_setting_whose_description_admits_a_doubt_is_marked_and_in_the_page(na
     page = (ROOT / "docs" / "connectors" / f"{name}.md").read_text(encoding="utf-8")
     section = page.partition("## Assumed, or not known")[2].partition("\n## ")[0]
     assert set(re.findall(r"^- `(\w+)`: ", section, re.MULTILINE)) == assumed
+
+
+# --- hooks -------------------------------------------------------------------------------------------
+
+
+def test_the_hook_reference_is_up_to_date_and_has_every_hook_with_an_example() -> None:
+    page = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
+    assert page == reference.hooks_markdown(), "run: make docs"
+    hooks = {name for name, member in vars(hookspecs).items() if hasattr(member, "vendortap_spec")}
+    assert set(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == {*hooks, "Types"}
+    for hook, example in re.findall(r"^## (\w+)$.*?\]\(\.\./(examples/[^)]+)\)", page, re.MULTILINE | re.DOTALL):
+        assert f"@hookimpl\ndef {hook}(" in (ROOT / example).read_text(encoding="utf-8")
 
 
 # --- links and versions ------------------------------------------------------------------------------

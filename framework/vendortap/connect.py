@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vendortap.http import Client
+from vendortap.http import Attempt, Client
 from vendortap.memory import Memory
 from vendortap.model import Config, Connector, Limit
 from vendortap.schemas import Schema, secrets
 
 
-def connect(connector: Connector, config: Config, settings: Schema) -> Client:
-    """Return the connection of a connector; nothing is sent yet.
+def connect(
+    connector: Connector, config: Config, settings: Schema, observe: Callable[[Attempt], None] | None = None
+) -> Client:
+    """Return the connection of a connector; nothing is sent yet. ``observe`` is told of each attempt of a request.
 
     Raises:
         ConfigError: an address that is neither https nor loopback, or a CA bundle that cannot be used.
@@ -35,6 +38,7 @@ def connect(connector: Connector, config: Config, settings: Schema) -> Client:
         trace=connector.trace,
         memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
         ca_bundle=config.get("ca_bundle"),
+        observe=observe,
         secrets=secrets(config, settings),
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vendortap import hooks, plugins, quarantine, schemas, sync
+from vendortap import hooks, plugins, quarantine, schemas, sync, telemetry
 from vendortap.arrow import arrow_schema, to_batch
 from vendortap.connect import connect
 from vendortap.declaration import settings, shapes, with_unknown
@@ -179,7 +179,8 @@ class _Reading:
         kept = quarantine.of(self.connector.name, self._config)
         records = {name: shape.record for name, shape in self.shapes.items()}
         extensions = hooks.extensions(self.connector, self._config, records)
-        self._client = connect(self.connector, self._config, schema)
+        told = telemetry.of_program(connector)
+        self._client = connect(self.connector, self._config, schema, observe=told.request if told else None)
         redact = self._client.redact
         self._source = sync.Source(
             self.connector,
@@ -191,6 +192,7 @@ class _Reading:
             drift=sync.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
             max_depth=self._config["max_depth"],
             extensions=extensions,
+            telemetry=told,
         )
 
     def close(self) -> None:

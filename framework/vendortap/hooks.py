@@ -63,14 +63,7 @@ class Brought:
 
 def problems() -> Mapping[str, str | None]:
     """Load every plugin of hooks; returns the reason why each is broken, or ``None``."""
-    reasons: dict[str, str | None] = {}
-    for name, plugin in plugins.find(plugins.HOOKS).items():
-        try:
-            _load(plugin)
-            reasons[name] = None
-        except PluginError as error:
-            reasons[name] = str(error)
-    return reasons
+    return plugins.problems_of(plugins.find(plugins.HOOKS), _load)
 
 
 def _load(plugin: Plugin) -> Brought:

@@ -137,6 +137,23 @@ class Traffic:
             self.latencies[latency.place(seconds)] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt of a request, as far as it may be told to others: neither path nor query, header or body.
+
+    ``endpoint`` is the declared template of the path, empty where there is none. ``status`` is that of the reply,
+    ``None`` where none came. ``retry`` counts from 0.
+    """
+
+    method: str
+    endpoint: str
+    host: str
+    port: int
+    status: int | None
+    retry: int
+    seconds: float
+
+
 # --- pace --------------------------------------------------------------------------------------------
 
 
@@ -701,6 +718,7 @@ class Client:
         pace: Reads from an answer what it says about the limit.
         trace: Name of the header by which the vendor identifies an answer; messages quote it.
         memory: Where auth flows keep what the next run needs, such as a rotated refresh token.
+        observe: Told of each attempt when it is over, by the thread that made it.
         stop: When set, every wait ends with ``Stopped``.
 
     Raises:
@@ -728,9 +746,11 @@ class Client:
         trace: str | None = None,
         memory: Memory | None = None,
         ca_bundle: str | None = None,
+        observe: Callable[[Attempt], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         self.traffic = Traffic()
+        self._observe = observe
         self._name = name
         self._config = config
         base = _checked(base_url, name, config)
@@ -866,13 +886,22 @@ class Client:
         """
         retry = 0
         while True:
+            began = time.monotonic()
             outcome = self._attempt(call, credentials(), signs)
+            if self._observe:
+                self._observe(self._attempted(call, outcome, retry, time.monotonic() - began))
             if isinstance(outcome, Reply):
                 self._follow(call, outcome)
             if isinstance(outcome, Reply) and self._is_final(outcome, retry):
                 return outcome
             self._wait(call, outcome, retry, deadline)
             retry += 1
+
+    def _attempted(self, call: _Call, outcome: Reply | _Failure, retry: int, seconds: float) -> Attempt:
+        _, host, port = _origin(call.url)
+        status = outcome.status if isinstance(outcome, Reply) else None
+        endpoint = self.redact.blank(call.request.endpoint)
+        return Attempt(call.request.method, endpoint, host or "", port, status, retry, seconds)
 
     def _is_final(self, reply: Reply, retry: int) -> bool:
         """Whether asking again would not change an answer. A 5xx that means a missing record has to say so twice."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
@@ -93,14 +94,24 @@ def load(name: str, *, fully: bool = False) -> Connector:
 
 
 def problems() -> Mapping[str, str | None]:
-    """Load every plugin, fully checked; returns the reason why each is broken, or ``None``."""
+    """Load every plugin, fully checked; returns the reason why each is broken, or ``None``.
+
+    What they use that is deprecated is told on standard error.
+    """
+    return problems_of(find(), lambda plugin: load(plugin.name, fully=True))
+
+
+def problems_of(found: Mapping[str, Plugin], use: Callable[[Plugin], object]) -> dict[str, str | None]:
+    """Use each plugin, deprecations shown; returns the reason why each cannot be used, or ``None``."""
     reasons: dict[str, str | None] = {}
-    for name in find():
-        try:
-            load(name, fully=True)
-            reasons[name] = None
-        except PluginError as error:
-            reasons[name] = str(error)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", "vendortap: ", DeprecationWarning)
+        for name, plugin in found.items():
+            try:
+                use(plugin)
+                reasons[name] = None
+            except PluginError as error:
+                reasons[name] = str(error)
     return reasons
 
 

@@ -1,13 +1,16 @@
-"""What a connector says of itself, for people and programs: out of its declaration and its schemas, nothing else."""
+"""What connectors and hooks say of themselves, for people and programs: out of declarations, schemas and hookspecs."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from vendortap import declaration, schemas
+from vendortap import declaration, hookspecs, model, plugins, schemas
 from vendortap.model import Connector, Keyed, Limit, Stream
 
 Description = dict[str, Any]
@@ -207,6 +210,78 @@ def _assumed(connector: Connector, settings: Iterable[Mapping[str, Any]]) -> Ite
         yield str(more)
 
 
+# --- hooks -------------------------------------------------------------------------------------------
+
+_HOOK_TYPES = ("Authorize", "Credentials", "Outgoing", "Sign", "Pager", "Page", "WireFormat", "PageAction")
+"""What hooks give and are given, beside the nouns of declarations."""
+_HOOK_EXAMPLES = {
+    "register_connector": ("tap-acme/tap_acme/__init__.py",),
+    "register_auth_flows": ("hooks/vendortap_examples/hmac_auth.py",),
+    "register_pagers": ("hooks/vendortap_examples/link_pager.py",),
+    "register_wire_formats": ("hooks/vendortap_examples/csv_format.py", "hooks/vendortap_examples/x12_format.py"),
+    "page_action": ("hooks/vendortap_examples/mask.py", "hooks/vendortap_examples/audit.py"),
+}
+
+
+def hooks_markdown() -> str:
+    """Return the reference of all hooks: what they are called with, what they return, examples, and their types."""
+    return "\n\n".join(_hook_parts()) + "\n"
+
+
+def _hook_parts() -> Iterator[str]:
+    first, _, rest = _prose(inspect.getdoc(hookspecs) or "").partition("\n\n")
+    yield "# Hooks"
+    yield "<!-- Made by `make docs` from vendortap.hookspecs and vendortap.model. Do not edit. -->"
+    yield first
+    yield rest
+    yield f"This is hook specification {model.HOOKSPEC_VERSION}."
+    yield _block("python", f"HOOKSPEC_VERSION = {model.HOOKSPEC_VERSION}")
+    specified = _definitions(hookspecs)
+    for name, examples in _HOOK_EXAMPLES.items():
+        function = getattr(hookspecs, name)
+        group = plugins.GROUP if name == "register_connector" else plugins.HOOKS
+        yield f"## {name}"
+        yield _block("python", f"@hookimpl\n{specified[name]}")
+        yield _prose(inspect.getdoc(function) or "")
+        yield (
+            f"Entry-point group: `{group}`. "
+            + "Example: "
+            + ", ".join(f"[{example.rpartition('/')[2]}](../examples/{example})" for example in examples)
+        )
+    yield "## Types"
+    yield "All are in `vendortap.model`."
+    nouns = _definitions(model)
+    for name in _HOOK_TYPES:
+        yield f"### {name}"
+        yield _block("python", nouns[name])
+
+
+def _definitions(module: Any) -> dict[str, str]:
+    """Return the source of what a module defines by name: of functions what they are called with, of all else all."""
+    source = inspect.getsource(module)
+    body = ast.parse(source).body
+    found: dict[str, str] = {}
+    for statement, following in zip(body, [*body[1:], None], strict=True):
+        text = ast.get_source_segment(source, statement) or ""
+        if isinstance(statement, ast.FunctionDef):
+            found[statement.name] = text.partition('\n    """')[0]
+        elif isinstance(statement, ast.ClassDef):
+            marks = [f"@{ast.get_source_segment(source, mark)}" for mark in statement.decorator_list]
+            found[statement.name] = "\n".join((*marks, text))
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            said = ast.get_source_segment(source, following) if is_text and following else None
+            found[statement.targets[0].id] = f"{text}\n{said}" if said else text
+    return found
+
+
+def _prose(text: str) -> str:
+    return text.replace("``", "`")
+
+
+# --- parts of pages ----------------------------------------------------------------------------------
+
+
 def _code(text: str) -> str:
     return f"`{text}`"
 
@@ -218,3 +293,7 @@ def _block(language: str, text: str) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(hooks_markdown())

@@ -52,6 +52,7 @@ from vendortap.totals import Totals
 if TYPE_CHECKING:
     from vendortap.http import Client, Traffic
     from vendortap.quarantine import Kept, Quarantine
+    from vendortap.telemetry import Telemetry
 
 
 STATE_SECONDS = 1.0
@@ -634,7 +635,17 @@ class ConnectorTap(Tap):
         """The connector's connection, made when it is first needed."""
         from vendortap.connect import connect  # here, as --discover and --about need no connection
 
-        return connect(self.connector, self.config, self.settings_schema)
+        observe = self.telemetry.request if self.telemetry else None
+        return connect(self.connector, self.config, self.settings_schema, observe)
+
+    @cached_property
+    def telemetry(self) -> Telemetry | None:
+        """What tells OpenTelemetry of this run, where the environment asks for it."""
+        if not any(name.startswith("OTEL_") for name in os.environ):
+            return None
+        from vendortap import telemetry  # here, as most runs need none of it
+
+        return telemetry.of_environment(self.connector.name)
 
     @property
     def traffic(self) -> Traffic:
@@ -660,6 +671,7 @@ class ConnectorTap(Tap):
             quarantine=self.quarantine,
             drift=self.drift,
             extensions=self.extensions,
+            telemetry=self.telemetry,
         )
 
     def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
@@ -785,6 +797,9 @@ class ConnectorTap(Tap):
             except BrokenPipeError:  # here, as click would end the program without a word
                 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
                 raise VendortapError("the target closed the pipe; its own messages say why") from None
+            finally:
+                if tap.telemetry:
+                    tap.telemetry.close(hurried=isinstance(sys.exc_info()[1], SystemExit))
 
 
 def tap_class(connector: Connector) -> type[ConnectorTap]:

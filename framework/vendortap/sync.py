@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from vendortap.quarantine import Kept, Quarantine
+    from vendortap.telemetry import Telemetry
 
 _log = logging.getLogger("vendortap.sync")
 
@@ -141,6 +142,15 @@ class Tally:
         """How many were not to be handed on."""
         return self.known + self.repeated + self.missing
 
+    def outcomes(self) -> dict[str, int]:
+        """Return what became of how many, without those that are still on their way."""
+        return {
+            "emitted": self.emitted,
+            "filtered": self.filtered,
+            "quarantined": self.quarantined,
+            "skipped": self.skipped,
+        }
+
     def __str__(self) -> str:
         """Return the equation."""
         return (
@@ -169,7 +179,7 @@ class Source:
     ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
     secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
     this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
-    the vendor's clock. ``extensions`` are what plugins bring.
+    the vendor's clock. ``extensions`` are what plugins bring, ``telemetry`` tells OpenTelemetry.
     """
 
     connector: Connector
@@ -183,6 +193,7 @@ class Source:
     quarantine: Quarantine | None = None
     drift: Mapping[str, Drift] = field(default_factory=dict)
     extensions: Extensions = field(default_factory=Extensions)
+    telemetry: Telemetry | None = None
 
     @property
     def stops(self) -> bool:
@@ -249,6 +260,11 @@ def read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally
     Raises:
         VendortapError: in the place of the unit it struck; everything before has been handed on.
     """
+    items = _read_and_act(source, stream, bookmarks, tally)
+    return source.telemetry.stream(stream.name, tally.outcomes, items) if source.telemetry else items
+
+
+def _read_and_act(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally) -> Reading:
     actions = source.extensions.actions.get(stream.name)
     items = _read(source, stream, bookmarks, tally)
     try:
@@ -620,7 +636,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                 del reply  # or its body is kept until the records have been read
                 yield Records(page.rows, received, settled, misfits, more=asked is not None)
 
-    return fetch
+    return source.telemetry.unit(stream.name, fetch) if source.telemetry else fetch
 
 
 def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
