@@ -40,6 +40,9 @@ CLOSE_SECONDS = 5.0
 """How long a tap waits at its end for what is still to be exported."""
 HURRIED_SECONDS = 0.5
 """The same where it has been told to end."""
+_REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+"""The buckets that the conventions ask for."""
+_STREAM_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600)
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _log = logging.getLogger("vendortap.telemetry")
 
@@ -64,10 +67,18 @@ class Telemetry:
         self._unit = threading.local()
         self._close = close
         self._requests = meter.create_histogram(
-            "http.client.request.duration", "s", "Duration of attempts of requests, token calls included."
+            "http.client.request.duration",
+            "s",
+            "Duration of attempts of requests, token calls included.",
+            explicit_bucket_boundaries_advisory=_REQUEST_SECONDS,
         )
         self._retries = meter.create_counter("vendortap.retries", "{request}", "Attempts that were not the first.")
-        self._streams = meter.create_histogram("vendortap.stream.duration", "s", "Duration of reading a stream.")
+        self._streams = meter.create_histogram(
+            "vendortap.stream.duration",
+            "s",
+            "Duration of reading a stream.",
+            explicit_bucket_boundaries_advisory=_STREAM_SECONDS,
+        )
         self._records = meter.create_counter(
             "vendortap.records", "{record}", "Records, by what became of them (vendortap.outcome)."
         )
