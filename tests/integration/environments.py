@@ -35,6 +35,12 @@ class Environment:
         assert path.is_file(), f"{path} is missing: `make clean`, then `make test-integration`"
         return str(path)
 
+    def version(self, distribution: str) -> str:
+        """Return the version of an installed distribution."""
+        ask = f"import importlib.metadata as m; print(m.version({distribution!r}))"
+        done = subprocess.run([self.command("python"), "-c", ask], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
 
 def names() -> list[str]:
     """Return all environments that there are locks of."""

@@ -64,7 +64,7 @@ def serving() -> Iterator[Server]:
         secret.write_text(secrets.token_urlsafe(), encoding="ascii")
         for path in (folder, secret):
             os.chown(path, owner.pw_uid, owner.pw_gid)
-        server = Server(_free_port(), secret.read_text(encoding="ascii"), psql)
+        server = Server(free_port(), secret.read_text(encoding="ascii"), psql)
         make = f"--auth=scram-sha-256 --username={USER} --pwfile={secret} --encoding=UTF8 --locale=C --no-sync"
         _run([pg_ctl, "initdb", "--silent", "--pgdata", str(folder / "data"), "--options", make], owner)
         options = f"{_FASTER} -c listen_addresses=127.0.0.1 -c port={server.port} -c unix_socket_directories=''"
@@ -89,7 +89,8 @@ def _owner() -> pwd.struct_passwd:
         )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
