@@ -615,6 +615,13 @@ def _keys_query(vendor: Vendor, stream: DraftStream) -> str:
     return f"SELECT {_column(stream.keys[0])}::VARCHAR FROM {table}"  # noqa: S608 - of a draft
 
 
+def _suite(vendor: Vendor) -> list[str]:
+    """Return the arguments of the conformance suite: with a key of each stream that has no list to get them from."""
+    unlisted = [one for one in vendor.streams if one.keyed and not one.keyed.parent]
+    keys = {one.keyed.setting: f'["{_key_of_seven(one)}"]' for one in unlisted if one.keyed}
+    return [source.text(vendor.name), f"config={source.flat_members(keys)}" if keys else ""]
+
+
 def _tests(vendor: Vendor) -> dict[str, Any]:
     """Return what the template of the tests fills in."""
     keyed = next((one for one in vendor.streams if one.keyed and one.keyed.parent and one.replication_key), None)
@@ -627,6 +634,7 @@ def _tests(vendor: Vendor) -> dict[str, Any]:
     }
     way = next((one for one in vendor.auth if one.kind != "none"), None)
     return {
+        "suite": source.call("connector_suite", _suite(vendor), 16),
         "schema": vendor.name.replace("-", "_"),
         "whole_tables": source.names([one.name for one in vendor.streams if one.keyed is None or one.keyed.parent]),
         "incremental": keyed.name if keyed else "",

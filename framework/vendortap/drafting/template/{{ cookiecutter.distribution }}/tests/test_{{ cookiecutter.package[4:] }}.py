@@ -11,6 +11,10 @@ import duckdb
 import pytest
 
 from vendortap import plugins, serve
+from vendortap.testing import connector_suite
+
+TestConnector = {{ cookiecutter.suite }}
+"""What every connector has to keep to: declaration, records, state, faults, secrets."""
 
 INVOICES = 250
 Done = subprocess.CompletedProcess[str]
