@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import inspect
 import signal
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 import click
 import pytest
@@ -22,13 +22,8 @@ from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
-from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
-from vendortap import plugins
-from vendortap.singer import ConnectorStream, ConnectorTap, MessageWriter, tap_class
-
-if TYPE_CHECKING:
-    from tests.conftest import Vendor
+from vendortap.singer import ConnectorStream, ConnectorTap, MessageWriter
 
 STREAM_OVERRIDES = {
     "metadata": None,
@@ -252,33 +247,3 @@ def test_the_command_hands_the_merged_config_on() -> None:
     given = command.main(args=["--config", "ENV"], standalone_mode=False)
     assert (given["config"].config, given["config"].parse_env) == ({}, True)
     assert set(given) == {"about", "about_format", "config", "state", "catalog"}
-
-
-# --- the SDK's own tests of taps ---------------------------------------------------------------------
-
-_CONFIG = {"subscription_key": "0000", "customer_numbers": ["0"]}
-"""Filled in by the fixture: the test class has to exist before a sandbox runs."""
-
-
-def _standard_tests() -> Any:
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return get_tap_test_class(
-            tap_class(plugins.load("scansource")),
-            config=_CONFIG,
-            suite_config=SuiteConfig(ignore_no_records_for_streams=["invoice_documents"]),  # not selected by default
-            parse_env_config=False,
-        )
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-class TestStandard(_standard_tests()):  # type: ignore[misc] # made by the SDK
-    """singer_sdk.testing, all of it, against the sandbox."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod
-    def sandbox(cls, vendor: Vendor) -> Callable[..., Any]:
-        _CONFIG.update(vendor.config())
-        return vendor.config
