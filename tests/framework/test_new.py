@@ -153,8 +153,17 @@ def test_a_new_project_passes_its_own_tests_when_it_is_installed(projects: Path,
     options = ["--no-deps", "--no-build-isolation", "--disable-pip-version-check", str(folder)]
     done = subprocess.run([*pip, *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    # two of the four that start several processes, and one of the suite; CI runs all, and so does the example's test
-    command = [str(scripts / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "cent or credentials or selection"]
+    # two of those that start processes, and one of the suite; CI runs all, and so does the example's test
+    command = [
+        str(scripts / "python"),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "cent or credentials or selection",
+    ]
     tested = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert re.search(r"^3 passed", tested.stdout, re.MULTILINE), tested.stdout
 

@@ -84,19 +84,6 @@ def bookmark(output: Output) -> datetime:
 # --- what comes out ----------------------------------------------------------------------------------
 
 
-def test_discovery_names_the_streams_their_keys_and_how_they_are_replicated(tap: RunTap) -> None:
-    done = tap(None, "--discover", connector=NAME)
-    assert done.code == 0
-    streams = {
-        s["tap_stream_id"]: (s["key_properties"], s["replication_method"], s.get("replication_key"))
-        for s in json.loads(done.stdout)["streams"]
-    }
-    assert streams == {
-        "customer_invoices": (["purchaseOrderNumber"], "INCREMENTAL", "createdBefore"),
-        "customer_invoices_by_number": (["purchaseOrderNumber"], "FULL_TABLE", None),
-    }
-
-
 @pytest.mark.parametrize("version", sandbox.VERSIONS)
 def test_both_versions_give_every_invoice_with_its_document_and_the_end_of_its_window(
     start: Start, version: str

@@ -20,7 +20,7 @@ from vendortap.http import TokenBucket
 from vendortap.model import Credentials, Reply, Request
 
 if TYPE_CHECKING:
-    from tests.conftest import KillTap, Message, Output, RunTap, StartVendor, Vendor, Warehouse
+    from tests.conftest import KillTap, Message, Output, StartVendor, Vendor, Warehouse
 
 NAME = "ingram-micro"
 TOKEN_PATH = "/oauth/oauth20/token"
@@ -87,19 +87,6 @@ def agree(value: Any, truth: Any) -> bool:
 
 
 # --- what comes out ----------------------------------------------------------------------------------
-
-
-def test_discovery_names_the_streams_their_keys_and_how_they_are_replicated(tap: RunTap) -> None:
-    done = tap(None, "--discover", connector=NAME)
-    assert done.code == 0
-    streams = {
-        s["tap_stream_id"]: (s["key_properties"], s["replication_method"]) for s in json.loads(done.stdout)["streams"]
-    }
-    assert streams == {
-        "invoices": (["invoiceNumber"], "INCREMENTAL"),
-        "invoice_details": (["requestedNumber"], "INCREMENTAL"),
-        "invoice_details_v4": (["requestednumber"], "FULL_TABLE"),
-    }
 
 
 def test_list_and_details_are_complete_and_exact(quiet: Vendor) -> None:

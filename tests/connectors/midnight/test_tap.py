@@ -17,7 +17,7 @@ from tap_midnight import MIDNIGHT, sandbox
 from tests import golden
 from tests.conftest import make_catalog
 from vendortap import declaration
-from vendortap.errors import BodyError, ConfigError, CredentialsError, MissingError, TransportError
+from vendortap.errors import BodyError, ConfigError, CredentialsError, MissingError
 from vendortap.model import Credentials, Reply, Request
 from vendortap.schemas import with_defaults
 from vendortap.wire import Dates
@@ -77,16 +77,6 @@ def calls(vendor: Vendor) -> dict[str, int]:
 
 
 # --- discovery, and what comes out -------------------------------------------------------------------
-
-
-def test_discovery_has_both_streams_with_their_keys() -> None:
-    found = {entry["tap_stream_id"]: entry for entry in make_catalog(connector="midnight")["streams"]}
-    assert set(found) == set(STREAMS)
-    assert found["invoices"]["key_properties"] == ["Guid"]
-    assert found["invoices"]["replication_method"] == "FULL_TABLE"
-    assert found["invoice_details"]["key_properties"] == ["RequestedGuid"]
-    assert found["invoice_details"]["replication_method"] == "INCREMENTAL"
-    assert found["invoice_details"]["replication_key"] == "ListedInvoiceDate"
 
 
 def test_both_streams_are_complete_and_exact(vendor: Vendor, whole: Output) -> None:
@@ -292,13 +282,6 @@ def test_an_unknown_invoice_fails_the_run_if_wanted(sandboxes: StartVendor, form
     vendor = sandboxes("midnight", invoices=5, missing=missing)
     with pytest.raises(MissingError, match=f"guid {UNKNOWN}"):
         vendor.read(invoice_guids=[UNKNOWN], on_missing="fail", format=form)
-
-
-def test_a_vendor_that_stays_down_is_a_sentence(sandboxes: StartVendor) -> None:
-    vendor = sandboxes("midnight", invoices=5)
-    vendor.state.fail(1000, 503)
-    with pytest.raises(TransportError, match=r"midnight, invoices: .* 503 .* Gave up"):
-        vendor.read(retry_seconds=0.1)
 
 
 # --- signing in --------------------------------------------------------------------------------------
