@@ -341,20 +341,18 @@ def _hold_new(subject: Subject, records: Iterable[Record], stream: Stream, bookm
 
 
 def resumed(subject: Subject, stream: str) -> None:
-    """A run that is refused half-way leaves a state; the next goes on from there, and together they have everything."""
+    """A run that is refused on the way leaves a state; the next goes on from it, and together they have everything."""
     declared = subject.connector.stream(stream)
-    whole = hold_ended(subject.alone(stream), f"a full run of {stream}")
-    with subject.misbehaving(f"403@{len(whole.asked) // 2 + 1}-"):
-        broken = subject.run(streams=[stream])
-    hold(isinstance(broken.error, VendorError), f"a refusal in the middle of {stream} is not the error of the run")
-    rest = hold_ended(
-        subject.run(streams=[stream], state=broken.state), f"the run of {stream} after one that broke off"
-    )
-    together = _table(broken.covered(stream), declared) | _table(rest.records(stream), declared)
-    _hold_same(
-        together, _table(whole.records(stream), declared), declared, "after a run that broke off and the next one"
-    )
-    _hold_monotone([broken, rest])
+    whole = hold_ended(subject.run(streams=[stream], concurrency=1), f"a full run of {stream}")
+    wanted = _table(whole.records(stream), declared)
+    for number in sorted({len(whole.asked) // 2 + 1, len(whole.asked) * 3 // 4 + 1}):
+        with subject.misbehaving(f"403@{number}-"):
+            broken = subject.run(streams=[stream], concurrency=1)
+        hold(isinstance(broken.error, VendorError), f"a refusal in the middle of {stream} is not the error of the run")
+        rest = hold_ended(subject.run(streams=[stream], state=broken.state), f"the run of {stream} after a refused one")
+        together = _table(broken.covered(stream), declared) | _table(rest.records(stream), declared)
+        _hold_same(together, wanted, declared, "after a run that broke off and the next one")
+        _hold_monotone([broken, rest])
 
 
 def state(subject: Subject) -> None:

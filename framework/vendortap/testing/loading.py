@@ -9,6 +9,8 @@ from contextlib import closing, redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+
 from vendortap.duckdb.target import DuckdbTarget
 from vendortap.testing.subject import signals
 
@@ -21,10 +23,11 @@ def problems(stdout: bytes, query: str, totals: Mapping[str, tuple[int, Decimal]
     ``query`` is ``Sandbox.totals``, and ``totals`` what the sandbox's state says.
     """
     with tempfile.TemporaryDirectory() as folder, signals(), redirect_stdout(io.StringIO()):
-        config = {"path": str(Path(folder) / "warehouse.duckdb"), "default_target_schema": _SCHEMA}
-        with closing(DuckdbTarget(config=config)) as target:
+        path = Path(folder) / "warehouse.duckdb"
+        with closing(DuckdbTarget(config={"path": str(path), "default_target_schema": _SCHEMA})) as target:
             target.listen(io.StringIO(stdout.decode()))
-            rows = target.connection.execute(query.replace("{schema}", _SCHEMA)).fetchall()
+        with duckdb.connect(str(path), read_only=True) as connection:
+            rows = connection.execute(query.replace("{schema}", _SCHEMA)).fetchall()
     loaded = {currency: (count, total) for currency, count, total in rows}
     for currency in sorted({*loaded, *totals}):
         if loaded.get(currency) != totals.get(currency):
