@@ -50,6 +50,7 @@ def test_every_line_of_a_run_is_an_object_whoever_wrote_it(vendor: Vendor, file:
     [
         ({"page_size": "x"}, ("--target", "cat"), "the setting 'page_size' has to be integer"),
         ({}, ("--target", "no-such-target"), "'no-such-target' cannot be started"),
+        ({}, (), "give one of --to FILE.duckdb and --target"),
     ],
 )
 def test_errors_are_objects_too(

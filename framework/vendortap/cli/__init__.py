@@ -40,7 +40,10 @@ def _main(arguments: Sequence[str]) -> int:
         logs.say(f"vendortap: error: {error}", "error")
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        if logs.as_json():
+            logs.say(f"vendortap: error: {error.format_message()}", "error")
+        else:
+            error.show()
         return UsageError.exit_code
     except (click.Abort, KeyboardInterrupt):
         logs.say("vendortap: interrupted", "error")
