@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -295,6 +296,34 @@ def test_both_ways_store_the_same_rows(
         query = f"SELECT * FROM target.{one} EXCEPT ALL SELECT * FROM target.{other_one}"
         assert connection.execute(query).fetchall() == []
     connection.execute("DROP TABLE target.fast; DROP TABLE target.slow")
+
+
+written = st.builds(
+    lambda sign, whole, part: f"{sign}{whole.lstrip('0') or '0'}{part and '.' + part}",
+    st.sampled_from(["", "-"]),
+    st.text("0123456789", max_size=18),
+    st.text("0123456789", max_size=11),
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(texts=st.lists(written | amounts, min_size=30, max_size=60), quoted=st.booleans())
+def test_amounts_are_stored_to_the_digit_or_left_to_the_other_way(
+    connection: duckdb.DuckDBPyConnection, folder: Path, texts: list[str], quoted: bool
+) -> None:
+    ways = Ways({"properties": {"v": {"type": "number"}}}, [])
+    expected: list[tuple[Decimal]] = []
+    taken: list[Encoded] = []
+    for text in texts:
+        line = message(obj({"v": string(text) if quoted else text}))
+        if found := ways.quick(line):
+            assert ways.slow(line) is not None
+            expected.append((Decimal(text),))
+            taken.append(found[1])
+    with database.transaction(connection):
+        stored(connection, "amounts", ways, taken, folder)
+    assert connection.execute("SELECT v FROM target.amounts").fetchall() == expected
+    connection.execute("DROP TABLE target.amounts")
 
 
 INVOICE = {
