@@ -137,7 +137,7 @@ class Whole(ConnectorStream):
     """Has everything selected."""
 
     @property
-    def mask(self) -> Any:  # type: ignore[override] # the SDK's is a dict, too
+    def mask(self) -> Any:
         return defaultdict(lambda: True)
 
 

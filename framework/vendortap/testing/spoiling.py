@@ -25,6 +25,7 @@ _TOLD_BY_TEXT = ("number", "date-time", "boolean", "integer", "date")
 class Spoiler:
     """Spoils one property of one record of a stream, in the first of its own replies that has one.
 
+    That reply is spoiled again whenever it is asked for again.
     ``own`` are the requests (``Asked.what``) whose replies are the stream's. ``where`` is the property that was
     spoiled, empty until then.
     """
@@ -34,14 +35,18 @@ class Spoiler:
     config: Config
     own: frozenset[tuple[str, str, str, bytes]]
     where: str = ""
+    _spoiled: frozenset[tuple[str, str, str, bytes]] = frozenset()
 
     def __call__(self, asked: Asked, answer: faults.Answer) -> faults.Answer:
         """Return the answer, spoiled if it is the one, and as it is otherwise."""
-        if self.where or asked.what not in self.own or not 200 <= answer.status < 300:
+        if asked.what not in (self._spoiled or self.own) or not 200 <= answer.status < 300:
             return answer
         is_xml = b"xml" in answer.header(b"content-type")
         body = self._in_xml(answer.body) if is_xml else self._in_json(answer.body)
-        return having(answer, body) if self.where else answer
+        if not self.where:
+            return answer
+        self._spoiled = frozenset({asked.what})
+        return having(answer, body)
 
     @property
     def _place(self) -> int:

@@ -45,8 +45,8 @@ def make(
     kept = tape.read(recording, loaded.name) if recording else None
     singer_config = {**first_settings(loaded, _NOWHERE, kept), **config}
 
-    @pytest.fixture(scope="class", autouse=True)
-    @classmethod  # type: ignore[misc] # mypy sees no class: it becomes a method of one below
+    @pytest.fixture(scope="class", autouse=True)  # type: ignore[misc] # mypy sees no class: it is a method of one below
+    @classmethod
     def subject(_: type[Any]) -> Iterator[Subject]:
         """The connector, and a server that runs for as long as the class's tests."""
         where = served(loaded, config=config, invoices=invoices, options=options, recording=recording, unlike=unlike)
