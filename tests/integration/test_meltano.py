@@ -114,7 +114,7 @@ def followed(project: Project, sandboxes: StartVendor) -> Followed:
     """The README's commands, run in their order; before the second run the vendor gets four more invoices."""
     vendor = sandboxes("scansource", invoices=60)
     wrote: dict[str, str] = {}
-    asked = []
+    asked: list[int] = []
     for line in commands():
         before = vendor.state.requests["detail"]
         if line == RUN and asked:
