@@ -171,8 +171,10 @@ class Reader:
             raise _page_refusal(error) from None
         raws = self._split(form, body)
         rows, misfits = self._each_by_itself(form, raws)
-        if not misfits or not any(map(_is_known, rows)):  # an error of the vendor's, and no bad record
+        if not misfits:
             raise _page_refusal(first)
+        if not any(map(_is_known, rows)):  # an error of the vendor's, and no bad record
+            raise refusal(misfits[min(misfits)].sentence)
         if self._ways is not self._lenient:
             self._keep_strays(rows, self._noted_strays(form, raws), misfits)
         return Page(rows, {name: dig(beside, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
