@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta, timezone
-from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -68,8 +67,6 @@ PAGES_AHEAD = 1
 
 With the units ahead, the bound of what is held in memory.
 """
-EARLY = 200
-"""Documents that do not wait for the end of the list: so many are fetched again if a run is cut short among them."""
 SEEN_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
 SETTLED = timedelta(minutes=1)
@@ -315,19 +312,12 @@ def _read(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tall
     if stream.keyed.parent is None:
         _log.info("%s, %s: no keys are configured, so there is nothing to fetch.", source.connector.name, stream.name)
         return
-    listed, parent = 0, source.connector.stream(stream.keyed.parent)
+    listed = 0
     for number, unit in enumerate(base, 1):
-        expect = partial(_expect, tally, listed, len(base), number)
-        with closing(_Spool(source, stream.keyed, parent, unit, tally, expect)) as spool:
-            yield from _read_units(source, stream, spool.units(), tally, settled=spool.settled, early=spool.early)
+        with closing(_Spool(source, stream.keyed, source.connector.stream(stream.keyed.parent), unit, tally)) as spool:
             listed += spool.count
-            if stream.replication_key and spool.early and (end := spool.bookmark()):
-                yield Advance(unit.partition, end)
-
-
-def _expect(tally: Tally, before: int, lists: int, number: int, count: int) -> None:
-    """Expect of all lists what has been seen of so many."""
-    tally.expected = (before + count) * lists // number
+            tally.expected = listed * len(base) // number
+            yield from _read_units(source, stream, spool.units(), tally, settled=spool.settled)
 
 
 def probe(source: Source, stream: Stream) -> Sequence[Record]:
@@ -380,12 +370,10 @@ def _read_units(
     tally: Tally,
     tries: int = 1,
     settled: datetime | None = None,
-    early: Container[str] = (),
 ) -> Iterator[Records | Advance]:
     """Read units in order. A key is missing when ``tries`` units in a row, one a partition, do not have it.
 
-    For documents, ``settled`` is that of the list that the units come from, and the keys in ``early`` come before
-    their turn: they move no bookmark.
+    ``settled`` is that of the list that the units come from, for documents.
     """
     fetch = _fetcher(source, stream)
     skip = source.config["on_missing"] == "skip" and stream.keyed is not None
@@ -411,7 +399,7 @@ def _read_units(
             except VendortapError as error:
                 raise _named(error, source, stream, unit) from None
             tally.units += 1
-            advanced = None if missed.key(unit) in early else _advanced(mark, unit, stream, top, settled)
+            advanced = _advanced(mark, unit, stream, top, settled)
             if advanced is not None and advanced != mark:
                 marks[tuple(unit.partition.values())] = advanced
                 yield Advance(unit.partition, advanced)
@@ -426,13 +414,9 @@ class _Missed:
         self._key: str | None = None
         self._times = 0
 
-    def key(self, unit: Unit) -> str | None:
-        """Return the key that a unit asks for."""
-        return unit.params.get(self._param)
-
     def everywhere(self, unit: Unit) -> bool:
         """Note a unit that misses its key; returns whether it has now been missed in every partition."""
-        key = self.key(unit)
+        key = unit.params.get(self._param)
         self._times = self._times + 1 if key == self._key else 1
         self._key = key
         return self._times == self._tries
@@ -771,99 +755,51 @@ class _Distinct:
 class _Spool:
     """A parent's list, kept on disk, handed out as units in the order of its replication key.
 
-    The list is not left to be read slowly, as rows move between the pages of one that is; and the vendor's order is
-    not the bookmark's. In the order of the replication key, a run that is cut short can go on where it stopped. So
-    that not all documents wait for the end of a long list, the first rows are handed out ``early``, as they come:
-    these move no bookmark, and all others come after the end of the list. An SQLite file without a name keeps
-    memory flat. ``expect`` is told how many documents there are, once that is known.
-
-    Raises:
-        VendortapError: there is no first page.
+    The list is read to its end before the first document is asked for: rows move between the pages of a list
+    that is read slowly, and the vendor's order is not the bookmark's. In the order of the replication key, a
+    run that is cut short can go on where it stopped. An SQLite file without a name keeps memory flat.
     """
 
-    def __init__(
-        self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally, expect: Callable[[int], None]
-    ) -> None:
+    def __init__(self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally) -> None:
         self.keyed = keyed
         self.base = base
         self.parent = parent
-        self.count = 0
         self.settled: datetime | None = None
-        self.early: dict[str, str | None] = {}
-        self._source = source
-        self._tally = tally
-        self._expect = expect
-        self._top = _Top(base.since, None, base.known)
-        self._listed = 0
+        self.count = 0
         self._db = _database()
         self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
-        # In a thread as well, so that a signal is heard whatever the network does.
-        self._fetched = ordered([base], _fetcher(source, parent), 1)
         try:
-            _, self._pages = next(self._fetched)
-            rows, goes_on = self._take_page()
+            self._fill(source, tally)
         except BaseException:
             self.close()
             raise
-        if goes_on:
-            self.early = {key: at for key, at, _ in rows[:EARLY]}
 
-    def units(self) -> Iterator[Unit]:
-        """Yield a unit a document: the early ones, then the least recently changed first, those without a stamp last.
-
-        Raises:
-            VendortapError: the list cannot be read to its end.
-        """
-        for key, at in self.early.items():
-            while self._pages.ready:
-                self._take_page()
-            yield self._unit(key, at)
-        while self._take_page()[1]:
-            pass
+    def _fill(self, source: Source, tally: Tally) -> None:
+        """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does."""
+        top = _Top(self.base.since, None, self.base.known)
+        listed = 0
+        with closing(ordered([self.base], _fetcher(source, self.parent), 1)) as fetched:
+            try:
+                for page in (page for _, pages in fetched for page in pages):
+                    self.settled = page.settled
+                    rows = [
+                        row for record in self._usable(source, page, tally) if (row := self._row(record, top, tally))
+                    ]
+                    self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+                    listed += len(rows)
+            except VendortapError as error:
+                raise _named(error, source, self.parent, self.base) from None
         (self.count,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
-        self._expect(self.count)
-        self._tally.fetched += self._listed - self.count
-        self._tally.repeated += self._listed - self.count
-        for key, at in self._db.execute("SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"):
-            if key not in self.early or self.early[key] != at:  # it has changed while the list was read
-                yield self._unit(key, at)
+        tally.fetched += listed - self.count
+        tally.repeated += listed - self.count
 
-    def bookmark(self) -> Bookmark | None:
-        """Return how far the whole list leads."""
-        self._top.settled = self.settled
-        return self._top.bookmark()
-
-    def close(self) -> None:
-        """Stop reading, and forget the list."""
-        self._fetched.close()
-        self._db.close()
-
-    def _unit(self, key: str, at: str | None) -> Unit:
-        base, changed = self.base, datetime.fromisoformat(at) if at else None
-        return Unit({**base.params, self.keyed.param: key}, base.partition, base.since, bookmark=changed)
-
-    def _take_page(self) -> tuple[list[_Row], bool]:
-        """Keep the rows of the next page; returns them, and whether there may be more pages."""
-        try:
-            page = next(self._pages, None)
-            if page is None:
-                return [], False
-            self.settled = page.settled
-            rows = [row for record in self._usable(page) if (row := self._row(record))]
-        except VendortapError as error:
-            raise _named(error, self._source, self.parent, self.base) from None
-        self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
-        self._listed += len(rows)
-        return rows, page.more
-
-    def _usable(self, page: Records) -> Iterator[Record]:
+    def _usable(self, source: Source, page: Records, tally: Tally) -> Iterator[Record]:
         """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.
 
         Raises:
             RecordError: a row does not fit, and there is no quarantine.
             QuarantineError: too many do not fit.
         """
-        source, tally = self._source, self._tally
         for index, record in enumerate(page.records):
             if (kept := page.misfits.get(index)) is None:
                 yield record
@@ -876,21 +812,31 @@ class _Spool:
                 tally.quarantined += 1
                 _keep(source.quarantine, kept, tally)
 
-    def _row(self, record: Record) -> _Row | None:
+    def _row(self, record: Record, top: _Top, tally: Tally) -> tuple[str, str | None, int | None] | None:
         key = str(record[self.keyed.field])
         stamp = self.keyed.changed or self.parent.replication_key
         changed = record[stamp] if stamp else None
-        if not self._top.take(changed, (key,)):
-            self._tally.fetched += 1
-            self._tally.known += 1
+        if not top.take(changed, (key,)):
+            tally.fetched += 1
+            tally.known += 1
             return None
         if changed is None:
             return key, None, None
         return key, changed.isoformat(), (changed - _EPOCH) // datetime.resolution
 
+    def units(self) -> Iterator[Unit]:
+        """Yield a unit a document, the least recently changed first, those without a stamp last."""
+        order = "SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"
+        for key, at in self._db.execute(order):
+            changed = datetime.fromisoformat(at) if at else None
+            yield Unit(
+                {**self.base.params, self.keyed.param: key}, self.base.partition, self.base.since, bookmark=changed
+            )
 
-_Row = tuple[str, "str | None", "int | None"]
-"""A document's key, and when it changed: in ISO 8601, and in microseconds since 1970."""
+    def close(self) -> None:
+        self._db.close()
+
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -904,8 +850,8 @@ class _End:
         self.error = error
 
 
-class Pages(Iterator["Records"]):
-    """The pages of a unit on its way, which begins when its event is set: they arrive in a queue.
+class _Task:
+    """A unit on its way: its pages arrive in the queue; it begins when its event is set.
 
     ``room`` is for how many more pages there is, once the first has arrived.
     """
@@ -915,33 +861,18 @@ class Pages(Iterator["Records"]):
         self.begin = begin
         self.queue: SimpleQueue[Records | _End] = SimpleQueue()
         self.room = threading.Semaphore(PAGES_AHEAD - 1)
-        self._ended = False
 
-    @property
-    def ready(self) -> bool:
-        """Whether the next page, or the end, is there."""
-        return not (self._ended or self.queue.empty())
-
-    def __next__(self) -> Records:
-        """Return the next page.
-
-        Raises:
-            StopIteration: there is none.
-            BaseException: what went wrong in the thread.
-        """
-        if self._ended:
-            raise StopIteration
-        page = self.queue.get()
-        if not isinstance(page, _End):
+    def pages(self) -> Iterator[Records]:
+        while not isinstance(page := self.queue.get(), _End):
             self.room.release()
-            return page
-        self._ended = True
-        raise page.error or StopIteration
+            yield page
+        if page.error is not None:
+            raise page.error
 
 
 def ordered(
     units: Iterable[Unit], fetch: Callable[[Unit], Generator[Records, None, None]], concurrency: int
-) -> Generator[tuple[Unit, Pages], None, None]:
+) -> Generator[tuple[Unit, Iterator[Records]], None, None]:
     """Fetch units in threads, and yield each with its pages, in the order given.
 
     At most ``concurrency`` units are under way at once, and at most twice as many begun or done and not yet
@@ -950,16 +881,16 @@ def ordered(
     When the iterator is closed, each thread ends with the request it is at. Threads are daemons: an interrupted
     program does not wait for the network.
     """
-    tasks: SimpleQueue[Pages | None] = SimpleQueue()
+    tasks: SimpleQueue[_Task | None] = SimpleQueue()
     answered, ended, now = threading.Event(), threading.Event(), threading.Event()
     now.set()
     source = iter(units)
-    begun: deque[Pages] = deque()
+    begun: deque[_Task] = deque()
     threads = 0
     try:
         while True:
             while len(begun) < 2 * concurrency and (unit := next(source, None)) is not None:
-                task = Pages(unit, answered if threads else now)
+                task = _Task(unit, answered if threads else now)
                 begun.append(task)
                 tasks.put(task)
                 if threads < concurrency:
@@ -968,8 +899,9 @@ def ordered(
                     threading.Thread(target=_work, args=args, name=f"vendortap-{threads}", daemon=True).start()
             if not begun:
                 return
-            pages = begun.popleft()
-            yield pages.unit, pages
+            task = begun.popleft()
+            pages = task.pages()
+            yield task.unit, pages
             for _ in pages:  # whatever the reader left
                 pass
             answered.set()  # or refused, which the reader has put up with
@@ -981,7 +913,7 @@ def ordered(
 
 
 def _work(
-    tasks: SimpleQueue[Pages | None],
+    tasks: SimpleQueue[_Task | None],
     fetch: Callable[[Unit], Generator[Records, None, None]],
     answered: threading.Event,
     ended: threading.Event,
@@ -1003,7 +935,7 @@ def _work(
         task.queue.put(end)
 
 
-def _has_room(task: Pages, ended: threading.Event) -> bool:
+def _has_room(task: _Task, ended: threading.Event) -> bool:
     """Wait for room for another page; returns whether somebody is still going to read."""
     while not ended.is_set():
         if task.room.acquire(timeout=0.2):
