@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --genera
   --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test test-integration torture check bench bench-quick docs catalog reliability lock clean
+.PHONY: help demo test test-integration torture check bench bench-quick docs site catalog reliability lock clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
 	@echo "make docs     regenerate docs/connectors and docs/hooks.md"
+	@echo "make site     build the documentation as a site in build/site; it reads offline"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make meltano  regenerate the plugin definitions for Meltano: meltano/ and examples/meltano/plugins/"
 	@echo "make reliability  run all tests, and regenerate docs/reliability.md from what they promise"
@@ -61,6 +62,10 @@ docs: .venv/installed
 	$(BIN)/python -m vendortap.reference > docs/hooks.md.new
 	mv docs/hooks.md.new docs/hooks.md
 
+# Read it at once: python3 -m http.server --directory build/site
+site: .venv/sited
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new
 	mv catalog.json.new catalog.json
@@ -92,6 +97,7 @@ lock: .venv/installed
 	$(LOCK) pyproject.toml --all-extras --group dev --constraints locks/run.txt --output-file locks/dev.txt
 	$(LOCK) --group fuzz --output-file locks/fuzz.txt
 	$(LOCK) --group audit --output-file locks/audit.txt
+	$(LOCK) --group site --constraints locks/dev.txt --output-file locks/site.txt
 	for name in locks/integration/*.in; do $(LOCK) $$name --output-file $${name%.in}.txt || exit 1; done
 
 # Stamps: made again when pyproject.toml or a lock changes. What is installed is what the locks name, by hash.
@@ -106,6 +112,11 @@ lock: .venv/installed
 .venv/developed: .venv/installed locks/dev.txt
 	@echo "Installing the development tools into .venv ..."
 	@$(PIP) install --require-hashes --requirement locks/dev.txt
+	@touch $@
+
+.venv/sited: .venv/installed locks/site.txt
+	@echo "Installing what builds the site into .venv ..."
+	@$(PIP) install --require-hashes --requirement locks/site.txt
 	@touch $@
 
 .venv/benched: .venv/developed

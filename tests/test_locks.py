@@ -68,7 +68,8 @@ INTEGRATION = {
     f"integration/{path.stem}": [Requirement(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for path in sorted((ROOT / "locks" / "integration").glob("*.in"))
 }
-LOCKS = {"run": RUN, "dev": [*RUN, *asked("dev")], "fuzz": asked("fuzz"), "audit": asked("audit"), **INTEGRATION}
+OTHERS = {group: asked(group) for group in ("fuzz", "audit", "site")}
+LOCKS = {"run": RUN, "dev": [*RUN, *asked("dev")], **OTHERS, **INTEGRATION}
 
 
 def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
@@ -107,5 +108,8 @@ def test_a_lock_has_a_version_that_fits_for_all_that_is_asked_for(lock: str, pyt
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_tools_are_locked_beside_the_very_versions_that_they_are_used_on(python: str) -> None:
-    run, dev = ({pin.name: pin.version for pin in pins(lock) if applies(pin.marker, python)} for lock in ("run", "dev"))
+    run, dev, site = (
+        {pin.name: pin.version for pin in pins(lock) if applies(pin.marker, python)} for lock in ("run", "dev", "site")
+    )
     assert run.items() <= dev.items()
+    assert {name: version for name, version in site.items() if name in dev}.items() <= dev.items()
