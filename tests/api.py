@@ -32,6 +32,7 @@ NAMES = {
     "vendortap.plan": ("in_file", "listed", "since_date"),
     "vendortap.plugins": ("load",),
     "vendortap.singer": ("run_tap",),
+    "vendortap.testing": ("connector_suite",),
 }
 """Of some modules, these names only."""
 
