@@ -161,7 +161,7 @@ class Reader:
         """Read a page record by record, each by itself.
 
         Raises:
-            RecordError: what does not fit is beside the records, or no record has anything that is declared.
+            RecordError: what does not fit is beside the records.
         """
         if not self._leads_into_a_record(first.path):
             raise _page_refusal(first)
@@ -173,8 +173,6 @@ class Reader:
         rows, misfits = self._each_by_itself(form, raws)
         if not misfits:
             raise _page_refusal(first)
-        if not any(map(_is_known, rows)):  # an error of the vendor's, and no bad record
-            raise refusal(misfits[min(misfits)].sentence)
         if self._ways is not self._lenient:
             self._keep_strays(rows, self._noted_strays(form, raws), misfits)
         return Page(rows, {name: dig(beside, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
@@ -310,11 +308,6 @@ def _beside(rows: Rows) -> set[str]:
 def prefix(rows: Rows) -> str:
     """Return the JSON path of the records."""
     return "$" + "".join(f".{name}" for name in rows.path)
-
-
-def _is_known(record: Record) -> bool:
-    """Whether there is anything in a record that its schema declares."""
-    return any(value not in (None, []) for value in record.values())
 
 
 def _page_refusal(error: Mismatch) -> RecordError:

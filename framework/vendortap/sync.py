@@ -609,6 +609,7 @@ def _fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Recor
                     reply = brought.as_json(reply)
                 page = replace(reader.read(reply), headers=reply.headers)
                 _check(stream, page, source.redact)
+                _hold_known(page, reader.rows)
                 if page.absent and not reader.rows.optional:
                     raise BodyError(
                         f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
@@ -631,6 +632,18 @@ def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
         stream.check(page)
     except VendortapError as error:
         raise type(error)(redact(str(error))) from None
+
+
+def _hold_known(page: Page, rows: Rows) -> None:
+    """Refuse a reply that does not fit, is a record or list as a whole, and has nothing that is declared.
+
+    Raises:
+        RecordError: it is such a one: an error of the vendor's. Whoever quarantined it would pass over a failure.
+    """
+    if not page.misfits or (rows.many and rows.path):
+        return
+    if all(value in (None, []) for record in page.rows for value in record.values()):
+        raise refusal(page.misfits[min(page.misfits)].sentence)
 
 
 def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
