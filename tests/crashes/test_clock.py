@@ -152,6 +152,10 @@ READERS = {
     "quarantine.py": "when an entry was closed",
     "drafting/infer.py": "a reply has to have arrived some time, in a draft too",
     "drafting/openapi.py": "likewise",
+    "logs.py": "when a line was written",
+    "reporting/document.py": "when a run began",
+    "telemetry.py": "when a span began and ended, as OpenTelemetry has it",
+    "testing/recording.py": "the day of a recording",
 }
 """Who may look at the wall clock, and what for."""
 
