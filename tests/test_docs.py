@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from vendortap import declaration, hookspecs, plugins, reference, schemas, serve
 from vendortap.singer import tap_class
@@ -31,12 +32,17 @@ PAPERS = (
     "CHANGELOG.md",
     "SECURITY.md",
     "docs/architecture.md",
+    "docs/faq.md",
     "docs/hooks.md",
+    "docs/index.md",
     "docs/meltano.md",
     "docs/opentelemetry.md",
     "docs/performance.md",
     "docs/reliability.md",
     "docs/stability.md",
+    "docs/targets.md",
+    "docs/testing.md",
+    "docs/tutorial.md",
     "examples/hooks/README.md",
     "examples/meltano/README.md",
     "examples/tap-acme/README.md",
@@ -117,10 +123,12 @@ def test_the_commands_in_the_readme_work_as_they_stand(settings: dict[str, Any],
 
 def test_every_vendortap_command_in_the_papers_has_options_that_exist() -> None:
     text = "\n".join((ROOT / paper).read_text(encoding="utf-8") for paper in PAPERS)
-    commands = re.findall(r"(?:^|[`/ ])vendortap ([a-z]+)((?: [^`\n]*)?)", "\n".join(_code(text)), re.MULTILINE)
+    commands = re.findall(
+        r"(?:^|[`/ ])vendortap (quarantine [a-z]+|[a-z]+)((?: [^`\n]*)?)", "\n".join(_code(text)), re.MULTILINE
+    )
     assert {name for name, _ in commands} >= {"list", "describe", "check", "run", "sandbox"}
     for name in {name for name, _ in commands}:
-        done = run(["vendortap", name, "--help"], ROOT)
+        done = run(["vendortap", *name.split(), "--help"], ROOT)
         assert done.returncode == 0, f"vendortap {name}"
         used = {option for found, rest in commands if found == name for option in _options(rest)}
         assert used <= set(re.findall(r"--[a-z-]+", done.stdout)), f"vendortap {name}"
@@ -257,6 +265,25 @@ def test_the_hook_reference_is_up_to_date_and_has_every_hook_with_an_example() -
     assert set(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == {*hooks, "Types"}
     for hook, example in re.findall(r"^## (\w+)$.*?\]\(\.\./(examples/[^)]+)\)", page, re.MULTILINE | re.DOTALL):
         assert f"@hookimpl\ndef {hook}(" in (ROOT / example).read_text(encoding="utf-8")
+
+
+# --- the site ----------------------------------------------------------------------------------------
+
+
+def test_every_document_is_in_the_menu_of_the_site_and_among_these_papers() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    menu = list(_leaves(site["nav"]))
+    documents = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert sorted(menu) == sorted(documents)
+    assert {f"docs/{document}" for document in documents} <= {*PAPERS}
+
+
+def _leaves(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for child in nav.values() if isinstance(nav, dict) else nav:
+            yield from _leaves(child)
 
 
 # --- links and versions ------------------------------------------------------------------------------

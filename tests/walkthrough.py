@@ -57,7 +57,7 @@ def blocks(document: str) -> list[Block]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Make an environment that has all that this one has, for pip to install into, and from nowhere but this machine."""
+    """Make an environment that has all that this one has, into which pip installs from this machine alone."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     (packages,) = folder.glob("lib/python*/site-packages")
     (packages / "beneath.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
@@ -76,6 +76,11 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def runs(block: Block, *, long: bool) -> bool:
+    """Whether a block is run by the shell."""
+    return block.language == "sh" and (not block.comment or (long and block.comment == "long"))
+
+
 def script(found: list[Block], *, long: bool) -> Iterator[str]:
     """Yield the shell's lines: what a block prints comes behind a line with the block's own."""
     yield "set -e; trap 'kill $(jobs -p) 2> /dev/null || true' EXIT"
@@ -85,8 +90,8 @@ def script(found: list[Block], *, long: bool) -> Iterator[str]:
             yield f"cat > {block.file} << '{_END}'\n{block.text}{_END}"
         elif block.language == "diff":
             yield f"git apply << '{_END}'\n{block.text}{_END}"
-        elif block.language == "sh" and (not block.comment or (long and block.comment == "long")):
-            yield _STARTS.sub(r" > \1 2> /dev/null &\nuntil [ -s \1 ]; do kill -0 $!; sleep 0.1; done", block.text)
+        elif runs(block, long=long):
+            yield _STARTS.sub(r" > \1 2> \1.log &\nuntil [ -s \1 ]; do kill -0 $!; sleep 0.1; done", block.text)
 
 
 def run(document: str, folder: Path, *, long: bool = False) -> None:
@@ -112,7 +117,7 @@ def run(document: str, folder: Path, *, long: bool = False) -> None:
     last = max(map(int, printed))
     assert done.returncode == 0, f"line {last} ended with {done.returncode}:\n{printed[str(last)]}"
     for block, shown in pairwise(found):
-        if block.language == "sh" and not block.comment and shown.language == "text" and not shown.file:
+        if block.language == "sh" and runs(block, long=long) and shown.language == "text" and not shown.file:
             output = printed[str(block.line)]
             assert re.fullmatch(pattern(shown.text), steady(output)), f"line {block.line} printed\n{output}"
 
