@@ -128,10 +128,6 @@ def steady(text: str) -> str:
 
 
 def pattern(shown: str) -> str:
-    """Return the expression of what a document shows.
-
-    >>> bool(re.fullmatch(pattern("a …\\n…\\nb\\n"), "a 1\\n2\\n3\\nb\\n"))
-    True
-    """
+    """Return the expression of what a document shows."""
     lines = steady(shown).splitlines()
     return "".join("(?:.*\n)*" if line == "…" else f"{'.*'.join(map(re.escape, line.split('…')))}\n" for line in lines)

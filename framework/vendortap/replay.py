@@ -6,6 +6,7 @@ on the way, the record is in the one place or in the other.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,8 +69,9 @@ def _into(command: Sequence[str] | None) -> Iterator[None]:
     if command is None:
         yield
         return
+    quiet = {"LOGLEVEL": "WARNING", **os.environ}
     try:
-        target = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - the operator's own command
+        target = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=quiet)  # noqa: S603 - the operator's own command
     except OSError as error:
         raise ConfigError(f"{command[0]!r} cannot be started: {error.strerror}") from None
     assert target.stdin is not None  # noqa: S101 - a pipe was asked for
