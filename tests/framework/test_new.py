@@ -197,6 +197,8 @@ def test_no_value_of_a_sample_is_copied(tmp_path: Path) -> None:
     said = new("one", tmp_path / "one", "--from-sample", sample)
     everything = said + "".join(text.decode() for text in files(tmp_path / "one").values())
     assert "invoiceNumber" in everything
+    assert 'amount=Amount("total")' in everything
+    assert "Guessed: total is what a record comes to." in said
     for value in ("SECRET-1", "jane@", "987654", "2031"):
         assert value not in everything
 

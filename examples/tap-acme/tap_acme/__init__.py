@@ -2,7 +2,7 @@
 
 from vendortap import hookimpl
 from vendortap.auth import bearer
-from vendortap.model import Connector, Keyed, Limit, Rows, Sandbox, Stream
+from vendortap.model import Amount, Connector, Keyed, Limit, Rows, Sandbox, Stream
 from vendortap.paging import page_number, stable
 from vendortap.plan import listed
 from vendortap.request import by, get, setting
@@ -25,6 +25,7 @@ ACME = Connector(
             pages=stable(page_number("page", size_param="per_page", size="page_size"), "number"),
             keys=("number",),
             replication_key="updated_at",
+            amount=Amount("total", "currency"),
         ),
         Stream(
             name="invoice_details",
@@ -34,6 +35,7 @@ ACME = Connector(
             keyed=Keyed("number", (listed("invoice_numbers"),), parent="invoices", field="number"),
             keys=("number",),
             replication_key="updated_at",
+            amount=Amount("total", "currency"),
         ),
     ),
     sandbox=Sandbox(

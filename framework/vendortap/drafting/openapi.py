@@ -157,6 +157,7 @@ def _add_list(spec: Spec, operation: Operation, found: _Draft) -> bool:
     changed = next(filter(names.is_change, dates), None)
     if changed:
         notes.say(f"Guessed: {changed} tells when a record changed last.")
+    _note_amount(stream, notes)
     _hold_examples(operation, stream, notes)
     comments = (*notes, *_optional(operation, pages))
     found.streams.append(replace(stream, pages=pages, replication_key=changed, comments=comments))
@@ -180,6 +181,7 @@ def _add_document(spec: Spec, operation: Operation, found: _Draft) -> bool:
             source = parent.keys[0]
             notes.say(f"Guessed: {source} of {parent.name} is the {param} that is asked for.")
         stream = _with_replication_key(stream, parent)
+    _note_amount(stream, notes)
     keyed = Listed(names.snake(param), f"{names.snake(param)}_list", parent.name if parent else "", source)
     _hold_examples(operation, stream, notes)
     comments = (*notes, *_optional(operation, Pages()))
@@ -203,7 +205,13 @@ def _stream(
         keys=keys,
         schema=_record_schema(answer.record, keys, operation.title),
         item=answer.item,
+        amount=schema.total(answer.record),
     )
+
+
+def _note_amount(stream: DraftStream, notes: Notes) -> None:
+    if stream.amount:
+        notes.say(f"Guessed: {stream.amount} is what a record comes to.")
 
 
 def _name(operation: Operation, found: _Draft) -> str:

@@ -169,10 +169,20 @@ def _stream(stream: DraftStream) -> str:
         f"keyed={_keyed(stream)}" if stream.keyed else "",
         f"keys={source.names(stream.keys)}",
         f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
+        _summed(stream),
         f"add={{{source.text(stream.add)}: {source.text(stream.keyed.param)}}}" if stream.add and stream.keyed else "",
     ]
     told = "".join(f"{line}\n" for line in source.comments(stream.comments, 8))
     return told + source.call("Stream", arguments, WIDE)
+
+
+def _summed(stream: DraftStream) -> str:
+    """Return the source of what a report adds up; a currency whose name a path cannot say is left out."""
+    if not stream.amount:
+        return ""
+    currency = _currency(stream)
+    shown = [stream.amount, *([currency] if currency and "." not in currency else [])]
+    return f"amount={source.call('Amount', [source.text(name) for name in shown], 20)}"
 
 
 def _request(stream: DraftStream) -> str:
@@ -254,6 +264,7 @@ def _imports(vendor: Vendor) -> Iterator[str]:
     has_rows = any(_rows(stream) for stream in vendor.streams)
     keyed = any(stream.keyed for stream in vendor.streams)
     nouns = {
+        "Amount": any(stream.amount for stream in vendor.streams),
         "Connector": True,
         "Keyed": keyed,
         "Limit": True,
@@ -432,9 +443,8 @@ def _totals_of(vendor: Vendor) -> tuple[DraftStream, str, str]:
 
 
 def _amount(stream: DraftStream) -> str:
-    found = [name for name, member in stream.schema["properties"].items() if "number" in member["type"]]
-    totals = [name for name in found if "total" in name.lower()]
-    return next(iter((*totals, *found)), "")
+    found = (name for name, member in stream.schema["properties"].items() if "number" in member["type"])
+    return stream.amount or next(found, "")
 
 
 def _currency(stream: DraftStream) -> str:

@@ -48,6 +48,12 @@ def types(declared: Mapping[str, Any]) -> list[str]:
     return [declared["type"]] if isinstance(declared["type"], str) else list(declared["type"])
 
 
+def total(declared: Mapping[str, Any]) -> str:
+    """Return the property of a record that is called like its total; empty where none is, or a path cannot say it."""
+    numbers = (name for name, member in declared["properties"].items() if "number" in types(member))
+    return next((name for name in numbers if "total" in name.lower() and "." not in name), "")
+
+
 def nullable(schema: Schema) -> Schema:
     """Return the schema with null allowed; the order of its keywords stays."""
     both = types(schema)

@@ -84,6 +84,7 @@ def plain(name: str, title: str, auth: Auth, paging: Paging, formats: Sequence[F
         schema=_counted(_LIST, paging),
         replication_key="updated_at",
         pages=PAGES[paging],
+        amount="total",
         item="invoice",
     )
     details = DraftStream(
@@ -96,6 +97,7 @@ def plain(name: str, title: str, auth: Auth, paging: Paging, formats: Sequence[F
         schema=_DOCUMENT,
         replication_key="updated_at",
         keyed=Listed("number", "invoice_numbers", "invoices", "number"),
+        amount="total",
         item="invoice",
     )
     return _vendor(name, title, (invoices, details), auth, formats)
@@ -160,7 +162,8 @@ def _list_stream(inferred: Inferred, paging: Paging) -> DraftStream:
         replication_key=_stamp(declared),
         pages=PAGES[paging],
         item=str(declared.get("xml", {}).get("name", "")),
-        comments=(*inferred.notes, "Where the list is, and how it pages, no sample tells."),
+        amount=schema.total(declared),
+        comments=(*inferred.notes, *_guessed(declared), "Where the list is, and how it pages, no sample tells."),
     )
 
 
@@ -169,8 +172,7 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
     (key,) = _key(whole)
     members = whole.schema["properties"]
     leaves = {name: member for name, member in members.items() if "items" not in member and "properties" not in member}
-    money = [name for name, member in leaves.items() if "number" in schema.types(member) and "total" in name.lower()]
-    wanted = {key, _stamp(whole.schema), next(iter(money), None), *(n for n in leaves if "currency" in n.lower())}
+    wanted = {key, _stamp(whole.schema), schema.total(whole.schema), *(n for n in leaves if "currency" in n.lower())}
     declared = {
         "$schema": DIALECT,
         "title": "A row of the list",
@@ -189,6 +191,7 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
         replication_key=_stamp(declared),
         pages=PAGES[paging],
         item=str(whole.schema.get("xml", {}).get("name", "invoice")),
+        amount=schema.total(declared),
         comments=("No sample of the list was given: that there is one, and what it has of each invoice, is assumed.",),
     )
 
@@ -209,7 +212,8 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
         schema=declared,
         keyed=Listed(param, f"{param}s", parent.name, parent.keys[0]),
         item=str(declared.get("xml", {}).get("name", "")),
-        comments=(*inferred.notes, "Where the document is, no sample tells."),
+        amount=schema.total(declared),
+        comments=(*inferred.notes, *_guessed(declared), "Where the document is, no sample tells."),
     )
     if parent.replication_key is None:
         return stream
@@ -217,6 +221,11 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
     properties = {**declared["properties"]}
     properties.setdefault(parent.replication_key, stamp)
     return replace(stream, replication_key=parent.replication_key, schema={**declared, "properties": properties})
+
+
+def _guessed(declared: Schema) -> tuple[str, ...]:
+    amount = schema.total(declared)
+    return (f"Guessed: {amount} is what a record comes to.",) if amount else ()
 
 
 def _key(inferred: Inferred) -> tuple[str]:

@@ -60,7 +60,8 @@ class DraftStream:
     """One kind of record. ``path`` has ``{name}`` for what a setting or the unit fills in; so have ``params``.
 
     ``item`` is what a record is called in XML, ``root`` the whole reply. ``add`` is the property that takes the key of
-    the request, where the document does not hold it. ``comments`` stand above it in the declaration.
+    the request, where the document does not hold it. ``amount`` is the property of what a record comes to, if one is
+    known. ``comments`` stand above it in the declaration.
     """
 
     name: str
@@ -75,6 +76,7 @@ class DraftStream:
     pages: Pages = field(default_factory=Pages)
     keyed: Listed | None = None
     add: str = ""
+    amount: str = ""
     any_case: bool = False
     any_type: bool = False
     item: str = ""
