@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vendortap import plugins, serve
+from tests.faults.kit import CASES
+from vendortap import plugins, schemas, serve
 from vendortap.cli import commands
 from vendortap.errors import UsageError
 from vendortap.testing import made_up, recording, tape
@@ -129,6 +131,28 @@ SCHEMA = {
         "ship_to": {"type": ["object", "null"], "properties": {"line": {"type": ["string", "null"]}}},
     }
 }
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_no_amount_of_a_connector_is_taken_for_personal(name: str) -> None:
+    connector = plugins.load(name)
+    declared = [schemas.load(connector.schemas, stream.schema or stream.name) for stream in connector.streams]
+    names = made_up.Names()
+    for schema in declared:
+        names.add(schema)
+    amounts = {path for schema in declared for path in numbers(schema, schema)}
+    assert {path for path in amounts if names.is_personal(path)} == set()
+
+
+def numbers(member: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The paths of all that a schema declares as a number."""
+    if "$ref" in member:
+        member = root["$defs"][member["$ref"].rpartition("/")[2]]
+    if "number" in member.get("type", ()):
+        yield ()
+    yield from numbers(member["items"], root) if "items" in member else ()
+    for name, inner in member.get("properties", {}).items():
+        yield from ((name, *path) for path in numbers(inner, root))
 
 
 def test_marks_names_places_and_what_is_not_declared_say_what_is_personal() -> None:
