@@ -31,8 +31,8 @@ TRIED = {
         "but a run that stopped among them left a state that did not cover them, so it was taken out again."
     ),
     "limit": (
-        "The first request takes longer to reach the server than those after it, so a client that uses the whole of "
-        "the limit is seen to be a moment too fast. With a `burst` of one less, two of three runs saw no 429."
+        "The first request takes longer to reach the server than those after it. Using the whole of the limit at once "
+        "brought a 429, and a second's wait, in most runs; so what follows a burst comes 50 ms later than it might."
     ),
     "memory": "",
     "list": "",
