@@ -120,7 +120,8 @@ def _misfits(value: Any, node: Node, decimal: pa.DataType, path: str) -> Iterato
 
 
 def _fits(value: Decimal, precision: int, scale: int) -> bool:
-    normal = value.normalize()
-    exponent = normal.as_tuple().exponent
+    """Whether so many digits, so many of them after the point, hold a value; by its digits, as arithmetic rounds."""
+    _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)  # noqa: S101 - a record's numbers are finite
-    return value == 0 or (-exponent <= scale and normal.adjusted() < precision - scale)
+    zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    return value == 0 or (-(exponent + zeros) <= scale and value.adjusted() < precision - scale)

@@ -172,6 +172,7 @@ def test_a_record_is_in_a_batch_as_it_is_or_refused_by_key_and_path(record: dict
     ("record", "path"),
     [
         ({"Total": Decimal("0.0000000001")}, r"\$\.Total has too many digits for decimal128\(38, 9\)"),
+        ({"Total": Decimal("1296223392079633353.0223163928")}, r"\$\.Total has too many digits"),
         ({"Total": Decimal(10) ** 29}, r"\$\.Total has too many digits"),
         ({"Lines": [{"Price": Decimal(1)}, {"Price": Decimal("1E-10")}]}, r"\$\.Lines\[1\]\.Price has too many"),
         ({"Count": 2**63}, r"\$\.Count is too large for int64"),
