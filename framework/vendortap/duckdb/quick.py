@@ -4,8 +4,8 @@ msgspec decodes the record into structs made from the columns' types, which is t
 only ever says yes: what does not plainly fit is left to ``values``, which converts it or says what is wrong. Both ways
 give the same rows.
 
-Amounts stay the text that they came as. DuckDB reads a JSON number by way of DOUBLE, whose shortest text is the number
-itself as long as that has no more than 15 digits (IEEE 754: DBL_DIG). One with more goes the other way, and is quoted.
+Amounts are written as strings, digit by digit as they came, which DuckDB casts exactly: it would read a JSON number
+with a point by way of DOUBLE. Only integers stay numbers, as those of 64 bits are integers in DuckDB, too.
 """
 
 from __future__ import annotations
@@ -31,15 +31,12 @@ Undeclared = Mapping[str, Mapping[str, bool]]
 a value; the others are passed over as long as they are null."""
 Size = tuple[int, int, bool]
 """What amounts are checked by: a DECIMAL's precision and scale, and whether null is one of its values."""
-Gather = Callable[[Any, list[msgspec.Raw]], None]
-"""Appends the amounts in a row, or in a list, to the list."""
+Gather = Callable[[Any, list[Any]], None]
+"""Appends the amounts in a row, or in a list, to the list: whatever JSON has in their places."""
 
 _REFUSALS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation)
-_EXACT_DIGITS = 15
-_NULL = msgspec.Raw(b"null")
-_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
-"""For bytes.translate: with every digit a zero, "more than n digits" is one substring."""
-_PLAIN = re.compile(rb'(?:(?:null|"?-?[0-9]+(?:\.[0-9]+)?"?)(?:\n|\Z))*')
+_INTEGER_DIGITS = 18
+"""Integers of so many digits have 64 bits at the most."""
 
 
 class _NoStream(msgspec.Struct, tag_field="stream", tag=""):
@@ -66,7 +63,7 @@ _LEAVES: Mapping[str, Any] = {
     "BIGINT": Annotated[int, msgspec.Meta(ge=INT64[0], le=INT64[1])],
     "HUGEINT": Annotated[int, msgspec.Meta(ge=INT64[0], le=INT64[1])],
     "BOOLEAN": bool,
-    "DECIMAL": msgspec.Raw,
+    "DECIMAL": Any,
     "TIMESTAMPTZ": datetime,
     "DATE": date,
     "TIME": Annotated[time, msgspec.Meta(tz=False)],
@@ -82,6 +79,8 @@ class Table(NamedTuple):
     """The struct of a record."""
     encode: Callable[[Any], Encoded | None]
     """Takes such a struct; gives None where an amount in it does not plainly fit."""
+    documents: bool
+    """Whether it has values without a single type, whose numbers have to stay numbers."""
 
 
 def compile(  # noqa: A001 - like re.compile
@@ -99,7 +98,8 @@ def compile(  # noqa: A001 - like re.compile
     firm = {name: replace(row.fields[name], nullable=False, required=True) for name in keys}
     row = replace(row, fields={**row.fields, **firm})
     attributes = dict(zip(columns, _attributes(row), strict=True))
-    return Table(stream, _struct(row, "$", undeclared), _encode(row, [attributes[name] for name in keys]))
+    encode = _encode(row, [attributes[name] for name in keys])
+    return Table(stream, _struct(row, "$", undeclared), encode, _has_documents(row))
 
 
 def messages(tables: Iterable[Table]) -> Callable[[bytes | str], tuple[str, Encoded] | None]:
@@ -107,7 +107,7 @@ def messages(tables: Iterable[Table]) -> Callable[[bytes | str], tuple[str, Enco
     by_message = {_message(table): table for table in tables}
     if not by_message:
         return lambda _: None
-    decode = _decoder(Union[(_NoStream, *by_message)])
+    decode = _decoder(Union[(_NoStream, *by_message)], documents=any(t.documents for t in by_message.values()))
 
     def read(line: bytes | str) -> tuple[str, Encoded] | None:
         try:
@@ -123,7 +123,7 @@ def messages(tables: Iterable[Table]) -> Callable[[bytes | str], tuple[str, Enco
 
 def records(table: Table) -> Callable[[bytes], Encoded | None]:
     """Return what reads bare records of this table, as BATCH files have them; it gives None for the other way."""
-    decode = _decoder(table.row)
+    decode = _decoder(table.row, documents=table.documents)
 
     def read(line: bytes) -> Encoded | None:
         try:
@@ -134,8 +134,9 @@ def records(table: Table) -> Callable[[bytes], Encoded | None]:
     return read
 
 
-def _decoder(kind: Any) -> Callable[[bytes | str], Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_read_foreign, float_hook=Decimal).decode
+def _decoder(kind: Any, *, documents: bool) -> Callable[[bytes | str], Any]:
+    """Return what decodes this type; a number with a point becomes the text that it is, which costs least."""
+    return msgspec.json.Decoder(kind, dec_hook=_read_foreign, float_hook=Decimal if documents else str).decode
 
 
 def _read_foreign(kind: type, value: Any) -> Any:
@@ -168,8 +169,7 @@ def _struct(column: Column, path: str, undeclared: Undeclared) -> Any:
     for attribute, name in rename.items():
         item = column.fields[name]
         kind = _type(item, f"{path}.{name}", undeclared)
-        default = _NULL if item.kind == "DECIMAL" else None
-        fields.append((attribute, kind) if item.required else (attribute, kind, default))
+        fields.append((attribute, kind) if item.required else (attribute, kind, None))
     names = undeclared.get(path, {})
     passed = {f"u{n}": name for n, name in enumerate(sorted(filter(_is_plain, names)))}
     fields += [(a, Ignored, _IGNORED) if names[name] else (a, None, None) for a, name in passed.items()]
@@ -192,12 +192,16 @@ def _type(column: Column, path: str, undeclared: Undeclared) -> Any:
         kind = list[_type(column.item, f"{path}[]", undeclared)]  # type: ignore[misc] # a type made at run time
     else:
         kind = _LEAVES.get(column.kind)  # None: a type that is not this target's, which takes null and no more
-    return kind | None if column.nullable and kind not in (None, msgspec.Raw) else kind
+    return kind | None if column.nullable and kind not in (None, Any) else kind
 
 
 def _is_plain(name: str) -> bool:
     """Whether a property of a struct may be called so."""
     return not any(c in '"\\' or c < " " for c in name)
+
+
+def _has_documents(column: Column) -> bool:
+    return column.kind == "JSON" or any(map(_has_documents, _inner(column)))
 
 
 def _can_name(column: Column) -> bool:
@@ -220,9 +224,9 @@ def _encode(row: Column, keys: list[str]) -> Callable[[Any], Encoded | None]:
 
     def encode(record: Any) -> Encoded | None:
         for gather, fits in checks:
-            amounts: list[msgspec.Raw] = []
+            amounts: list[Any] = []
             gather(record, amounts)
-            if not fits(b"\n".join(amounts)):
+            if not fits(amounts):
                 return None
         return write(record), write(key(record))
 
@@ -254,24 +258,20 @@ def _size(column: Column) -> Size:
     return (column.precision, column.scale, column.nullable)
 
 
-def _fits(size: Size) -> Callable[[bytes], bool]:
-    """Return what tells whether all amounts of a text, one a line, fit as they stand."""
+def _fits(size: Size) -> Callable[[list[Any]], bool]:
+    """Return what tells whether all of these are amounts that fit as they stand, written without an exponent."""
     precision, scale, nullable = size
-    too_fine = b"." + b"0" * (scale + 1)
-    too_large = b"0" * (precision - scale + 1)
-    too_long = b"0" * (_EXACT_DIGITS + 1)
+    whole = f"-?[0-9]{{1,{min(_INTEGER_DIGITS, precision - scale)}}}" if precision > scale else "-?0"
+    plain = rf"{whole}(?:\.[0-9]{{1,{scale}}})?" if scale else whole
+    are_plain = re.compile(rf"(?:{plain}\n)*").fullmatch
 
-    def fits(text: bytes) -> bool:
-        rest = text.translate(None, b"0123456789.-\n")
-        if rest and (rest.strip(b'nul"') or (b'"' in rest and not _PLAIN.fullmatch(text))):
-            return False
-        zeros = text.translate(_ZEROS)
-        return (
-            too_fine not in zeros
-            and too_large not in zeros
-            and too_long not in zeros.translate(None, b".")
-            and (nullable or b"n" not in rest)
-        )
+    def fits(amounts: list[Any]) -> bool:
+        if None in amounts:
+            if not nullable:
+                return False
+            amounts = [amount for amount in amounts if amount is not None]
+        lines = "\n".join(map(str, [*amounts, ""]))
+        return lines.count("\n") == len(amounts) and are_plain(lines) is not None
 
     return fits
 
@@ -282,7 +282,7 @@ def _gather(column: Column, size: Size) -> Gather:
         return _gather_list(column.item, size)
     get, inner = _members(column, size)
 
-    def gather(row: Any, amounts: list[msgspec.Raw]) -> None:
+    def gather(row: Any, amounts: list[Any]) -> None:
         amounts += get(row)
         for attribute, gather_inside in inner:
             value = getattr(row, attribute)
@@ -308,7 +308,7 @@ def _gather_list(item: Column, size: Size) -> Gather:
         return lambda rows, amounts: amounts.extend(chain.from_iterable(map(get, filter(None, rows))))
     each = _gather(item, size)
 
-    def gather(values: Any, amounts: list[msgspec.Raw]) -> None:
+    def gather(values: Any, amounts: list[Any]) -> None:
         for value in values:
             if value is not None:
                 each(value, amounts)
