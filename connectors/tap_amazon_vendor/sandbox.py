@@ -473,6 +473,7 @@ def app(
         ]
     return server.application(
         routes,
+        paging={"nexttoken"},
         totals=service.book.totals,
         invoices=service.book.invoices,
         add=service.book.add,

@@ -873,6 +873,7 @@ def app(
     book = service.book
     return server.application(
         routes,
+        paging={"pagenumber"},
         totals=book.totals,
         invoices=book.invoices,
         touch=book.touch,

@@ -652,6 +652,7 @@ def app(
             server.route("/v1/Generic/InvoiceList", "list", api.list, methods=post, guard=api.guard),
             server.route("/v2/invoice/detail", "detail", api.detail, methods=post, guard=api.guard),
         ],
+        paging={"first"},
         totals=api.book.totals,
         invoices=api.book.invoices,
         touch=api.book.touch,

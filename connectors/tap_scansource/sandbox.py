@@ -680,6 +680,7 @@ def app(
         routes.append(server.route(path, "pdf", api.pdf, guard=api.guard, failed=api.pdf_failed))
     return server.application(
         routes,
+        paging={"page"},
         totals=api.book.totals,
         invoices=api.book.invoices,
         touch=api.book.touch,

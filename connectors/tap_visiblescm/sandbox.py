@@ -508,6 +508,7 @@ def app(
                 "/api/Invoice/{invoiceRefNumber}", "detail", api.detail, guard=api.guard, failed=api.detail_failed
             ),
         ],
+        paging={"pagenumber"},
         totals=api.book.totals,
         invoices=api.book.invoices,
         touch=api.book.touch,

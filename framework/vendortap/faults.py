@@ -13,8 +13,8 @@ import gzip
 import re
 import socket
 import struct
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -22,6 +22,7 @@ from http import HTTPStatus
 from itertools import chain, repeat
 from random import Random
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -64,7 +65,7 @@ BODIES = {
     "huge": f"a body of {HUGE_MB} MB",
     "deep": f"a body nested {NESTED:,} deep",
     "gzip-bomb": f"a small compressed body that comes to {BOMB_MB} MB",
-    "repeat-page": "the answer before is given again; @2- is the same page, and its token, for ever",
+    "repeat-page": "the page before it in its list is given again; @2- is the same page, and its token, for ever",
 }
 VENDORS_OWN = {
     "error": "an error as the vendor writes it, under 200",
@@ -392,7 +393,8 @@ def _members(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 async def _repeat_page(exchange: Exchange) -> None:
-    await exchange.whole(exchange.before or await exchange.answer())
+    assert exchange.before is not None  # noqa: S101 - without a page before, the fault is not due
+    await exchange.whole(exchange.before)
 
 
 async def _refuse(exchange: Exchange, kind: str) -> None:
@@ -431,6 +433,52 @@ _ACTS: Mapping[str, Act] = {
 }
 
 
+# --- pages -------------------------------------------------------------------------------------------
+
+_MEMBERS = re.compile(r'"(\w+)"\s*:\s*"?([^",{}\[\]]*)|<(\w+)>([^<]*)</')
+"""The members of a body in JSON, or the elements in XML, that have a text: enough to find the number of a page."""
+_PAGES_KEPT = 200
+
+
+class Asked(NamedTuple):
+    """What a request for a page has in its path, and in its query and body."""
+
+    path: str
+    params: Mapping[str, str]
+
+    @classmethod
+    def of(cls, scope: Scope, body: bytes) -> Asked:
+        """Read a request."""
+        query = parse_qsl(scope["query_string"].decode("latin-1"))
+        members = _MEMBERS.findall(body.decode("utf-8", "replace"))
+        return cls(scope["path"], dict([*query, *((m[0] or m[2], m[1].strip() or m[3]) for m in members)]))
+
+    def follows(self, before: Asked, answer: Answer, paging: Collection[str] | None) -> bool:
+        """Whether this asks for a later page of the list that the other one, so answered, had a page of.
+
+        Such requests differ in nothing but ``paging``: a number that grows, or a token out of the answer.
+        """
+        changed = {name for name in self.params if before.params.get(name) != self.params[name]}
+        gone = before.params.keys() - self.params.keys()
+        if self.path != before.path or not changed:
+            return False
+        if paging is not None and not all(name.lower() in paging for name in changed | gone):
+            return False
+        text = gunzipped(answer).decode("utf-8", "replace")
+        return all(_grows(before.params.get(name), self.params[name], text) for name in changed)
+
+
+def _grows(before: str | None, now: str, text: str) -> bool:
+    if now.isdecimal():
+        return int(before if before and before.isdecimal() else 0) < int(now)
+    return now in text
+
+
+def gunzipped(answer: Answer) -> bytes:
+    """Return the body of an answer as it was before it was compressed."""
+    return gzip.decompress(answer.body) if answer.header(b"content-encoding") == b"gzip" else answer.body
+
+
 # --- the application ---------------------------------------------------------------------------------
 
 KEY = "vendortap.fault"
@@ -441,7 +489,8 @@ KEY = "vendortap.fault"
 class Faulty:
     """An ASGI application around a sandbox's, with faults in it.
 
-    ``app.state.faults`` are the kinds that the sandbox carries out itself. ``done`` counts the faults that have
+    ``app.state.faults`` are the kinds that the sandbox carries out itself, ``app.state.paging`` the parameters, in
+    lower case, that its lists are paged by (any, where it does not say). ``done`` counts the faults that have
     befallen requests by kind. Served by ``vendortap.serve``, which lends it the connections.
 
     Raises:
@@ -453,7 +502,7 @@ class Faulty:
     done: Counter[str] = field(default_factory=Counter)
     _faults: list[Fault] = field(default_factory=list)
     _seen: list[int] = field(default_factory=list)
-    _before: dict[str, Answer] = field(default_factory=dict)
+    _pages: deque[tuple[Asked, Answer]] = field(default_factory=lambda: deque(maxlen=_PAGES_KEPT))
 
     @property
     def state(self) -> Any:
@@ -466,7 +515,7 @@ class Faulty:
         for unknown in (f.kind for f in faults if f.kind in VENDORS_OWN and f.kind not in self._own):
             raise ValueError(f"this sandbox has no way to do {unknown!r}: {VENDORS_OWN[unknown]}")
         self._faults, self._seen = faults, [0] * len(faults)
-        self._before.clear()
+        self._pages.clear()
         self.done.clear()
 
     @property
@@ -477,15 +526,30 @@ class Faulty:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or do to it what is due."""
         kind = self._due(scope["path"]) if scope["type"] == "http" else None
+        before: Answer | None = None
+        if scope["type"] == "http" and any(ordered.kind == "repeat-page" for ordered in self._faults):
+            body = await _body(receive)
+            asked = Asked.of(scope, body)
+            before = self._page_before(asked)
+            receive = _again(body, receive)
+            if kind is None or (kind == "repeat-page" and before is None):
+                answer = await collected(self.app, scope, receive)
+                self._pages.append((asked, answer))
+                await Exchange(self.app, scope, receive, send, None).whole(answer)
+                return
         if kind is None:
-            await self._faultless(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         self.done[kind] += 1
         if kind in self._own:
             await self.app({**scope, KEY: kind}, receive, send)
             return
-        exchange = Exchange(self.app, scope, receive, send, self._before.get(scope["path"]))
+        exchange = Exchange(self.app, scope, receive, send, before)
         await (_ACTS[kind](exchange) if kind in _ACTS else _refuse(exchange, kind))
+
+    def _page_before(self, asked: Asked) -> Answer | None:
+        paging: Collection[str] | None = getattr(self.app.state, "paging", None)
+        return next((answer for page, answer in reversed(self._pages) if asked.follows(page, answer, paging)), None)
 
     def _due(self, path: str) -> str | None:
         """Number a request, and return the first kind of fault that befalls it."""
@@ -497,9 +561,22 @@ class Faulty:
                     found = ordered.kind
         return found
 
-    async def _faultless(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not any(ordered.kind == "repeat-page" for ordered in self._faults):
-            await self.app(scope, receive, send)
-            return
-        answer = self._before[scope["path"]] = await collected(self.app, scope, receive)
-        await Exchange(self.app, scope, receive, send, None).whole(answer)
+
+async def _body(receive: Receive) -> bytes:
+    """Read the body of a request."""
+    pieces, more = [], True
+    while more:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the application a body that has been read already, and then what follows it."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive_again() -> MutableMapping[str, Any]:
+        return next(messages, None) or await receive()
+
+    return receive_again

@@ -418,7 +418,7 @@ class Server:
         """Return the ASGI application; gzips what clients accept.
 
         Its ``state`` has ``requests`` and ``fail`` of this server, the ``faults`` that it carries out itself, and
-        whatever is given.
+        whatever is given, ``paging`` among it: the parameters, in lower case, that its lists are paged by.
         """
 
         async def refused(request: Request, error: Any) -> Response:

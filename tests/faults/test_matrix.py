@@ -157,7 +157,7 @@ ELSEWHERE = [
     for cell in BOUNDED
     for row in (cell.row,)
     for number in (1, 3)
-    if cell.place != "list" and row.fault.endswith("@2")
+    if cell.place != "list" and row.fault.endswith("@2") and (number > 1 or row.fault != "repeat-page@2")
 ]
 Vendors = Callable[[str], Vendor]
 
@@ -216,7 +216,7 @@ def survive(cell: Cell, vendors: Vendors, clean: Callable[[Cell], Story], **sett
         befallen = served.app.done.total()
         served.app.order()
 
-    if cell.row in PAGING:  # the page before is that of the same list
+    if cell.row in PAGING:  # the second request is for the second page, not for the first one of another list
         settings["concurrency"] = 1
     told = story(served, cell.streams, between=heal, **settings)
     assert befallen or served.app.done.total(), "the fault befell nothing"
@@ -311,7 +311,7 @@ def test_a_storm_loses_no_invoice(name: str, seed: int, record_property: Note) -
     """Faults of all kinds at random, at one in twelve requests, run after run until one ends well."""
     case = CASES[name]
     streams = sorted({case.listed, case.main})
-    with vendor(case, 60, seed) as served:
+    with vendor(case, 60 if case.documents else 240, seed) as served:  # a list alone takes few requests
         served.app.order()
         expected = story(served, streams, most=1)
         assert sums(case, expected.tables[case.main].values()) == served.app.state.totals()

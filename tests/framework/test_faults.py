@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vendortap import faults, serve
-from vendortap.faults import KINDS, Fault, Faulty, fault
+from vendortap.faults import KINDS, Asked, Fault, Faulty, fault
 from vendortap.sandbox import Call, Server, XmlNames, answer, json_answer, web_api_error
 
 # --- which request -----------------------------------------------------------------------------------
@@ -339,6 +339,46 @@ def test_lists(served: serve.Served) -> None:
     assert pages(served, "repeat-page@3") == ["1:1234", "2:1234", "2:1234", "4:1234"]
     assert pages(served, "repeat-page@2-") == ["1:1234"] * 4
     assert pages(served, "error@2") == ["1:1234", "failed", "3:1234", "4:1234"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "is_later"),
+    [
+        ("/list?of=7&page=1", "/list?of=7&page=2", True),
+        ("/list?of=7", "/list?of=7&page=2", True),
+        ("/list?of=7&page=2", "/list?of=7&page=2", False),
+        ("/list?of=7&page=3", "/list?of=7&page=1", False),
+        ("/list?of=7&page=1", "/list?of=8&page=2", False),
+        ("/list?of=7&page=1", "/other?of=7&page=2", False),
+        ("/list?of=7", "/list?of=7&token=abc%3D", True),
+        ("/list?of=7", "/list?of=7&token=abd", False),
+        ("/list?of=7&more=1", "/list?of=7&page=2", False),
+    ],
+)
+def test_a_page_that_is_repeated_is_one_of_the_same_list(earlier: str, later: str, is_later: bool) -> None:
+    answer = faults.Answer(200, (), b'{"nextToken": "abc="}')
+    before, now = (Asked.of(asked(url), b"") for url in (earlier, later))
+    assert now.follows(before, answer, {"page", "token"}) is is_later
+    assert now.follows(before, answer.having(gzip.compress(answer.body), content_encoding="gzip"), None) or not is_later
+
+
+def test_the_page_may_be_in_the_body() -> None:
+    answer, bodies = faults.Answer(200, (), b"[]"), (b'{"model": {"First": 0, "Rows": 5}}', b"<M><First>5</First></M>")
+    first, second = (Asked.of(asked("/list"), body) for body in bodies)
+    third = Asked.of(asked("/list"), b'{"model": {"First": 10, "Rows": 5}}')
+    assert third.follows(first, answer, {"first"})
+    assert not third.follows(second, answer, {"first"})
+    assert second.params == {"First": "5"}
+
+
+def asked(url: str) -> faults.Scope:
+    path, _, query = url.partition("?")
+    return {"path": path, "query_string": query.encode()}
+
+
+def test_a_list_without_a_page_before_is_answered_as_ever_and_nothing_is_counted(served: serve.Served) -> None:
+    assert pages(served, "repeat-page@1") == ["1:1234", "2:1234", "3:1234", "4:1234"]
+    assert served.app.done.total() == 0
 
 
 def test_where_the_documents_know_no_failure_under_200_it_is_the_usual_one(served: serve.Served) -> None:
