@@ -355,9 +355,10 @@ def hostile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 DRIVER = """
 import json, logging, os, sys
-from vendortap import http, record, singer
+from vendortap import record, singer
+from vendortap.http import pace
 
-http.BACKOFF_SECONDS = http.BACKOFF_CAP_SECONDS = 0.001
+pace.BACKOFF_SECONDS = pace.BACKOFF_CAP_SECONDS = 0.001
 
 def read(self, reply):
     raise ValueError(reply.body.decode())

@@ -31,7 +31,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"(serialize\w*|encode\w*) \(vendortap/", "records encoded (msgspec)"),
     (r"write_lines \(vendortap/", "lines written to the pipe"),
     (
-        r"vendortap/(http|connect|auth|limits|bounds)\.py|(urllib3|requests|http|socket|ssl|selectors)[/.]",
+        r"vendortap/(http/|(connect|auth|limits|bounds)\.py)|(urllib3|requests|http|socket|ssl|selectors)[/.]",
         "HTTP",
     ),
     (r"<frozen importlib|importlib/", "start-up: imports"),

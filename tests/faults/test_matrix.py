@@ -200,7 +200,7 @@ def clean(vendors: Vendors) -> Callable[[Cell], Story]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.005)
 
 
 def survive(cell: Cell, vendors: Vendors, clean: Callable[[Cell], Story], **settings: Any) -> str:

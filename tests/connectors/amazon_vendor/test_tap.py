@@ -49,7 +49,7 @@ def quiet(sandboxes: StartVendor) -> Vendor:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture(scope="session")

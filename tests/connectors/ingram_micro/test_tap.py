@@ -35,7 +35,7 @@ def start(sandboxes: StartVendor) -> Start:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,41 @@
+"""An answer's body, read to its end and decompressed, as far as it may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import requests
+
+from vendortap.bounds import PIECE, TooLarge, bounded, gunzip
+from vendortap.errors import BodyError
+
+
+def read_body(response: requests.Response, headers: Mapping[str, str], max_body: int, label: str) -> bytes:
+    """Read an answer to its end, as far as it may go: ``max_body`` bytes, decompressed.
+
+    Raises:
+        BodyError: it is larger, or has a content encoding that was not asked for.
+    """
+    # In large pieces: requests' own of 10 kB cost a quarter of a request's time.
+    pieces = iter(partial(response.raw.read, PIECE, decode_content=False), b"")
+    encoding = headers.get("content-encoding", "").strip().lower()
+    declared = headers.get("content-length", "")
+    try:
+        if declared.isdecimal() and int(declared) > max_body:
+            raise TooLarge
+        return bounded(_decoded(pieces, encoding, label), max_body)
+    except TooLarge:
+        raise BodyError(
+            f"{label} answered with more than {max_body / 1e6:g} MB (max_body_mb), which was not read on. "
+            "Ask for fewer records at a time, where a setting says how many, or raise max_body_mb if that is right."
+        ) from None
+
+
+def _decoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:
+    """Undo ``Content-Encoding`` strictly: unlike urllib3, notice a gzip stream that broke off."""
+    if encoding in ("", "identity"):
+        return pieces
+    if encoding in ("gzip", "x-gzip"):
+        return gunzip(pieces)
+    raise BodyError(f"{label} answered in a content encoding other than gzip, which was not asked for.")

@@ -1,0 +1,57 @@
+"""A request on its way out: its address worked out, what is sent, and what signs that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from urllib3.util import Url
+
+from vendortap.errors import ConfigError
+from vendortap.model import Outgoing, Request, Sign
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request with its address worked out. ``label`` is what messages call it: no query string."""
+
+    request: Request
+    url: Url
+    label: str
+    environment: Mapping[str, Any]
+
+
+def prepare(call: Call, others: Mapping[str, str], who: str) -> requests.PreparedRequest:
+    """Return what is sent: the request with these ``others`` beside its own headers.
+
+    Raises:
+        ConfigError: the URL or a header made of the settings cannot be sent.
+    """
+    request = call.request
+    headers = {**request.headers, **others}
+    try:
+        for value in headers.values():
+            value.encode("latin-1")  # what http.client would fail at, showing the value
+        return requests.Request(
+            request.method, call.url.url, headers=headers, params=request.params, data=request.body
+        ).prepare()
+    except (requests.exceptions.RequestException, UnicodeError):
+        pass
+    raise ConfigError(
+        f"{who}: {call.label} cannot be sent: its URL or a header has characters that HTTP does "
+        "not allow there; check the settings for line breaks and copied blanks."
+    )
+
+
+def signatures(prepared: requests.PreparedRequest, signs: Sequence[Sign]) -> dict[str, str]:
+    """Return the headers that sign a request."""
+    body = prepared.body or b""
+    outgoing = Outgoing(
+        prepared.method or "",
+        prepared.url or "",
+        dict(prepared.headers),
+        body.encode() if isinstance(body, str) else body,
+    )
+    return {name: value for sign in signs for name, value in sign(outgoing).items()}

@@ -1,0 +1,89 @@
+"""Connections whose answers end, over the adapter of requests."""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import time
+from http.client import HTTPResponse
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
+
+
+# urllib3 logs whole URLs, and keys may travel in their query.
+for _logger in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+    logging.getLogger(_logger).addFilter(_is_error)
+
+
+class _Until(io.RawIOBase):
+    """What is read from a connection until ``end``, a time of the monotonic clock.
+
+    The socket's own timeout is for each piece: a byte now and then would keep a reader for ever.
+    """
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket, end: float) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._end = end
+        self._each = connection.gettimeout()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer as a whole took too long")
+        self._connection.settimeout(left if self._each is None else min(left, self._each))
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _ending(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
+    """Return connections whose answers, heads included, end ``seconds`` after their request at the latest."""
+
+    class EndingConnection(kind):  # type: ignore[valid-type,misc] # a class made at run time
+        def request(self, *arguments: Any, **options: Any) -> None:
+            self.end = time.monotonic() + seconds
+            super().request(*arguments, **options)
+
+        def response_class(self, connection: socket.socket, *arguments: Any, **options: Any) -> HTTPResponse:
+            response = HTTPResponse(connection, *arguments, **options)
+            end = getattr(self, "end", time.monotonic() + seconds)  # a proxy's answer comes before any request
+            response.fp = io.BufferedReader(_Until(response.fp.detach(), connection, end))
+            return response
+
+    return EndingConnection
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter, with connections whose answers end."""
+
+    def __init__(self, reply_seconds: float, **options: Any) -> None:
+        http = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _ending(HTTPConnection, reply_seconds)})
+        https = type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": _ending(HTTPSConnection, reply_seconds)})
+        self._pools = {"http": http, "https": https}
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pools of direct connections."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return the pools of connections through a proxy."""
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):  # those connect in a way of their own
+            manager.pool_classes_by_scheme = self._pools
+        return manager

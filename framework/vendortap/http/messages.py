@@ -1,0 +1,51 @@
+"""The vendor's own sentence, out of the body of an error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from vendortap.model import Reply
+from vendortap.wire import xml
+
+ERROR_BODY_BYTES = 64 * 1024
+"""Larger error bodies are not searched for the vendor's message."""
+_MESSAGE_NAMES = ("message", "error_description", "detail", "error", "faultstring", "title")
+
+
+def vendor_message(reply: Reply) -> str | None:
+    """Return the human sentence in an error body in JSON or XML, unredacted; ``None`` where there is none.
+
+    Looks for the usual members, among them those of RFC 6749 5.2, RFC 9457 and SOAP faults. XML with a
+    document type or entities is not read.
+    """
+    if len(reply.body) > ERROR_BODY_BYTES:
+        return None
+    kind = reply.media_type
+    try:
+        if kind.endswith(("/json", "+json")):
+            return _find_message(json.loads(reply.body))
+        if kind.endswith(("/xml", "/soap+xml", "/problem+xml")):
+            return _find_message(xml.loads(reply.body))
+    except (ValueError, RecursionError):
+        return None
+    return None
+
+
+def _find_message(document: Any, depth: int = 3) -> str | None:
+    """Search members before their children; three levels reach the fault in a SOAP envelope."""
+    if isinstance(document, list):
+        document = document[0] if document else None
+    if not isinstance(document, Mapping):
+        return None
+    members = {str(name).rpartition(":")[2].lower(): value for name, value in document.items()}
+    for name in _MESSAGE_NAMES:
+        value = members.get(name)
+        text = value.get("#text") if isinstance(value, Mapping) else value
+        if isinstance(text, str) and text.strip():
+            return text
+    if depth == 0:
+        return None
+    found = (_find_message(value, depth - 1) for value in members.values())
+    return next((text for text in found if text), None)
