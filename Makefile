@@ -98,6 +98,7 @@ lock: .venv/installed
 	$(LOCK) --group fuzz --output-file locks/fuzz.txt
 	$(LOCK) --group audit --output-file locks/audit.txt
 	$(LOCK) --group site --constraints locks/dev.txt --output-file locks/site.txt
+	$(LOCK) --group bench --constraints locks/dev.txt --output-file locks/bench.txt
 	for name in locks/integration/*.in; do $(LOCK) $$name --output-file $${name%.in}.txt || exit 1; done
 
 # Stamps: made again when pyproject.toml or a lock changes. What is installed is what the locks name, by hash.
@@ -119,7 +120,7 @@ lock: .venv/installed
 	@$(PIP) install --require-hashes --requirement locks/site.txt
 	@touch $@
 
-.venv/benched: .venv/developed
+.venv/benched: .venv/developed locks/bench.txt
 	@echo "Installing what draws and samples into .venv ..."
-	@$(PIP) install --group bench
+	@$(PIP) install --require-hashes --requirement locks/bench.txt
 	@touch $@
