@@ -1516,6 +1516,27 @@ def test_credentials_are_renewed_shortly_before_their_end(lifetime: float, margi
     assert len(calls) == 2
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"grant_type=x&client_secret=pl4nted-secret",
+        b'{"client_secret": "pl4nted-secret"}',
+        b' {"auth": {"keys": [{"client_secret": "pl4nted-secret"}]}}',
+        b'["pl4nted-secret"]',
+        b"{client_secret=pl4nted-secret",
+        b"[" * 100_000 + b"&client_secret=pl4nted-secret",
+    ],
+)
+def test_what_a_token_call_sends_is_known_to_be_secret_in_any_form(body: bytes) -> None:
+    def flow(_: Config) -> Generator[Request, Reply, Credentials]:
+        reply = yield Request("POST", "/token", body=body)
+        return Credentials({"Authorization": reply.body.decode()})
+
+    redact = Redactor()
+    Keyring("acme", [flow], CONFIG, lambda _: Reply(200, {}, b"tok", NOW), redact).grant()
+    assert "pl4nted-secret" not in redact("the client secret pl4nted-secret is wrong")
+
+
 def test_credentials_without_an_end_are_kept() -> None:
     now = 0.0
     keyring = Keyring("acme", [issuer()], CONFIG, lambda _: Reply(200, {}, b"tok", NOW), Redactor(), lambda: now)

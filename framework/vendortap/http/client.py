@@ -46,7 +46,8 @@ class Client:
         auth: The auth flows; their headers are merged, and are sent to the origin of ``base_url`` only.
         limit: Rate of all attempts together, token calls and retries included; or that of each endpoint.
         timeout: Seconds to wait for a connection, and for each further piece of an answer.
-        retry_seconds: Seconds from a request's first attempt in which a retry may begin.
+        retry_seconds: Seconds from a request's first attempt in which a retry may begin; one that waits for ``limit``
+            then may begin later.
         reply_seconds: Seconds that an attempt may take from its request to the last byte of the answer.
         max_body: Bytes that an answer may have, decompressed.
         connections: Upper bound of open connections to one host.
@@ -57,11 +58,12 @@ class Client:
         pace: Reads from an answer what it says about the limit.
         trace: Name of the header by which the vendor identifies an answer; messages quote it.
         memory: Where auth flows keep what the next run needs, such as a rotated refresh token.
+        ca_bundle: File or folder of CA certificates to check the server's with, instead of the environment's.
         observe: Told of each attempt when it is over, by the thread that made it.
         stop: When set, every wait ends with ``Stopped``.
 
     Raises:
-        ConfigError: ``base_url`` may not be used, or the CA bundle of the environment does not exist.
+        ConfigError: ``base_url`` may not be used, or the CA bundle cannot.
     """
 
     def __init__(
@@ -257,9 +259,10 @@ class Client:
         log.warning("%s Trying again in %.1f s.", sentence, seconds)
         if after and isinstance(outcome, Reply) and outcome.status in (429, 503):
             self._bucket(call).pause(after)  # The other threads would only be told the same.
-        self.traffic.add(retries=1, waited_seconds=seconds, waiting=1)
+        self.traffic.add(retries=1, waiting=1)
+        began = time.monotonic()
         stopped = self._stop.wait(seconds)
-        self.traffic.add(waiting=-1)
+        self.traffic.add(waiting=-1, waited_seconds=time.monotonic() - began)
         if stopped:
             raise Stopped(f"{self._name}: {call.label} was stopped while waiting to be retried.")
         self._take_token(call)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import parse_qsl
 
 from vendortap.errors import VendorError, VendortapError
@@ -139,7 +140,7 @@ def _header_secrets(headers: Mapping[str, str]) -> Iterator[str]:
 
 
 def _request_secrets(request: Request) -> Iterator[str]:
-    """Yield what may be secret in a token call: credentials in a header, parameters, form fields."""
+    """Yield what may be secret in a token call: credentials in a header, parameters, what is in its body."""
     yield from _header_secrets(
         {k: v for k, v in request.headers.items() if k.lower() not in ("accept", "content-type")}
     )
@@ -149,7 +150,20 @@ def _request_secrets(request: Request) -> Iterator[str]:
 
 
 def _body_members(body: bytes) -> Iterable[tuple[str, str]]:
+    """Yield the names and texts in a body: a form's fields, or the members of JSON at any depth."""
     text = body.decode("utf-8", "replace")
-    if not text.startswith("{"):
-        return parse_qsl(text)
-    return [(name, value) for name, value in json.loads(text).items() if isinstance(value, str)]
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            return list(_json_members("", json.loads(text)))
+        except (ValueError, RecursionError):
+            pass  # a form after all, or nothing that anybody could read
+    return parse_qsl(text)
+
+
+def _json_members(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    for member, inner in value.items() if isinstance(value, Mapping) else ():
+        yield from _json_members(member, inner)
+    for inner in value if isinstance(value, list) else ():
+        yield from _json_members(name, inner)
