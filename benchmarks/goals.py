@@ -25,10 +25,9 @@ TRIED = {
     "json": "",
     "xml": "",
     "details": (
-        "The index is read to its end before the first document is asked for, so its pages' latencies add up; see "
-        "docs/architecture.md, Documents, for why. The ideal of that order is half a second above the ideal of all. "
-        "Handing on the first 200 documents while the index was read took that half second away (5.98 s, not 6.47), "
-        "but a run that stopped among them left a state that did not cover them, so it was taken out again."
+        "The first documents are asked for while the index is read and held until it is complete (docs/architecture.md, "
+        "Documents). What is left above the ideal: start-up, the first page of the index and the first document, behind "
+        "which the others wait, and what a request costs two processes on the cores that they share."
     ),
     "limit": (
         "The first request takes longer to reach the server than those after it. Using the whole of the limit at once "

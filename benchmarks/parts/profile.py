@@ -27,7 +27,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"vendortap/wire/(xml|pieces)", "XML elements read by the schema"),
     (r"vendortap/wire/", "JSON decoded into types (msgspec), decoders compiled"),
     (r"vendortap/record\.py", "replies into pages"),
-    (r"vendortap/(sync|paging|plan|quarantine|drift|state)\.py", "order, bookmark, accounts"),
+    (r"vendortap/(sync/|(paging|plan|quarantine|drift|state)\.py)", "order, bookmark, accounts"),
     (r"(serialize\w*|encode\w*) \(vendortap/", "records encoded (msgspec)"),
     (r"write_lines \(vendortap/", "lines written to the pipe"),
     (

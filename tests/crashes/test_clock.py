@@ -147,7 +147,7 @@ def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock() -> None:
 
 READERS = {
     "http/client.py": "when an answer arrived, for time_extracted, and for a vendor that does not say its own time",
-    "sync.py": "where the last window ends",
+    "sync/source.py": "where the last window ends",
     "files.py": "how old a file is that a killed process left",
     "quarantine.py": "when an entry was closed",
     "drafting/infer.py": "a reply has to have arrived some time, in a draft too",

@@ -24,10 +24,12 @@ from hypothesis import strategies as st
 from vendortap import schemas, sync
 from vendortap.declaration import Shape
 from vendortap.errors import BodyError, MissingError, RefusedError, VendortapError
-from vendortap.model import Bookmark, Connector, Keyed, Plan, Record, Reply, Request, Rows, Stream, Unit
+from vendortap.model import Bookmark, Connector, Keyed, Limit, Plan, Record, Reply, Request, Rows, Stream, Unit
 from vendortap.paging import page_number
 from vendortap.request import get
 from vendortap.sync import Advance, Records, Source, Tally, ordered
+from vendortap.sync.bookmarks import SEEN_AT_MOST
+from vendortap.sync.ordering import EARLY, PAGES_AHEAD, Lane, Pool, in_order
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
 CONCURRENCIES = (1, 2, 8, 32)
@@ -238,7 +240,7 @@ def test_no_more_is_under_way_or_ahead_than_allowed(concurrency: int) -> None:
     assert begun == 80
     assert most["under_way"] <= concurrency
     assert most["ahead"] <= 2 * concurrency
-    assert most["pages"] <= 2 * concurrency * sync.PAGES_AHEAD + 1  # the one that is being read
+    assert most["pages"] <= 2 * concurrency * PAGES_AHEAD + 1  # the one that is being read
     assert concurrency == 1 or most["under_way"] > 1
 
 
@@ -524,10 +526,10 @@ def test_records_without_a_stamp_come_every_time() -> None:
 
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
 def test_a_bookmark_remembers_a_bounded_number_of_keys(stream: Stream) -> None:
-    vendor = Memory({"a": {str(n): at(0) for n in range(sync.SEEN_AT_MOST + 5)}})
+    vendor = Memory({"a": {str(n): at(0) for n in range(SEEN_AT_MOST + 5)}})
     reader = Reader(vendor, stream)
     reader.run(page_size=500)
-    assert len(reader.bookmarks["a"].seen) <= sync.SEEN_AT_MOST
+    assert len(reader.bookmarks["a"].seen) <= SEEN_AT_MOST
     vendor.rows["a"]["new"] = at(0)
     assert "new" in {record["Id"] for record in reader.run(page_size=500)}
 
@@ -629,6 +631,174 @@ def test_an_unchanged_list_costs_no_document() -> None:
     asked = vendor.documents()
     assert reader.run() == []
     assert vendor.documents() == asked
+
+
+# --- documents asked for while their list is read ----------------------------------------------------
+
+
+class Slow(Memory):
+    """Lets nothing go on in its list, behind the first page, until so many documents have been asked for."""
+
+    def __init__(self, rows: dict[str, dict[str, str | None]], documents: int) -> None:
+        super().__init__(rows)
+        self.before = self.hold
+        self.wanted = documents
+        self.order: list[str] = []
+
+    def hold(self, request: Request) -> None:
+        self.order.append(request.path)
+        if request.path.startswith("/list") and request.params["page"] == "2":
+            deadline = time.monotonic() + 10
+            while self.documents() < self.wanted and time.monotonic() < deadline:
+                time.sleep(0.001)
+
+
+MANY: dict[str, str | None] = {f"{n:02}": at(100 - n) for n in range(11)}  # the newest first, three a page
+
+
+def test_the_first_documents_are_asked_for_while_their_list_is_read_and_come_in_their_turn() -> None:
+    vendor = Slow({"a": MANY}, documents=3)
+    reader = Reader(vendor, DETAILS)
+    assert [record["Id"] for record in reader.run()] == sorted(MANY, reverse=True)
+    assert set(vendor.order[:5]) == {"/list/a", "/document/a/00", "/document/a/01", "/document/a/02"}
+    assert vendor.order.count("/list/a") == 4
+    assert vendor.documents() == len(MANY)
+    assert reader.bookmarks["a"].value == datetime.fromisoformat(at(100))
+
+
+def test_nothing_is_handed_on_before_the_list_has_been_read() -> None:
+    """Or what a run that stops there has handed on would not be covered by any state."""
+    vendor = Slow({"a": MANY}, documents=3)
+    broken = RefusedError("no")
+
+    def fail(request: Request) -> None:
+        vendor.hold(request)
+        if request.path == "/list/a" and request.params["page"] == "3":
+            raise broken
+
+    vendor.before = fail
+    items = sync.read(vendor.source(), DETAILS, lambda _: None, Tally())
+    with closing(items), pytest.raises(RefusedError):
+        next(items)
+    assert vendor.documents() >= 3
+
+
+def test_a_document_that_the_end_of_the_list_shows_to_have_changed_is_asked_for_again() -> None:
+    """It may have been read before it changed; its bookmark says that it has been read after."""
+    vendor = Slow({"a": MANY}, documents=3)
+    page = vendor.page
+
+    def moved(part: str, params: Mapping[str, str]) -> list[Any]:
+        return page(part, params) if params["page"] != "4" else [{"Id": "01", "At": at(200)}]
+
+    vendor.page = moved  # type: ignore[method-assign] # this vendor alone
+    read = Reader(vendor, DETAILS).run()
+    assert read[-1] == {"Part": "a", "Id": "01", "At": datetime.fromisoformat(at(200))}
+    assert vendor.calls["/document/a/01"] == 2
+    assert vendor.documents() == len(MANY) - 1  # two rows are not on that page
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, 8])
+def test_credentials_that_may_read_the_list_only_are_not_tried_many_times(concurrency: int) -> None:
+    vendor = Slow({"a": MANY}, documents=1 if concurrency > 1 else 0)
+
+    def refuse(request: Request) -> None:
+        vendor.hold(request)
+        if request.path.startswith("/document"):
+            raise RefusedError("refused.")
+
+    vendor.before = refuse
+    with pytest.raises(RefusedError, match="id 10"):
+        Reader(vendor, DETAILS).run(concurrency=concurrency)
+    assert vendor.documents() <= 2
+
+
+def test_what_goes_wrong_with_an_early_document_is_raised_in_its_turn() -> None:
+    vendor = Slow({"a": MANY}, documents=3)
+
+    def refuse(request: Request) -> None:
+        vendor.hold(request)
+        if request.path == "/document/a/01":
+            raise RefusedError("refused.")
+
+    vendor.before = refuse
+    reader = Reader(vendor, DETAILS)
+    with pytest.raises(RefusedError, match="id 01"):
+        reader.run()
+    assert reader.bookmarks["a"].value == datetime.fromisoformat(at(98))
+    assert vendor.calls["/document/a/01"] == 1
+
+
+def test_a_bounded_number_of_documents_is_held() -> None:
+    rows: dict[str, str | None] = {f"{n:02}": at(n) for n in range(90)}
+    vendor = Slow({"a": rows}, documents=2 * EARLY)
+    seen: list[int] = []
+
+    def note(request: Request) -> None:
+        vendor.hold(request)
+        if request.path == "/list/a" and request.params["page"] == "3":
+            time.sleep(0.05)  # time enough for others
+            seen.append(vendor.documents())
+
+    vendor.before = note
+    assert len(Reader(vendor, DETAILS).run(concurrency=2, page_size=30)) == 90
+    assert seen == [2 * EARLY]
+
+
+@pytest.mark.parametrize(
+    ("limit", "config", "early"),
+    [
+        (None, {}, True),
+        (None, {"requests_per_second": 5}, False),
+        (Limit(5), {}, False),
+        (Limit(5), {"requests_per_second": None}, True),
+    ],
+)
+def test_where_a_limit_sets_the_pace_the_list_goes_first(limit: Limit | None, config: Any, early: bool) -> None:
+    vendor = Slow({"a": MANY}, documents=1 if early else 0)
+    source = vendor.source(**config)
+    source.connector = replace(source.connector, limit=limit)
+    assert len(list(sync.read(source, DETAILS, lambda _: None, Tally()))) == 2 * len(MANY)
+    assert any(path.startswith("/document") for path in vendor.order[: 3 if early else 4]) is early
+
+
+@pytest.mark.promise("Records, their order and bookmarks do not depend on the concurrency")
+@given(
+    fails=st.sets(st.integers(0, 19), max_size=4),
+    early=st.lists(st.integers(0, 25), max_size=30),
+    changed=st.sets(st.integers(0, 19), max_size=4),
+    called_off=st.booleans(),
+    concurrency=st.sampled_from((1, 2, 8)),
+    seed=st.integers(0, 999),
+)
+@quick
+def test_what_is_asked_for_early_changes_nothing_of_what_comes(
+    fails: set[int], early: list[int], changed: set[int], called_off: bool, concurrency: int, seed: int
+) -> None:
+    def fetch(unit: Unit) -> Iterator[Records]:
+        number = int(unit.params["n"])
+        time.sleep(Random(f"{seed} {number}").random() / 1000)
+        if number in fails:
+            raise RefusedError(str(number))
+        yield Records([{"unit": number, "changed": unit.bookmark is not None}], NOW, NOW, more=False)
+
+    planned = [replace(unit, bookmark=NOW if n in changed else None) for n, unit in enumerate(units(20))]
+    got: list[tuple[int, bool] | str] = []
+    with closing(Pool(concurrency)) as pool:
+        lane = Lane(pool, fetch)  # type: ignore[arg-type] # a generator
+        for number in early:
+            lane.ask_early(Unit({"n": str(number)}))
+        if called_off:
+            lane.call_off()
+        for _, pages in in_order(planned, lane):
+            try:
+                got.extend((record["unit"], record["changed"]) for page in pages for record in page.records)
+            except RefusedError as error:
+                got.append(str(error))
+    assert got == [str(n) if n in fails else (n, n in changed) for n in range(20)]
+
+
+# --- keys that are configured ------------------------------------------------------------------------
 
 
 def test_configured_keys_are_asked_of_every_partition_and_leave_bookmarks_alone(

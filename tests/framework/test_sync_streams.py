@@ -44,6 +44,7 @@ from vendortap.plan import listed, since_date
 from vendortap.redact import Redactor
 from vendortap.request import get, post
 from vendortap.sync import Advance, Records, Source, Tally
+from vendortap.sync.fetching import SETTLED
 
 DAY = timedelta(days=1)
 SCHEMA: Mapping[str, Any] = {
@@ -187,8 +188,8 @@ def test_windows_are_read_one_after_the_other_and_their_ends_are_in_the_records(
 def test_a_bookmark_stays_behind_the_vendors_clock(clock: timedelta) -> None:
     done = run(source(lambda _: rows(), WINDOWED, clock=clock, start=day(2).date().isoformat()), WINDOWED)
     assert done.bookmark is not None
-    assert done.bookmark.value <= min(now(), now() + clock - sync.SETTLED + timedelta(seconds=1))
-    assert done.bookmark.value > min(now(), now() + clock) - sync.SETTLED - timedelta(seconds=30)
+    assert done.bookmark.value <= min(now(), now() + clock - SETTLED + timedelta(seconds=1))
+    assert done.bookmark.value > min(now(), now() + clock) - SETTLED - timedelta(seconds=30)
 
 
 @pytest.mark.promise("A window that fails is where the next run begins")

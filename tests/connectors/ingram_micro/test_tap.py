@@ -337,7 +337,8 @@ def test_a_run_that_is_killed_goes_on_from_its_last_state_and_ends_with_the_same
         assert 130 - before <= again < 130, "it went on from where it was"
         assert bookmark(part, "invoice_details") < bookmark(rest, "invoice_details")
     else:
-        assert again == 130, "the list is one unit: it is read again"
+        # of the requests that were under way, some are counted after the kill
+        assert 130 <= again <= 130 + 3, "the list is one unit: it is read again, and nothing asked for early counts"
     assert bookmark(rest) == bookmark(rest, "invoice_details")
 
 

@@ -1,0 +1,32 @@
+"""The one pipeline: units → requests → replies → rows → records and bookmarks, in the order of the plan.
+
+Units are fetched concurrently, a bounded number ahead; what they give is handed on in plan order, so that the
+records and their order do not depend on the concurrency, and a bookmark moves only over a contiguous prefix
+of complete units. The pipeline takes ``send``; it opens no connection of its own.
+
+The modules, from the top: ``reading`` reads a stream, and ``listing`` the list that its documents are asked for by;
+``ordering`` has the threads, ``fetching`` what they do. ``sieve`` leaves out what is not to be handed on, ``bookmarks``
+says how far they lead, ``tally`` counts, ``scratch`` keeps on disk what memory should not hold, and ``source`` has what
+all of them are given.
+"""
+
+from __future__ import annotations
+
+from vendortap.sync.ordering import ordered
+from vendortap.sync.reading import again, probe, read
+from vendortap.sync.source import Advance, Reading, Records, Source, rows_of, watch
+from vendortap.sync.tally import Tally
+
+__all__ = [
+    "Advance",
+    "Reading",
+    "Records",
+    "Source",
+    "Tally",
+    "again",
+    "ordered",
+    "probe",
+    "read",
+    "rows_of",
+    "watch",
+]

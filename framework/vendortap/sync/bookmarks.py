@@ -1,0 +1,81 @@
+"""How far bookmarks lead, and what they cover."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timezone
+
+from vendortap.model import Bookmark, Stream, Unit
+
+SEEN_AT_MOST = 1000
+"""Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
+
+
+def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top, settled: datetime | None) -> Bookmark | None:
+    """Return the bookmark after a complete unit."""
+    if stream.replication_key is None:
+        return None
+    if stream.keyed is None and unit.bookmark is None:
+        return top.bookmark()
+    if stream.keyed is None and unit.bookmark is not None:  # a window; its end may be now, by another clock
+        end = min(unit.bookmark, top.settled or unit.bookmark)
+        return mark if mark and mark.value >= end else Bookmark(end)
+    assert stream.keyed is not None  # noqa: S101 - the two cases without are above
+    top = Top(mark, settled)
+    top.take(unit.bookmark, (unit.params[stream.keyed.param],))
+    return top.bookmark()
+
+
+def _utc(value: datetime) -> datetime:
+    """Return a moment in UTC; one that lies beyond the calendar there ("for ever") is its last."""
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=timezone.utc)
+
+
+class Top:
+    """The greatest replication key met so far and the keys that have it; starts from a bookmark.
+
+    It leads no further than ``settled``. A record that changes while its list is read is listed as it was, or
+    not at all, if it moves to a page that has been read; another one that changes after it may be listed as it
+    is. A bookmark at the latter would hide the former for ever.
+    """
+
+    def __init__(self, since: Bookmark | None, settled: datetime | None = None, known: Bookmark | None = None) -> None:
+        self.since = since
+        self.settled = settled
+        self._covers = known or since
+        self.value = since.value if since else None
+        self.seen: list[tuple[str, ...]] = list(since.seen) if since else []
+        self._known = frozenset(self._covers.seen) if self._covers else frozenset()
+        self._bare = False
+
+    def take(self, value: datetime | None, key: tuple[str, ...]) -> bool:
+        """Note a record; returns whether the bookmark we started from does not cover it."""
+        if value is None:
+            return True
+        at = _utc(value)
+        if self._covers and self._covered(max(at, _utc(value.replace(fold=1))), key):
+            return False
+        bare = value.timetz().replace(tzinfo=None) == time()
+        if self.value is None or at > self.value:
+            self.value, self.seen, self._bare = at, [key], bare
+        elif at == self.value:
+            self._bare = self._bare or bare
+            if len(self.seen) <= SEEN_AT_MOST:
+                self.seen.append(key)
+        return True
+
+    def _covered(self, latest: datetime, key: tuple[str, ...]) -> bool:
+        """Whether the bookmark covers a record; in the hour that a clock put back repeats, by its later reading."""
+        assert self._covers is not None  # noqa: S101 - there is a bookmark
+        return latest < self._covers.value or (latest == self._covers.value and key in self._known)
+
+    def bookmark(self) -> Bookmark | None:
+        """Return how far this leads. A bare date (midnight) remembers no keys: changes of that day may follow."""
+        if self.value is None:
+            return None
+        if self.settled and self.value > self.settled:
+            return self.since if self.since and self.since.value >= self.settled else Bookmark(self.settled)
+        seen = () if self._bare or len(self.seen) > SEEN_AT_MOST else tuple(dict.fromkeys(self.seen))
+        return Bookmark(self.value, seen)

@@ -1,0 +1,113 @@
+"""The list that documents are asked for by: read to its end, and handed out in the order of their bookmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+from vendortap.errors import VendortapError
+from vendortap.model import Keyed, Record, Stream, Unit
+from vendortap.record import refusal
+from vendortap.sync.bookmarks import Top
+from vendortap.sync.ordering import Lane, in_order
+from vendortap.sync.scratch import database
+from vendortap.sync.sieve import keep
+from vendortap.sync.source import Records, Source, named
+from vendortap.sync.tally import Tally
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_Row = tuple[str, "str | None", "int | None"]
+"""A document's key, and when it changed: in ISO 8601, and in microseconds since 1970."""
+
+
+class Spool:
+    """A parent's list, kept on disk, handed out as units in the order of its replication key.
+
+    The list is read to its end before the first document is handed on: rows move between the pages of a list
+    that is read slowly, and the vendor's order is not the bookmark's. In the order of the replication key, a
+    run that is cut short can go on where it stopped. An SQLite file without a name keeps memory flat.
+
+    Where ``documents`` are given, the first of them are asked for while the list is read. One that the end of the list
+    shows to have changed meanwhile is asked for again.
+    """
+
+    def __init__(self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally) -> None:
+        self.keyed = keyed
+        self.base = base
+        self.parent = parent
+        self.settled: datetime | None = None
+        self.count = 0
+        self._source = source
+        self._tally = tally
+        self._db = database()
+        self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
+
+    def fill(self, lists: Lane, documents: Lane | None) -> None:
+        """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does.
+
+        Raises:
+            VendortapError: it cannot be read.
+        """
+        top = Top(self.base.since, None, self.base.known)
+        listed = 0
+        try:
+            for page in (page for _, pages in in_order([self.base], lists) for page in pages):
+                self.settled = page.settled
+                rows = [row for record in self._usable(page) if (row := self._row(record, top))]
+                self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+                listed += len(rows)
+                if documents and page.more:
+                    for key, at, _ in rows:
+                        documents.ask_early(self._unit(key, at))
+        except VendortapError as error:
+            raise named(error, self._source, self.parent, self.base) from None
+        if documents:
+            documents.call_off()
+        (self.count,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
+        self._tally.fetched += listed - self.count
+        self._tally.repeated += listed - self.count
+
+    def _usable(self, page: Records) -> Iterator[Record]:
+        """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.
+
+        Raises:
+            RecordError: a row does not fit, and there is no quarantine.
+            QuarantineError: too many do not fit.
+        """
+        source, tally = self._source, self._tally
+        for index, record in enumerate(page.records):
+            if (kept := page.misfits.get(index)) is None:
+                yield record
+            elif source.stops or source.quarantine is None:
+                raise refusal(kept.sentence)
+            elif record[self.keyed.field] is not None:
+                yield record
+            else:
+                tally.fetched += 1
+                tally.quarantined += 1
+                keep(source.quarantine, kept, tally)
+
+    def _row(self, record: Record, top: Top) -> _Row | None:
+        key = str(record[self.keyed.field])
+        stamp = self.keyed.changed or self.parent.replication_key
+        changed = record[stamp] if stamp else None
+        if not top.take(changed, (key,)):
+            self._tally.fetched += 1
+            self._tally.known += 1
+            return None
+        if changed is None:
+            return key, None, None
+        return key, changed.isoformat(), (changed - _EPOCH) // datetime.resolution
+
+    def units(self) -> Iterator[Unit]:
+        """Yield a unit a document, the least recently changed first, those without a stamp last."""
+        for key, at in self._db.execute("SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"):
+            yield self._unit(key, at)
+
+    def _unit(self, key: str, at: str | None) -> Unit:
+        base, changed = self.base, datetime.fromisoformat(at) if at else None
+        return Unit({**base.params, self.keyed.param: key}, base.partition, base.since, bookmark=changed)
+
+    def close(self) -> None:
+        """Forget the list."""
+        self._db.close()
