@@ -46,13 +46,19 @@ def api() -> list[str]:
 
     lines = {f"vendortap.{name}" for name in vendortap.__all__}
     for module in sorted({*MODULES, *NAMES} - {"vendortap"}):
-        source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
-        lines |= set(_module(module, ast.parse(source), NAMES.get(module)))
+        lines |= set(_module(module, _tree(module), NAMES.get(module)))
     return sorted(lines)
+
+
+def _tree(module: str) -> ast.Module:
+    return ast.parse(Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8"))
 
 
 def _module(module: str, tree: ast.Module, names: Iterable[str] | None) -> Iterator[str]:
     for statement in tree.body:
+        if names and isinstance(statement, ast.ImportFrom):  # a package has them from its modules
+            taken = {alias.name for alias in statement.names}.intersection(names)
+            yield from _module(module, _tree(statement.module or ""), taken) if taken else ()
         name = _name(statement)
         if name is not None and (name in names if names else not name.startswith("_")):
             yield from _lines(f"{module}.{name}", statement)

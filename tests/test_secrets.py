@@ -355,8 +355,9 @@ def hostile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 DRIVER = """
 import json, logging, os, sys
-from vendortap import record, singer
+from vendortap import record
 from vendortap.http import pace
+from vendortap.singer import command
 
 pace.BACKOFF_SECONDS = pace.BACKOFF_CAP_SECONDS = 0.001
 
@@ -368,7 +369,7 @@ for job in json.load(open(sys.argv[1])):
     if job["crash"]:
         record.Reader.read = read
     os.environ.update(job["env"])
-    code = singer._run_tap(sys.argv[2], job["arguments"])
+    code = command._run_tap(sys.argv[2], job["arguments"])
     for name in job["env"]:
         del os.environ[name]
     logging.getLogger().handlers.clear()

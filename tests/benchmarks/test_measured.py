@@ -103,8 +103,9 @@ def test_every_goal_may_have_a_note() -> None:
 
 
 def test_samples_are_put_down_to_the_innermost_function_that_is_known() -> None:
-    read = "main (vendortap/singer.py:9);_do (vendortap/sync/ordering.py:5);decode (vendortap/wire/json.py:3)"
-    wait = "main (vendortap/singer.py:9);send (vendortap/http/client.py:1);readinto (socket.py:7);unknown (other.py:1)"
+    tap = "_read (vendortap/singer/stream.py:9)"
+    read = f"{tap};_do (vendortap/sync/ordering.py:5);decode (vendortap/wire/json.py:3)"
+    wait = f"{tap};send (vendortap/http/client.py:1);readinto (socket.py:700);unknown (elsewhere.py:1)"
     shares = profile.attribute([f"{read} 3", f"{wait} 1", "nobody (nowhere.py:1) 4"])
     assert shares == {profile.REST: 0.5, "JSON decoded into types (msgspec), decoders compiled": 0.375, "HTTP": 0.125}
 

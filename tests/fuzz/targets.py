@@ -18,6 +18,7 @@ from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
 from vendortap.files import parse_json
 from vendortap.model import Bookmark, Connector, Node, Reply, Rows, Stream
+from vendortap.singer.encoding import ENCODER
 from vendortap.state import check_state, find_entry, read_bookmark
 from vendortap.wire import Dates, Malformed, Mismatch, dates
 from vendortap.wire import json as json_wire
@@ -65,7 +66,7 @@ def _pages(kind: str, *, structs: bool = False) -> Target:
             except OURS:
                 continue
             for row in page.rows:
-                singer._ENCODER.encode(row)
+                ENCODER.encode(row)
 
     return target
 

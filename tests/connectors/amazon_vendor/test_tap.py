@@ -275,7 +275,7 @@ def test_the_next_run_looks_back_and_finds_what_is_new(start: Start) -> None:
 
 @pytest.mark.parametrize("lookback", [0, 7, 30, 10_000])
 def test_the_bookmark_never_goes_back(start: Start, monkeypatch: pytest.MonkeyPatch, lookback: int) -> None:
-    monkeypatch.setattr("vendortap.singer.STATE_SECONDS", 0)
+    monkeypatch.setattr("vendortap.singer.stream.STATE_SECONDS", 0)
     vendor = start(invoices=30)
     first = vendor.read(end_date=END)
     second = vendor.read(end_date=END, state=first.state, lookback_days=lookback, window_days=1)

@@ -1,0 +1,56 @@
+"""A tap as a command: arguments in, messages on standard output, errors as a sentence and an exit code."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from vendortap import lifeline, logs, plugins
+from vendortap.errors import UsageError, VendortapError
+from vendortap.redact import unexpected
+from vendortap.singer.filters import NotTwice
+from vendortap.singer.tap import tap_class
+
+
+def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the tap of an installed connector as a command, and end the process.
+
+    Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n ended by signal n.
+    """
+    gc.freeze()  # what is imported by now stays; and records come by the thousand and hold no cycles
+    gc.set_threshold(5_000, 20, 20)  # but lxml's parsers do, one for each large page
+    sys.exit(_run_tap(name, arguments))
+
+
+def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
+    command_name = f"tap-{name}"
+    lifeline.follow()
+    try:
+        command = tap_class(plugins.load(name)).cli
+        logs.set_up()
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(NotTwice())
+        result = command.main(args=arguments, prog_name=command_name, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except VendortapError as error:
+        return _fail(command_name, str(error), error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return UsageError.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 128 + signal.SIGINT
+    except OSError as error:
+        return _fail(command_name, f"the system refuses a file: {error}", 1)
+    except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
+        return _fail(command_name, unexpected(error), 1)
+
+
+def _fail(command: str, sentence: str, code: int) -> int:
+    logs.say(f"{command}: error: {sentence}", "error")
+    return code

@@ -1,0 +1,346 @@
+"""A declared stream as singer-sdk's: records in RECORD or BATCH messages, and STATE after what it covers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from singer_sdk import Stream
+from singer_sdk.batch import Batcher
+from singer_sdk.exceptions import MapExpressionError
+from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import MetadataMapping, RecordMessage
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
+
+from vendortap import model, report, schemas, sync
+from vendortap.declaration import Shape
+from vendortap.errors import ConfigError, RecordError
+from vendortap.model import Bookmark, Record
+from vendortap.singer.shaping import Shaper, inner_crumbs, nested_as_json, shaper
+from vendortap.state import advance, find_entry, read_bookmark
+from vendortap.totals import Totals
+
+if TYPE_CHECKING:
+    from vendortap.quarantine import Kept
+    from vendortap.singer.tap import ConnectorTap
+
+STATE_SECONDS = 1.0
+"""STATE messages within a stream are at least this far apart; the last one is always written."""
+
+
+class Spent(NamedTuple):
+    """What a piece of work has taken."""
+
+    requests: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    bytes: int = 0
+    seconds: float = 0.0
+
+    def since(self, before: Spent) -> Spent:
+        """Return what has come on top of what was spent before."""
+        return Spent(
+            self.requests - before.requests,
+            self.retries - before.retries,
+            self.waited_seconds - before.waited_seconds,
+            self.bytes - before.bytes,
+            self.seconds - before.seconds,
+        )
+
+    def told(self) -> dict[str, Any]:
+        """Return it as reports have it."""
+        return {name: round(value, 3) for name, value in self._asdict().items()}
+
+
+class ConnectorStream(Stream):
+    """A declared stream as singer-sdk wants it."""
+
+    def __init__(self, tap: ConnectorTap, declared: model.Stream, shape: Shape) -> None:
+        self.declared = declared
+        self.shape = shape
+        self.tap = tap
+        self.tally = sync.Tally()
+        self.totals = Totals(declared.amount) if declared.amount and report.totals_wanted() else None
+        self.messages = 0
+        self._begun: Spent | None = None
+        self._spent = Spent()
+        self.selected_by_default = declared.selected_by_default
+        strings = bool(tap.config.get("use_singer_decimal"))
+        as_json = tap.config.get("nested") == "json"
+        schema = schemas.to_singer(shape.schema, decimal_strings=strings, nested_json=as_json)
+        super().__init__(tap, schema, declared.name)
+        self.primary_keys = list(declared.keys)
+        self.replication_key = declared.replication_key
+
+    @property
+    def metadata(self) -> MetadataMapping:
+        """Singer metadata; properties inside arrays have theirs too, so that they can be selected."""
+        fresh = self._metadata is None
+        mapping = super().metadata
+        if fresh and self._tap_input_catalog is None:
+            for crumb in inner_crumbs(self.shape.record):
+                mapping.setdefault(crumb, Metadata(inclusion=Metadata.InclusionType.AVAILABLE))
+            mapping.root.forced_replication_method = self.replication_method
+        if fresh:  # whatever a catalog says: without its keys a record cannot be told from another
+            for name in filter(None, (*self.declared.keys, self.declared.replication_key)):
+                mapping["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
+        return mapping
+
+    def apply_catalog(self, catalog: Any) -> None:
+        """Take selection and replication method from a catalog; schema and keys stay the connector's.
+
+        Discovery names the method in two places; FULL_TABLE in either of them is the operator's wish.
+        """
+        self._tap_input_catalog = catalog
+        if (entry := catalog.get_stream(self.name)) is None:
+            return
+        if REPLICATION_FULL_TABLE in (entry.replication_method, entry.metadata.root.forced_replication_method):
+            self.forced_replication_method = REPLICATION_FULL_TABLE
+
+    def get_replication_key_signpost(self, context: Any = None) -> None:
+        """Have no signpost: bookmarks come from what was read, never from this machine's clock."""
+
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
+        """Return the setting `batch_config`.
+
+        Raises:
+            ConfigError: a part of it is missing or unknown.
+        """
+        try:
+            return super().get_batch_config(config)
+        except TypeError:
+            raise ConfigError(
+                "the setting 'batch_config' needs 'encoding' with 'format' and 'compression', and 'storage' with "
+                "'root', such as file:///tmp/batches; 'prefix' and 'batch_size' may be added"
+            ) from None
+
+    def get_records(self, context: Any) -> Iterable[Record]:
+        """Yield the records as they go into messages, before stream maps; used by nothing of vendortap's."""
+        del context
+        for item in self._read():
+            if isinstance(item, sync.Records):
+                yield from item.records
+
+    def _read(self) -> Iterator[sync.Records | sync.Advance]:
+        """Read through the pipeline, in the form Singer has records in."""
+        source = self.tap.source(structs=self._as_they_are)
+        shapers = self._shapers(quick=self._as_they_are)
+        with closing(sync.read(source, self.declared, self._bookmarked, self.tally)) as items:
+            for item in items:
+                if isinstance(item, sync.Records):
+                    for shape in shapers:
+                        for record in item.records:
+                            shape(record)
+                yield item
+
+    def _shapers(self, *, quick: bool) -> list[Shaper]:
+        """Return what makes a record one for Singer, one after the other; on the quick way the writer does the rest."""
+        strings = bool(self.config["use_singer_decimal"])
+        shapers = [] if quick else [shaper(self.shape.record, self.mask, decimal_strings=strings)]
+        if self.config["nested"] == "json":
+            shapers.append(nested_as_json(self.shape.record, self.mask, decimal_strings=strings))
+        return shapers
+
+    @cached_property
+    def _as_they_are(self) -> bool:
+        """Whether little or nothing is made of records before they are written: the quick way, with the same bytes."""
+        whole = all(self.mask[crumb] for crumb in inner_crumbs(self.shape.record) if crumb[-1] != "items")
+        batches = bool(self.config.get("batch_config"))
+        return bool(self._only_alias) and whole and not batches
+
+    def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return None
+        return read_bookmark(self.name, find_entry(self.tap_state, self.name, partition) or {})
+
+    def _advance(self, item: sync.Advance) -> None:
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return
+        advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
+        self.state_manager.is_flushed = False
+
+    def _sync_records(  # type: ignore[override] # an iterator does where the SDK says generator
+        self, context: Any = None, *, write_messages: bool = True
+    ) -> Iterator[Record]:
+        """Write the stream's RECORDs, and STATE after the records it covers. Replaces the SDK's record loop.
+
+        Yields nothing: the SDK itself only waits for the end.
+        """
+        del context, write_messages
+        state_due = time.monotonic() + STATE_SECONDS
+        with self._measured() as counter:
+            for item in self._read():
+                if isinstance(item, sync.Records):
+                    self._write_records(item, counter)
+                else:
+                    self._advance(item)
+                    if time.monotonic() >= state_due:
+                        self._write_state_message()
+                        state_due = time.monotonic() + STATE_SECONDS
+        yield from ()
+
+    def _write_records(self, item: sync.Records, counter: Any) -> None:
+        """Write the RECORDs of a reply: all at once where nothing is to be made of each."""
+        alias = self._only_alias
+        if alias is None or self.ABORT_AT_RECORD_COUNT is not None:
+            for record in item.records:
+                self._counted(counter)
+                self._account(self._write_record(record, item.received), record)
+            return
+        if self.totals:
+            self.totals.add(item.records)
+        writer, count = self.tap.writer, len(item.records)
+        strings = self._as_they_are and bool(self.config["use_singer_decimal"])
+        lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
+        item.records.clear()  # not held in memory as well while the target takes its time over the lines
+        writer.write_lines(lines)
+        self.messages += count
+        self.tally.emitted += count
+        counter.increment(count)
+        self.state_manager.is_flushed = False
+
+    @cached_property
+    def _only_alias(self) -> str | None:
+        """The stream's name in messages, where its records go out as they are and only once."""
+        maps = self.stream_maps
+        same = len(maps) == 1 and type(maps[0]) is SameRecordTransform and not maps[0].flattening_enabled
+        return maps[0].stream_alias if same else None
+
+    def _counted(self, counter: Any) -> None:
+        """Count a record that is about to be written; ends the stream where `--test` has seen enough."""
+        self._check_max_record_limit(current_record_index=self.messages)
+        self.messages += 1
+        counter.increment()
+
+    @contextmanager
+    def _measured(self) -> Iterator[Any]:
+        """Count and time the stream, account for its records, and write its last STATE, however it ends."""
+        self._begun = self.tap.spent()
+        try:
+            with self.get_record_counter() as counter, self.get_sync_timer():
+                yield counter
+            self._remember_fields()
+            self.tally.check(f"{self.tap.connector.name}, {self.name}")
+        finally:
+            self.logger.info("%s: %s", self.name, self.tally)
+            self._spent, self._begun = self.spent, None
+            self._write_state_message()
+
+    @property
+    def spent(self) -> Spent:
+        """What the stream has taken, so far or altogether: streams are read one after the other."""
+        begun = self._begun  # read once: another thread may ask
+        return self._spent if begun is None else self.tap.spent().since(begun)
+
+    def _account(self, written: bool, record: Record) -> None:
+        """Count what became of a record."""
+        self.tally.emitted += written
+        self.tally.filtered += not written
+        if self.totals and written:
+            self.totals.add((record,))
+
+    def _remember_fields(self) -> None:
+        """Put into the state which fields there are, for later runs to notice when one is not any more."""
+        drift = self.tap.drift.get(self.name)
+        if fields := drift and drift.fields():
+            remembered: dict[str, Any] = self.tap_state.setdefault("fields", {})  # type: ignore[typeddict-item] # as the version
+            remembered[self.name] = {name: list(two) for name, two in fields.items()}
+            self.state_manager.is_flushed = False
+
+    def write_again(self, source: sync.Source, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+        """Write SCHEMA, and RECORDs of what is good now of the stream's entries in quarantine.
+
+        Yields each entry, with what is still wrong with it (``None``: it has been written).
+        """
+        self._write_schema_message()
+        shapers = self._shapers(quick=False)
+        for kept in entries:
+            try:
+                record = sync.again(source, kept)
+            except RecordError as error:
+                yield kept, str(error)
+            else:
+                for shape in shapers:
+                    shape(record)
+                self._write_record(record, kept.time)
+                yield kept, None
+
+    def _write_record(self, record: Record, received: datetime) -> bool:
+        """Write the RECORDs that stream maps make of a record; returns whether there are any."""
+        written = False
+        for alias, mapped in self._mapped(record):
+            message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
+            self._tap.write_message(message)
+            written = True
+        self.state_manager.is_flushed = False
+        return written
+
+    def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
+        """Yield what the stream maps make of a record, under their aliases."""
+        for stream_map in self.stream_maps:
+            try:
+                mapped = stream_map.transform(record)
+            except Exception as error:  # noqa: BLE001 - an operator's expression may raise anything, with data in it
+                why = str(error) if isinstance(error, MapExpressionError) else f"it fails with a {type(error).__name__}"
+                raise ConfigError(f"the setting 'stream_maps' cannot be applied to {self.name!r}: {why}") from None
+            if mapped is not None:
+                yield stream_map.stream_alias, mapped
+
+    def _sync_batches(self, batch_config: BatchConfig, context: Any = None) -> None:
+        """Write BATCH messages: the very records that RECORD messages would hold, and STATE after them.
+
+        Replaces the SDK's way, which ignores stream maps and selection.
+        """
+        del context
+        batches = _Batches(self, batch_config)
+        with self._measured() as counter:
+            for item in self._read():
+                if isinstance(item, sync.Advance):
+                    batches.cover(item)
+                    continue
+                for record in item.records:
+                    self._counted(counter)
+                    self._account(batches.add(record), record)
+            batches.write()
+
+
+class _Batches:
+    """Records on their way into batch files, and the bookmarks to advance to once those are written."""
+
+    def __init__(self, stream: ConnectorStream, config: BatchConfig) -> None:
+        self.stream = stream
+        self.config = config
+        self.records: dict[str, list[Record]] = {}
+        self.covered: dict[tuple[str, ...], sync.Advance] = {}
+
+    def cover(self, item: sync.Advance) -> None:
+        """Note how far the records given so far lead; of a partition the last word counts."""
+        self.covered[tuple(item.partition.values())] = item
+
+    def add(self, record: Record) -> bool:
+        """Take a record, and write when there are enough of them; returns whether stream maps left anything of it."""
+        taken = False
+        for alias, mapped in self.stream._mapped(record):
+            taken = True
+            waiting = self.records.setdefault(alias, [])
+            waiting.append(mapped)
+            if len(waiting) >= self.config.batch_size:
+                self.write()
+        return taken
+
+    def write(self) -> None:
+        """Write what there is, and then the STATE that it leads to."""
+        for alias, records in self.records.items():
+            batcher = Batcher(self.stream.tap_name, alias, self.config)
+            for manifest in batcher.get_batches(records=iter(records)):
+                self.stream.tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
+        self.records.clear()
+        for item in self.covered.values():
+            self.stream._advance(item)
+        self.covered.clear()
+        self.stream._write_state_message()

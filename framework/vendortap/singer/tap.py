@@ -1,0 +1,343 @@
+"""A connector as singer-sdk's tap: settings, catalog and state in, and whatever its streams have in common."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+import click
+from singer_sdk import Tap
+from singer_sdk.configuration._dict_config import parse_environment_config
+from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.helpers.capabilities import TapCapabilities
+from singer_sdk.mapper import PluginMapper
+
+from vendortap import hooks, plugins, report, schemas, sync
+from vendortap.declaration import Shape, settings, shapes, with_unknown
+from vendortap.drift import Drift
+from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
+from vendortap.files import parse_json, read_json
+from vendortap.model import Connector
+from vendortap.singer.catalogs import check_catalog
+from vendortap.singer.filters import Blanked
+from vendortap.singer.shaping import selected_schema
+from vendortap.singer.stream import ConnectorStream, Spent
+from vendortap.singer.writer import MessageWriter
+from vendortap.state import STATE_VERSION, check_state, read_fields, way_back
+
+if TYPE_CHECKING:
+    from vendortap.http import Client, Traffic
+    from vendortap.quarantine import Kept, Quarantine
+    from vendortap.telemetry import Telemetry
+
+
+class ConnectorTap(Tap):
+    """A connector as singer-sdk wants it; ``tap_class`` makes the subclass of each."""
+
+    connector: ClassVar[Connector]
+    settings_schema: ClassVar[dict[str, Any]]
+    message_writer_class = MessageWriter
+    capabilities: ClassVar[list[Any]] = [
+        capability for capability in Tap.capabilities if capability != TapCapabilities.ACTIVATE_VERSION
+    ]
+
+    @classproperty
+    def package_name(cls) -> str:  # noqa: N805 - a property of the class
+        """The distribution that brings the connector; looked up when a version is asked for, as that takes a while."""
+        found = plugins.find().get(cls.connector.name)
+        return found.package if found else "vendortap"
+
+    def __init__(self, *, catalog: Any = None, **options: Any) -> None:
+        self._shapes = shapes(self.connector)
+        if isinstance(catalog, dict):
+            check_catalog(catalog, self.connector, self._shapes)
+        super().__init__(catalog=catalog, **options)
+
+    def discover_streams(self) -> Sequence[ConnectorStream]:
+        """Return the declared streams."""
+        return [ConnectorStream(self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
+
+    def setup_mapper(self) -> None:
+        """Set the stream maps up on what is selected, inside arrays too.
+
+        Raises:
+            ConfigError: the SDK cannot make a map of them.
+        """
+        try:
+            self._mapper = PluginMapper(plugin_config=deepcopy(dict(self.config)), logger=self.logger)
+            for stream in self.streams.values():
+                # `--test` selects all streams after this
+                schema = selected_schema(stream.schema, stream.mask) if stream.selected else stream.schema
+                self._mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
+        except (StreamMapConfigError, MapExpressionError, NotImplementedError, TypeError, ValueError) as error:
+            raise ConfigError(f"the setting 'stream_maps' cannot be used: {error}") from None
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state, checked; the state written carries its version."""
+        super().load_state(check_state(state))
+        self.state["version"] = STATE_VERSION  # type: ignore[typeddict-unknown-key] # not in the SDK's type
+        if "fields" in state:
+            self.state["fields"] = state["fields"]  # type: ignore[typeddict-unknown-key] # likewise
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The streams' shapes, as the settings have them."""
+        if not self.config.get("keep_unknown"):
+            return self._shapes
+        return {name: with_unknown(shape) for name, shape in self._shapes.items()}
+
+    @cached_property
+    def quarantine(self) -> Quarantine | None:
+        """The quarantine, where the operator named a folder for it.
+
+        Raises:
+            ConfigError: it is wanted, but cannot be used.
+        """
+        if self.config["on_bad_record"] == "fail" and not self.config.get("quarantine_dir"):
+            return None
+        from vendortap import quarantine  # here, as most runs need none
+
+        return quarantine.of(self.connector.name, self.config)
+
+    @cached_property
+    def drift(self) -> Mapping[str, Drift]:
+        """What is noticed of each stream; empty where the operator does not care."""
+        return sync.watch(self.connector, self.config, self.shapes, self.client.redact, read_fields(self.state))
+
+    @cached_property
+    def extensions(self) -> hooks.Extensions:
+        """What the installed plugins do in this run.
+
+        Raises:
+            ConfigError: the setting ``plugins`` names one that is not installed.
+            PluginError: one cannot be used.
+        """
+        return hooks.extensions(self.connector, self.config, {name: s.record for name, s in self.shapes.items()})
+
+    @cached_property
+    def client(self) -> Client:
+        """The connector's connection, made when it is first needed."""
+        from vendortap.connect import connect  # here, as --discover and --about need no connection
+
+        observe = self.telemetry.request if self.telemetry else None
+        return connect(self.connector, self.config, self.settings_schema, observe)
+
+    @cached_property
+    def telemetry(self) -> Telemetry | None:
+        """What tells OpenTelemetry of this run, where the environment asks for it."""
+        if not any(name.startswith("OTEL_") for name in os.environ):
+            return None
+        from vendortap import telemetry  # here, as most runs need none of it
+
+        return telemetry.of_environment(self.connector.name)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What the connection did so far."""
+        return self.client.traffic
+
+    @property
+    def writer(self) -> MessageWriter:
+        """The writer of messages."""
+        assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
+        return self.message_writer
+
+    def source(self, *, structs: bool = False) -> sync.Source:
+        """Return what the pipeline reads from."""
+        return sync.Source(
+            self.connector,
+            self.config,
+            self.client.send,
+            self.shapes,
+            structs=structs,
+            redact=self.client.redact,
+            max_depth=self.config["max_depth"],
+            quarantine=self.quarantine,
+            drift=self.drift,
+            extensions=self.extensions,
+            telemetry=self.telemetry,
+        )
+
+    def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+        """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.
+
+        Yields each entry, with why it is not written, if it is not.
+        """
+        source = replace(self.source(), quarantine=None, drift={})
+        waiting: dict[str, list[Kept]] = {}
+        for kept in entries:
+            waiting.setdefault(kept.stream, []).append(kept)
+        for name, of_stream in waiting.items():
+            stream = self.streams.get(name)
+            if isinstance(stream, ConnectorStream) and stream.selected:
+                yield from stream.write_again(source, of_stream)
+            else:
+                yield from ((kept, "its stream is not selected") for kept in of_stream)
+
+    def spent(self) -> Spent:
+        """Return what has been taken so far, by a clock that began at any time."""
+        traffic = self.traffic
+        return Spent(traffic.requests, traffic.retries, traffic.waited_seconds, traffic.bytes, time.monotonic())
+
+    def told(self) -> report.Report:
+        """Return what the run is told of how far the tap is; any thread may ask, once the sync may begin."""
+        traffic = self.traffic
+        return {
+            "requests": traffic.requests,
+            "retries": traffic.retries,
+            "waiting": traffic.waiting,
+            "waited_seconds": round(traffic.waited_seconds, 3),
+            "bytes": traffic.bytes,
+            "latencies": list(traffic.latencies),
+            "drift": [asdict(event) for drift in self.drift.values() for event in list(drift.events)],
+            "streams": {
+                name: {
+                    "fetched": stream.tally.fetched,
+                    "records": stream.tally.emitted,
+                    "filtered": stream.tally.filtered,
+                    "quarantined": stream.tally.quarantined,
+                    "skipped": stream.tally.skipped,
+                    "known": stream.tally.known,
+                    "repeated": stream.tally.repeated,
+                    "missing": stream.tally.missing,
+                    "units": stream.tally.units,
+                    "expected": stream.tally.expected,
+                    **stream.spent.told(),
+                    "totals": stream.totals.told() if stream.totals else [],
+                }
+                for name, stream in self.streams.items()
+                if isinstance(stream, ConnectorStream) and stream.selected
+            },
+        }
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings, values never shown, and fill the defaults in.
+
+        Of the SDK's own settings only the type is checked here; a part of their schemas is no schema. What is
+        wrong inside them shows when they are used.
+        """
+        self._config = schemas.with_defaults(self._config, self.settings_schema)
+        if raise_errors:
+            builtin = {name: {"type": s["type"]} for name, s in self.config_jsonschema["properties"].items()}
+            properties = {**builtin, **self.settings_schema["properties"]}
+            schemas.check_config(self._config, {**self.settings_schema, "properties": properties}, self.name)
+        return []
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - a property of the class
+        """Return the settings that the environment gives; all but texts are JSON there.
+
+        The SDK's own reading knows no numbers with a fraction, and shows a value that it cannot read.
+        """
+        properties = cls.config_jsonschema["properties"]
+        as_texts = {"properties": {name: {"type": "string"} for name in properties}}
+        texts = parse_environment_config(as_texts, cls._env_var_prefix)
+        return {name: _from_environment(text, properties[name]) for name, text in texts.items()}
+
+    def _handle_termination(self, signum: int, frame: Any) -> None:
+        """End; what is written is flushed, and STATE follows from where the stream stands."""
+        del frame
+        self.writer.end(128 + signum)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        """Read the config files, each of which has to be a JSON object, once: one may be a pipe."""
+        given = super().cb_config(ctx, param, tuple(name for name in value if name == "ENV"))
+        for name in value:
+            if name != "ENV":
+                given.config |= read_json(name, ConfigError, f"{cls.name}: the config file {name}")
+        return given
+
+    @classmethod
+    def invoke(  # type: ignore[override] # as the SDK itself does
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: Any = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap: the files were named on the command line."""
+        if about:
+            cls.print_about(about_format)
+            return
+        tap = cls(
+            config=config.config,
+            parse_env_config=config.parse_env,
+            catalog=catalog and parse_json(catalog.read(), CatalogError, f"{cls.name}: the catalog {catalog.name}"),
+            state=state and _given_state(state, cls.name),
+        )
+        redact = tap.client.redact
+        tap.drift  # noqa: B018 - made before another thread asks for it
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(Blanked(redact))
+        with report.telling(tap.told):
+            try:
+                tap.sync_all()
+            except VendortapError as error:
+                error.args = (redact.blank(str(error)), *error.args[1:])
+                raise
+            except BrokenPipeError:  # here, as click would end the program without a word
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
+                raise VendortapError("the target closed the pipe; its own messages say why") from None
+            finally:
+                if tap.telemetry:
+                    tap.telemetry.close(hurried=isinstance(sys.exc_info()[1], SystemExit))
+
+
+def tap_class(connector: Connector) -> type[ConnectorTap]:
+    """Return the Singer tap of a connector.
+
+    Raises:
+        DeclarationError: see vendortap.declaration.
+    """
+    schema = settings(connector)
+    members: dict[str, Any] = {
+        "__doc__": f"{connector.title}: {connector.docs}",
+        "name": f"tap-{connector.name}",
+        "connector": connector,
+        "settings_schema": schema,
+        "config_jsonschema": {**schema, "properties": dict(schema["properties"])},
+    }
+    ConnectorTap.append_builtin_config(members["config_jsonschema"])
+    return type(f"Tap{connector.name.title().replace('-', '')}", (ConnectorTap,), members)
+
+
+def _from_environment(text: str, setting: Mapping[str, Any]) -> Any:
+    """Return a setting's value; what cannot be read stays a text, and is refused with the setting's name."""
+    if "string" in setting.get("type", ()):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _given_state(file: IO[str], name: str) -> dict[str, Any]:
+    """Return the state in a file.
+
+    Raises:
+        StateError: it is not one; says what to give instead.
+    """
+    what = f"the state {file.name}"
+    try:
+        return check_state(parse_json(file.read(), StateError, what))
+    except UnicodeDecodeError:
+        why = f"{what} is not UTF-8 text"
+    except StateError as error:
+        why = str(error)
+    raise StateError(
+        f"{name}: {why}. {way_back(Path(file.name))}Give the state that the last run wrote; without --state "
+        "everything is fetched again"
+    )
