@@ -25,9 +25,9 @@ TRIED = {
     "json": "",
     "xml": "",
     "details": (
-        "The first documents are asked for while the index is read and held until it is complete (docs/architecture.md, "
-        "Documents). What is left above the ideal: start-up, the first page of the index and the first document, behind "
-        "which the others wait, and what a request costs two processes on the cores that they share."
+        "The first documents are asked for while the index is read, and held until it is complete; see "
+        "docs/architecture.md, Documents. What is left above the ideal: start-up, the first page of the index and the "
+        "first document, behind which the others wait, and what a request costs two processes on shared cores."
     ),
     "limit": (
         "The first request takes longer to reach the server than those after it. Using the whole of the limit at once "

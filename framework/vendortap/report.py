@@ -11,10 +11,10 @@
                               "retries": 0, "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
                               "totals": [{"currency": "USD", "records": 2000, "amount": "12345.67"}]}}}
 
-``error`` is the sentence that a tap fails with, where it could say it. ``records`` are those that were emitted;
-vendortap.sync.Tally says what the others of a stream's figures count, vendortap.http.Traffic what those of its traffic
-do, vendortap.drift what ``drift`` holds. ``latencies`` are counts by the classes of vendortap.latency. ``totals`` are
-there where they are asked for; nothing else of any record is in it.
+``error`` is the sentence that a tap fails with, where it could say it and it was not the target that ended first.
+``records`` are those that were emitted; vendortap.sync.Tally says what the others of a stream's figures count,
+vendortap.http.Traffic what those of its traffic do, vendortap.drift what ``drift`` holds. ``latencies`` are counts by
+the classes of vendortap.latency. ``totals`` are there where they are asked for; nothing else of any record is in it.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ def telling(snapshot: Snapshot) -> Iterator[None]:
     error: str | None = None
     try:
         yield
+    except BrokenPipeError:  # the target's end, of which it says more itself
+        raise
     except Exception as problem:
         error = str(problem) if isinstance(problem, VendortapError) else unexpected(problem)
         raise

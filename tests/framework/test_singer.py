@@ -561,9 +561,9 @@ def test_a_signal_does_not_cut_a_line_that_waits_for_a_slow_target(
     assert tap.messages[-1]["type"] == "STATE"
 
 
-def test_a_closed_pipe_is_a_sentence(start: StartVendor, file: Files) -> None:
+def test_a_closed_pipe_is_a_sentence_and_no_error_of_the_taps(start: StartVendor, file: Files, tmp_path: Path) -> None:
     vendor = start(invoices=300)
-    with Running(file(vendor.config())) as tap:
+    with Running(file(vendor.config()), **{report.ENVIRONMENT: str(tmp_path / "told.json")}) as tap:
         tap.read_until(lambda message: message["type"] == "SCHEMA")
         tap.lines.close()
         assert tap.process.stderr is not None
@@ -571,6 +571,8 @@ def test_a_closed_pipe_is_a_sentence(start: StartVendor, file: Files) -> None:
         assert tap.process.wait(20) == 1
     assert "Traceback" not in errors
     assert "the target closed the pipe" in errors
+    told = report.read(tmp_path / "told.json")
+    assert (told["final"], told["error"]) == (True, None)
 
 
 # --- progress ----------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from vendortap.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
 from vendortap.files import parse_json, read_json
 from vendortap.model import Connector
+from vendortap.redact import Redactor
 from vendortap.singer.catalogs import check_catalog
 from vendortap.singer.filters import Blanked
 from vendortap.singer.shaping import selected_schema
@@ -282,18 +283,23 @@ class ConnectorTap(Tap):
         tap.drift  # noqa: B018 - made before another thread asks for it
         for handler in logging.getLogger().handlers:
             handler.addFilter(Blanked(redact))
-        with report.telling(tap.told):
-            try:
-                tap.sync_all()
-            except VendortapError as error:
-                error.args = (redact.blank(str(error)), *error.args[1:])
-                raise
-            except BrokenPipeError:  # here, as click would end the program without a word
-                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
-                raise VendortapError("the target closed the pipe; its own messages say why") from None
-            finally:
-                if tap.telemetry:
-                    tap.telemetry.close(hurried=isinstance(sys.exc_info()[1], SystemExit))
+        try:
+            with report.telling(tap.told):
+                tap._sync_and_say(redact)
+        except BrokenPipeError:  # here, as click would end the program without a word
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
+            raise VendortapError("the target closed the pipe; its own messages say why") from None
+
+    def _sync_and_say(self, redact: Redactor) -> None:
+        """Sync all streams; an error that ends it shows no secret, and telemetry has been sent."""
+        try:
+            self.sync_all()
+        except VendortapError as error:
+            error.args = (redact.blank(str(error)), *error.args[1:])
+            raise
+        finally:
+            if self.telemetry:
+                self.telemetry.close(hurried=isinstance(sys.exc_info()[1], SystemExit))
 
 
 def tap_class(connector: Connector) -> type[ConnectorTap]:
