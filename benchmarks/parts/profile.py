@@ -30,6 +30,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"vendortap/(sync/|(paging|plan|quarantine|drift|state)\.py)", "order, bookmark, accounts"),
     (r"(serialize\w*|encode\w*) \(vendortap/", "records encoded (msgspec)"),
     (r"write_lines \(vendortap/", "lines written to the pipe"),
+    (r"vendortap/singer/(stream|shaping|writer)\.py", "selection, messages"),
     (
         r"vendortap/(http/|(connect|auth|limits|bounds)\.py)|(urllib3|requests|http|socket|ssl|selectors)[/.]",
         "HTTP",

@@ -106,8 +106,15 @@ def test_samples_are_put_down_to_the_innermost_function_that_is_known() -> None:
     tap = "_read (vendortap/singer/stream.py:9)"
     read = f"{tap};_do (vendortap/sync/ordering.py:5);decode (vendortap/wire/json.py:3)"
     wait = f"{tap};send (vendortap/http/client.py:1);readinto (socket.py:700);unknown (elsewhere.py:1)"
-    shares = profile.attribute([f"{read} 3", f"{wait} 1", "nobody (nowhere.py:1) 4"])
-    assert shares == {profile.REST: 0.5, "JSON decoded into types (msgspec), decoders compiled": 0.375, "HTTP": 0.125}
+    begun = "invoke (vendortap/singer/tap.py:9);parse (elsewhere.py:1)"
+    samples = [f"{read} 6", f"{wait} 1", f"{tap};sorted (elsewhere.py:1) 2", f"{begun} 3", "nobody (nowhere.py:1) 8"]
+    assert profile.attribute(samples) == {
+        profile.REST: 0.4,
+        "JSON decoded into types (msgspec), decoders compiled": 0.3,
+        "start-up: singer-sdk, settings, catalog": 0.15,
+        "selection, messages": 0.1,
+        "HTTP": 0.05,
+    }
 
 
 # --- environments ------------------------------------------------------------------------------------

@@ -44,14 +44,15 @@ TAP_OVERRIDES = {
     "invoke": ["about", "about_format", "config", "state", "catalog"],
 }
 STREAM_CALLS = {
+    "_write_schema_message": ["self"],
     "_write_state_message": ["self"],
     "_check_max_record_limit": ["self", "current_record_index"],
     "get_record_counter": ["self", "endpoint", "log_interval"],
     "get_sync_timer": ["self"],
 }
-STREAM_ATTRIBUTES = ("_metadata", "_tap", "_tap_input_catalog", "_stream_version", "_tap_state")
+STREAM_ATTRIBUTES = ("_metadata", "_tap", "_tap_input_catalog", "_stream_version")
 """Set by the SDK's __init__, read by ConnectorStream."""
-TAP_ATTRIBUTES = ("_config", "_mapper", "_state")
+TAP_ATTRIBUTES = ("_config", "_mapper")
 
 
 class PlainStream(Stream):

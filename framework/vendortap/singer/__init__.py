@@ -10,6 +10,8 @@ stream maps and flattening, then the writer. The state's shape is that of vendor
 singer-sdk's underscore methods that are overridden or called here are held by tests/framework/test_sdk_contract.py.
 """
 
+import singer_sdk  # noqa: F401 - here: two imports further down CPython 3.11 maps and unmaps frames 5,000 times meanwhile
+
 from vendortap.singer.catalogs import check_catalog
 from vendortap.singer.command import run_tap
 from vendortap.singer.discovery import catalog, catalog_entry, environment
