@@ -23,17 +23,24 @@ def checked(url: str, who: str, config: Config) -> Url:
     Raises:
         ConfigError: it is not https (or http on this machine), or has a user name or password in it.
     """
-    parts, what = parsed(url), f"{who}: {source(url, config)}"
-    if parts is None or not parts.host or parts.scheme not in ("https", "http"):
-        raise ConfigError(f"{what} is not an absolute https URL; check the URLs in the settings.")
-    if parts.auth is not None:
-        raise ConfigError(f"{what} has a user name in it; move the credentials to their settings.")
-    if parts.scheme == "http" and not _is_loopback(parts.host):
-        raise ConfigError(
-            f"{what}: http://{parts.host} would show credentials and invoices to the network; use https "
-            "(http is for 127.0.0.1, ::1 and localhost only)."
-        )
+    parts = parsed(url)
+    if problem := _problem(parts):
+        raise ConfigError(f"{who}: {source(url, config)}{problem}.")
+    assert parts is not None  # noqa: S101 - that is a problem
     return parts
+
+
+def _problem(parts: Url | None) -> str | None:
+    if parts is None or not parts.host or parts.scheme not in ("https", "http"):
+        return " is not an absolute https URL; check the URLs in the settings"
+    if parts.auth is not None:
+        return " has a user name in it; move the credentials to their settings"
+    if parts.scheme == "http" and not _is_loopback(parts.host):
+        return (
+            f": http://{parts.host} would show credentials and invoices to the network; use https "
+            "(http is for 127.0.0.1, ::1 and localhost only)"
+        )
+    return None
 
 
 def source(url: str, config: Config) -> str:

@@ -34,8 +34,9 @@ def prepare(call: Call, others: Mapping[str, str], who: str) -> requests.Prepare
     try:
         for value in headers.values():
             value.encode("latin-1")  # what http.client would fail at, showing the value
+        params = request.params or None  # which costs requests less than nothing to encode
         return requests.Request(
-            request.method, call.url.url, headers=headers, params=request.params, data=request.body
+            request.method, call.url.url, headers=headers, params=params, data=request.body
         ).prepare()
     except (requests.exceptions.RequestException, UnicodeError):
         pass

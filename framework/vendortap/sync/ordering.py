@@ -142,7 +142,7 @@ class Lane:
     def __init__(self, pool: Pool, fetch: Fetch) -> None:
         self.pool = pool
         self.fetch = fetch
-        self._now, self._answered, self._early_answered = pool.gate(), pool.gate(), pool.gate()
+        self._now, self._answered = pool.gate(), pool.gate()
         self._now.set()
         self._is_first = True
         self._early: dict[tuple[str, ...], Task] = {}
@@ -161,11 +161,14 @@ class Lane:
         return task
 
     def ask_early(self, unit: Unit) -> None:
-        """Have a unit fetched before its turn; not where one of its name has been, and where there are enough."""
+        """Have a unit fetched before its turn; not twice, not where there are enough, and not once one has failed.
+
+        For those who know that the credentials are good: it waits for no answer.
+        """
         with self._lock:
             if self._is_off or _name(unit) in self._early or len(self._early) >= EARLY * self.pool.concurrency:
                 return
-            task = Task(unit, self, self._early_answered if self._early else self._now)
+            task = Task(unit, self, self._now)
             self._early[_name(unit)] = task
         self.pool.put(task)
 
@@ -174,12 +177,10 @@ class Lane:
         with self._lock:
             self._is_off = True
             self._early = {name: task for name, task in self._early.items() if not task.take()}
-            self._early_answered.set()
 
     def answered(self) -> None:
         """Let all others begin."""
         self._answered.set()
-        self._early_answered.set()
 
 
 def _name(unit: Unit) -> tuple[str, ...]:
