@@ -30,6 +30,8 @@ from vendortap.model import Node, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_DIGITS = 76
+"""Digits that pyarrow reads of a number, zeros behind the point among them."""
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -82,10 +84,15 @@ def to_batch(records: Sequence[Record], node: Node, schema: pa.Schema, keys: Seq
     """
     import pyarrow as pa
 
+    decimal = next((t for t in map(_decimal_of, schema.types) if t is not None), pa.decimal128(38, 9))
+    amounts: list[Decimal] = []
+    for record in records:
+        _gather(record, node, amounts)
     try:
+        if any(_is_too_fine(amount, decimal.scale) for amount in amounts):
+            raise ValueError
         return pa.RecordBatch.from_pylist(records, schema=schema)
     except (pa.ArrowException, OverflowError, ValueError):
-        decimal = next((t for t in map(_decimal_of, schema.types) if t is not None), pa.decimal128(38, 9))
         for record in records:
             for path, why in _misfits(record, node, decimal, "$"):
                 who = ", ".join(f"{key} {record[key]}" for key in keys)
@@ -119,9 +126,31 @@ def _misfits(value: Any, node: Node, decimal: pa.DataType, path: str) -> Iterato
         yield path, f"has too many digits for {kind}; give read_arrow another `decimal`"
 
 
+def _gather(value: Any, node: Node, amounts: list[Decimal]) -> None:
+    """Append the amounts inside a value."""
+    if value is None:
+        return
+    if node.kind == "number":
+        amounts.append(value)
+    for name, member in node.fields.items():
+        if member.kind in ("number", "object", "array"):
+            _gather(value[name], member, amounts)
+    if node.item is not None:
+        for item in value:
+            _gather(item, node.item, amounts)
+
+
+def _is_too_fine(value: Decimal, scale: int) -> bool:
+    """Whether Arrow would have to shift a value by more digits than it can: pyarrow then gives another number."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and -exponent > scale + 38
+
+
 def _fits(value: Decimal, precision: int, scale: int) -> bool:
     """Whether so many digits, so many of them after the point, hold a value; by its digits, as arithmetic rounds."""
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)  # noqa: S101 - a record's numbers are finite
     zeros = len(digits) - len("".join(map(str, digits)).rstrip("0"))
+    if _is_too_fine(value, scale) or len(digits) > MOST_DIGITS:
+        return False
     return value == 0 or (-(exponent + zeros) <= scale and value.adjusted() < precision - scale)

@@ -15,7 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from tests.strategies import values
 from vendortap import StreamBatch, StreamRecord, StreamState, errors, read, read_arrow
@@ -157,6 +157,7 @@ NODE = Node(
 
 @settings(deadline=None)
 @given(record=values(NODE))
+@example(record={**dict.fromkeys(NODE.fields), "Number": "7", "Total": Decimal("9.99999999999995805696E-24")})
 def test_a_record_is_in_a_batch_as_it_is_or_refused_by_key_and_path(record: dict[str, Any]) -> None:
     schema = arrow_schema(NODE, 38, 9)
     try:
@@ -174,6 +175,9 @@ def test_a_record_is_in_a_batch_as_it_is_or_refused_by_key_and_path(record: dict
         ({"Total": Decimal("0.0000000001")}, r"\$\.Total has too many digits for decimal128\(38, 9\)"),
         ({"Total": Decimal("1296223392079633353.0223163928")}, r"\$\.Total has too many digits"),
         ({"Total": Decimal(10) ** 29}, r"\$\.Total has too many digits"),
+        ({"Total": Decimal("1E-48")}, r"\$\.Total has too many digits"),  # of which pyarrow makes 0
+        ({"Total": Decimal("1." + 80 * "0")}, r"\$\.Total has too many digits"),
+        ({"Lines": [{"Price": Decimal("9.5E-78")}]}, r"\$\.Lines\[0\]\.Price has too many digits"),
         ({"Lines": [{"Price": Decimal(1)}, {"Price": Decimal("1E-10")}]}, r"\$\.Lines\[1\]\.Price has too many"),
         ({"Count": 2**63}, r"\$\.Count is too large for int64"),
     ],
