@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+PATIENCE = 120
+"""Seconds to wait for somebody else who is installing something."""
 
 
 def found(commands: Iterable[str], folders: Iterable[str] = ()) -> str | None:
@@ -46,11 +52,23 @@ def installed(what: str, package: str, commands: Iterable[str], folders: Iterabl
 
 @cache
 def _install(apt_get: str, package: str) -> str | None:
-    """Install a package; returns what is wrong, if anything is."""
+    """Install a package; returns what is wrong, if anything is. One at a time: `apt-get update` waits for no other."""
     quietly: Mapping[str, str] = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    options = ["--quiet", "--quiet", "--option", "DPkg::Lock::Timeout=120"]  # another may be installing something
-    for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
-        done = subprocess.run([apt_get, *options, *command], capture_output=True, text=True, env=quietly, check=False)
-        if done.returncode:
-            return f"`apt-get {' '.join(command)}` ends with {done.returncode}: {done.stderr.strip()[-500:]}"
+    options = ["--quiet", "--quiet", "--option", f"DPkg::Lock::Timeout={PATIENCE}"]
+    with Path(tempfile.gettempdir(), "vendortap-tests-apt.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", package]):
+            done = _patiently([apt_get, *options, *command], quietly)
+            if done.returncode:
+                return f"`apt-get {' '.join(command)}` ends with {done.returncode}: {done.stderr.strip()[-500:]}"
     return None
+
+
+def _patiently(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command again as long as somebody else has the package lists."""
+    stop = time.monotonic() + PATIENCE
+    while True:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if not done.returncode or "Could not get lock" not in done.stderr or time.monotonic() > stop:
+            return done
+        time.sleep(0.5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,17 @@ def test_what_is_missing_is_said_and_not_skipped(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(pytest.fail.Exception, match="apt-get cannot install it: `apt-get update` ends with 100: E: no"):
         debian.installed("Teleprinter", "teleprinter", ["tp"])
+
+
+def test_two_that_install_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    """As two workers of pytest do; and for somebody who has the lists at first."""
+    apt_get, lists = tmp_path / "apt-get", tmp_path / "lists"
+    held = f"mkdir {lists} || {{ echo 'E: Could not get lock /var/lib/apt/lists/lock' >&2; exit 100; }}"
+    apt_get.write_text(f"#!/bin/sh\n{held}\nsleep 0.2\nrmdir {lists}\n", encoding="ascii")
+    apt_get.chmod(0o755)
+    lists.mkdir()
+    with ThreadPoolExecutor(3) as threads:
+        complaints = threads.map(lambda package: debian._install(str(apt_get), package), ("one", "two", "three"))
+        time.sleep(0.3)
+        lists.rmdir()
+        assert list(complaints) == [None] * 3
