@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -374,3 +376,34 @@ def test_deep_nesting_is_refused_in_words(name: str) -> None:
         json.loads(HOSTILE[name])
     with pytest.raises((Malformed, Mismatch)):
         decode(HOSTILE[name])
+
+
+ALL_AT_ONCE = """
+import sys, threading
+from vendortap.model import Node
+from vendortap.wire import dates, json
+
+sys.setswitchinterval(1e-6)
+inner = {f"b{n}": Node("number") for n in range(20)}
+value = {f"a{n}": dict.fromkeys(inner) for n in range(20)}
+for _ in range(60):
+    record = Node("object", fields={name: Node("object", fields=inner) for name in value})
+    convert = json.converter(record, dates("UTC", None))
+    together = threading.Barrier(8)
+
+    def work():
+        together.wait()
+        assert convert(value) == value
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_may_all_convert_for_the_first_time_at_once() -> None:
+    """In a process of its own: what two threads did to msgspec ended it with a segmentation fault."""
+    done = subprocess.run([sys.executable, "-c", ALL_AT_ONCE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -53,6 +53,8 @@ def compile(node: Node, dates: Dates) -> Decode:  # noqa: A001 - like re.compile
 def converter(node: Node, dates: Dates) -> Callable[[Any], Any]:
     """Return the converter of values that ``loads`` gave, into the same typed values; raises Mismatch."""
     target = _type(node)
+    # msgspec looks into a type when it is first converted to, and crashes where two threads do so at once.
+    msgspec.json.Decoder(target)
     return _checked(lambda value: msgspec.convert(value, target), node, dates)
 
 
