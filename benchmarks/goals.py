@@ -26,8 +26,9 @@ TRIED = {
     "xml": "",
     "details": (
         "The first documents are asked for while the index is read, and held until it is complete; see "
-        "docs/architecture.md, Documents. What is left above the ideal: start-up, the first page of the index, and the "
-        "2 ms that a request and its reply take two processes on shared cores; Python's switch interval changes nothing."
+        "docs/architecture.md, Documents. What is left above the ideal: start-up, the first page of the index, and "
+        "the 2 ms that a request and its reply take two processes on shared cores. Another switch interval of Python's "
+        "changes nothing."
     ),
     "limit": (
         "The first request takes longer to reach the server than those after it. Using the whole of the limit at once "
