@@ -28,7 +28,7 @@ from starlette.responses import Response
 from vendortap import plugins, run, serve
 from vendortap.model import Connector
 from vendortap.sandbox import json_answer
-from vendortap.singer import ConnectorTap, tap_class
+from vendortap.singer.tap import ConnectorTap, tap_class
 
 pytest_plugins = ["tests.reliability"]
 

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from vendortap import declaration, hookspecs, plugins, reference, schemas, serve
-from vendortap.singer import tap_class
+from vendortap.singer.tap import tap_class
 
 if TYPE_CHECKING:
     from tests.conftest import StartVendor

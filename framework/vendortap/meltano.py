@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
-from vendortap import plugins, singer
+from vendortap import plugins
 from vendortap.extras import require
 from vendortap.model import Connector
+from vendortap.singer.tap import tap_class
 
 Definition = dict[str, Any]
 """A plugin as Meltano Hub describes it; ``lock`` and ``dumps`` write it."""
@@ -43,7 +44,7 @@ def extractor(connector: Connector) -> Definition:
     Raises:
         DeclarationError: see vendortap.declaration.
     """
-    tap = singer.tap_class(connector)
+    tap = tap_class(connector)
     found = plugins.find().get(connector.name)
     left_out = [f"!{stream.name}.*" for stream in connector.streams if not stream.selected_by_default]
     about = tap.config_jsonschema.get("description")

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from io import TextIOWrapper
 from typing import Any
 
-from vendortap import quarantine, singer
+from vendortap import quarantine
 from vendortap.errors import ConfigError, VendortapError
 from vendortap.model import Connector
 from vendortap.quarantine import Kept
+from vendortap.singer.tap import tap_class
 
 
 @dataclass(slots=True)
@@ -49,7 +50,7 @@ def replay(
     kept = quarantine.of(connector.name, config)
     if kept is None:
         raise ConfigError("the setting 'quarantine_dir' is missing; it names the quarantine that is to be replayed")
-    tap = singer.tap_class(connector)(config=dict(config), catalog=catalog)
+    tap = tap_class(connector)(config=dict(config), catalog=catalog)
     done = Replayed()
     with _into(target):
         for entry, problem in tap.replay(quarantine.read(kept.path)):

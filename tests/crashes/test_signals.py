@@ -23,7 +23,7 @@ import pytest
 
 from tests.conftest import environment, executable
 from vendortap import plugins, run, serve
-from vendortap.singer import tap_class
+from vendortap.singer.tap import tap_class
 
 if TYPE_CHECKING:
     from tests.conftest import Files

@@ -18,7 +18,7 @@ from tests.conftest import make_catalog
 from vendortap import plugins, serve
 from vendortap.errors import VendortapError
 from vendortap.faults import Faulty
-from vendortap.singer import ConnectorTap, tap_class
+from vendortap.singer.tap import ConnectorTap, tap_class
 
 Key = tuple[str, ...]
 Table = dict[Key, dict[str, Any]]

@@ -28,7 +28,7 @@ from vendortap.http import Client
 from vendortap.model import Node, PageAction, Record, Reply
 from vendortap.model import Request as Sent
 from vendortap.quarantine import Kept
-from vendortap.singer import tap_class
+from vendortap.singer.tap import tap_class
 
 ACTION = """
 from vendortap import hookimpl

@@ -17,8 +17,10 @@ import yaml
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from vendortap import meltano, plugins, singer
+from vendortap import meltano, plugins
 from vendortap.cli import commands
+from vendortap.singer import discovery
+from vendortap.singer.tap import ConnectorTap, tap_class
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "meltano"
@@ -178,7 +180,7 @@ def test_capabilities_are_those_of_the_plugin(plugin: str) -> None:
     made = set(definition(plugin)["capabilities"])
     assert made <= HUB_CAPABILITIES[kind(plugin)]
     if plugin != TARGET:
-        assert made == {str(capability.value) for capability in singer.ConnectorTap.capabilities}
+        assert made == {str(capability.value) for capability in ConnectorTap.capabilities}
     assert {"about", "stream-maps"} <= made
 
 
@@ -187,7 +189,7 @@ def test_capabilities_are_those_of_the_plugin(plugin: str) -> None:
 
 def declared(name: str) -> Mapping[str, Any]:
     """A tap's settings, with those of the SDK."""
-    found: Mapping[str, Any] = singer.tap_class(plugins.load(name)).config_jsonschema["properties"]
+    found: Mapping[str, Any] = tap_class(plugins.load(name)).config_jsonschema["properties"]
     return found
 
 
@@ -203,7 +205,7 @@ def test_every_setting_is_there_and_secrets_are_sensitive(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIRST_PARTY)
 def test_what_has_to_be_set_is_what_the_tap_requires(name: str) -> None:
-    required = singer.tap_class(plugins.load(name)).settings_schema["required"]
+    required = tap_class(plugins.load(name)).settings_schema["required"]
     groups = definition(f"tap-{name}").get("settings_group_validation", [])
     assert groups == ([required] if required else [])
 
@@ -298,7 +300,7 @@ def test_the_examples_sandbox_is_what_the_connector_declares(name: str, project:
 
 def test_the_examples_secrets_of_production_come_from_the_environment(project: Any) -> None:
     (tap,) = environment(project, "production")["extractors"]
-    schema = singer.tap_class(plugins.load("scansource")).settings_schema
+    schema = tap_class(plugins.load("scansource")).settings_schema
     given = {name for name, value in tap["config"].items() if str(value).startswith("$")}
     assert given >= {*schema["required"], *(n for n in tap["config"] if schema["properties"][n].get("secret"))}
     example = (EXAMPLE / ".env.example").read_text(encoding="utf-8")
@@ -326,7 +328,7 @@ def _mails(schema: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tu
 def test_the_example_lets_no_mail_address_through(name: str, project: Any) -> None:
     (plugin,) = [one for one in project["plugins"]["extractors"] if one["name"] == f"tap-{name}"]
     maps = plugin.get("config", {}).get("stream_maps", {})
-    for stream in singer.catalog(plugins.load(name))["streams"]:
+    for stream in discovery.catalog(plugins.load(name))["streams"]:
         for path in _mails(stream["schema"]):
             if len(path) == 1:
                 assert path[0] in maps[stream["tap_stream_id"]]

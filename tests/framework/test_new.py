@@ -22,7 +22,7 @@ from vendortap import declaration, serve
 from vendortap.cli import commands
 from vendortap.errors import UsageError
 from vendortap.model import Connector
-from vendortap.singer import tap_class
+from vendortap.singer.tap import tap_class
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -23,7 +23,9 @@ from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap.singer import ConnectorStream, ConnectorTap, MessageWriter
+from vendortap.singer.stream import ConnectorStream
+from vendortap.singer.tap import ConnectorTap
+from vendortap.singer.writer import MessageWriter
 
 STREAM_OVERRIDES = {
     "metadata": None,

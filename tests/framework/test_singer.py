@@ -22,7 +22,9 @@ import pytest
 from vendortap import plugins, report
 from vendortap.errors import CatalogError, ConfigError, StateError
 from vendortap.model import Connector
-from vendortap.singer import MessageWriter, check_catalog, tap_class
+from vendortap.singer.catalogs import check_catalog
+from vendortap.singer.tap import tap_class
+from vendortap.singer.writer import MessageWriter
 from vendortap.state import check_state, read_bookmark
 
 if TYPE_CHECKING:

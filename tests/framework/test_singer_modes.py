@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from singer_sdk import Stream, Tap
 
 from vendortap.errors import ConfigError
-from vendortap.singer import ConnectorStream
+from vendortap.singer.stream import ConnectorStream
 
 if TYPE_CHECKING:
     from tests.conftest import Output, RunTap, StartVendor, Vendor

@@ -10,7 +10,8 @@ from functools import cache
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import FIXTURES, connector
-from vendortap import serve, singer
+from vendortap import serve
+from vendortap.singer import discovery
 
 ODD = (
     *(b'""', b"null", b"[]", b"{}", b"[[]]", b"true", b"0", b"-1", b'" "', b'"x"', b'"\\u0000"', b'"\\ud800"'),
@@ -44,7 +45,7 @@ def seeds() -> Mapping[str, tuple[bytes, ...]]:
         "json": tuple(path.read_bytes() for path in fixtures if path.suffix == ".json"),
         "xml": tuple(path.read_bytes() for path in fixtures if path.suffix == ".xml"),
         "config": tuple(json.dumps(config).encode() for config in configs),
-        "catalog": (json.dumps(singer.catalog(connector("visiblescm"))).encode(),),
+        "catalog": (json.dumps(discovery.catalog(connector("visiblescm"))).encode(),),
         "state": (json.dumps({"version": 1, "bookmarks": bookmarks}).encode(),),
         "tokens": (json.dumps(token).encode(),),
         "errors": (

@@ -12,12 +12,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from vendortap import auth, documents, http, limits, plan, plugins, record, schemas, singer
+from vendortap import auth, documents, http, limits, plan, plugins, record, schemas
 from vendortap.declaration import settings, shapes
 from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
 from vendortap.files import parse_json
 from vendortap.model import Bookmark, Connector, Node, Reply, Rows, Stream
+from vendortap.singer import catalogs
 from vendortap.singer.encoding import ENCODER
 from vendortap.state import check_state, find_entry, read_bookmark
 from vendortap.wire import Dates, Malformed, Mismatch, dates
@@ -134,7 +135,7 @@ def catalog(body: bytes) -> None:
     document = _object(body, CatalogError)
     for name in NAMES:
         try:
-            singer.check_catalog(document, connector(name), shapes(connector(name)))
+            catalogs.check_catalog(document, connector(name), shapes(connector(name)))
         except OURS:
             continue
 

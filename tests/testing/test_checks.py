@@ -16,7 +16,8 @@ from vendortap import faults, plugins, sync
 from vendortap.errors import CredentialsError, MissingError, TransportError, UsageError
 from vendortap.model import Bookmark, Connector, Page, Record, Reply, Request
 from vendortap.request import get
-from vendortap.singer import ConnectorStream, ConnectorTap
+from vendortap.singer.stream import ConnectorStream
+from vendortap.singer.tap import ConnectorTap
 from vendortap.testing import connector_suite
 from vendortap.testing.checks import CHECKS
 from vendortap.testing.subject import NotApplicable, Subject, served

@@ -113,13 +113,13 @@ def catalog(connector: str | None) -> None:
     With a connector's name: its catalog, ready for --catalog. Without: of all first-party connectors title,
     executable, capabilities and catalog, by name.
     """
-    from vendortap import singer
+    from vendortap.singer import discovery
 
     if connector:
-        click.echo(json.dumps(singer.catalog(plugins.load(connector)), indent=2))
+        click.echo(json.dumps(discovery.catalog(plugins.load(connector)), indent=2))
         return
     first_party = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
-    click.echo(json.dumps({name: singer.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
+    click.echo(json.dumps({name: discovery.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
 
 
 @click.command(

@@ -85,17 +85,18 @@ CONFIG = click.option(
 
 def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
     """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
-    from vendortap import singer
     from vendortap.files import read_json
     from vendortap.schemas import check_config, with_defaults
+    from vendortap.singer import discovery
+    from vendortap.singer.tap import tap_class
 
-    tap = singer.tap_class(connector)
+    tap = tap_class(connector)
     merged: dict[str, Any] = {}
     for name in configs:
         if name != "ENV":
             merged |= read_json(name, ConfigError, f"the config file {name}")
     if "ENV" in configs:
-        merged |= singer.environment(connector)
+        merged |= discovery.environment(connector)
     config = with_defaults(merged, tap.settings_schema)
     check_config(config, tap.config_jsonschema, tap.name)
     return config

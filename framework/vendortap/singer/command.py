@@ -18,13 +18,11 @@ from vendortap.singer.filters import NotTwice
 from vendortap.singer.tap import tap_class
 
 
-def run_tap(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the tap of an installed connector as a command, and end the process.
-
-    Exit codes: 0 done, 1 failed, 2 bad usage or config, 128 + n ended by signal n.
-    """
+def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
+    """See ``vendortap.singer.run_tap``."""
     gc.freeze()  # what is imported by now stays; and records come by the thousand and hold no cycles
     gc.set_threshold(5_000, 20, 20)  # but lxml's parsers do, one for each large page
+    gc.enable()
     sys.exit(_run_tap(name, arguments))
 
 

@@ -22,7 +22,7 @@ from vendortap.errors import VendortapError
 from vendortap.extras import require
 from vendortap.model import Config, Connector, Record, Stream
 from vendortap.redact import unexpected
-from vendortap.singer import ConnectorTap, tap_class
+from vendortap.singer.tap import ConnectorTap, tap_class
 from vendortap.testing import replaying, tape
 
 Message = dict[str, Any]

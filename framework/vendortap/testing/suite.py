@@ -12,7 +12,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from vendortap import plugins
 from vendortap.errors import UsageError
 from vendortap.model import Connector
-from vendortap.singer import tap_class
+from vendortap.singer.tap import tap_class
 from vendortap.testing import replaying, tape
 from vendortap.testing.checks import CHECKS, Check
 from vendortap.testing.subject import NotApplicable, Subject, first_settings, served, signals
