@@ -29,7 +29,7 @@ from vendortap.paging import page_number
 from vendortap.request import get
 from vendortap.sync import Advance, Records, Source, Tally, ordered
 from vendortap.sync.bookmarks import SEEN_AT_MOST
-from vendortap.sync.ordering import EARLY, PAGES_AHEAD, Lane, Pool, in_order
+from vendortap.sync.ordering import EARLY, PAGES_AHEAD, UNITS_AHEAD, Lane, Pool, in_order
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
 CONCURRENCIES = (1, 2, 8, 32)
@@ -799,6 +799,32 @@ def test_what_is_asked_for_early_changes_nothing_of_what_comes(
             except RefusedError as error:
                 got.append(str(error))
     assert got == [str(n) if n in fails else (n, n in changed) for n in range(20)]
+
+
+def test_what_is_held_does_not_keep_what_follows_from_being_asked_for() -> None:
+    """Or the threads would stand still behind a long list until the reader has got through all that is held."""
+    fetched: list[str] = []
+
+    def fetch(unit: Unit) -> Iterator[Records]:
+        fetched.append(unit.params["n"])
+        yield Records([], NOW, NOW, more=False)
+
+    def settled(count: int) -> int:
+        deadline = time.monotonic() + 10
+        while len(fetched) < count and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.05)  # time enough for more than that
+        return len(fetched)
+
+    planned, held, ahead = units(60), 2 * EARLY, 2 * UNITS_AHEAD
+    with closing(Pool(2)) as pool:
+        lane = Lane(pool, fetch)  # type: ignore[arg-type] # a generator
+        for unit in planned[:held]:
+            lane.ask_early(unit)
+        assert settled(held) == held
+        with closing(in_order(planned, lane)) as taken:
+            next(taken)
+            assert settled(held + ahead) == held + ahead
 
 
 # --- keys that are configured ------------------------------------------------------------------------

@@ -45,8 +45,9 @@ class Task:
     ``room`` is for how many more pages there is, once the first has arrived.
     """
 
-    def __init__(self, unit: Unit, lane: Lane, begin: threading.Event) -> None:
+    def __init__(self, unit: Unit, lane: Lane, begin: threading.Event, *, is_early: bool = False) -> None:
         self.unit = unit
+        self.is_early = is_early
         self.lane = lane
         self.begin = begin
         self.queue: SimpleQueue[Records | _End] = SimpleQueue()
@@ -64,7 +65,8 @@ class Task:
             BaseException: what went wrong in the thread.
         """
         while not isinstance(page := self.queue.get(), _End):
-            self.room.release()
+            if page.more:
+                self.room.release()
             yield page
         if page.error is not None:
             raise page.error
@@ -168,7 +170,7 @@ class Lane:
         with self._lock:
             if self._is_off or _name(unit) in self._early or len(self._early) >= EARLY * self.pool.concurrency:
                 return
-            task = Task(unit, self, self._now)
+            task = Task(unit, self, self._now, is_early=True)
             self._early[_name(unit)] = task
         self.pool.put(task)
 
@@ -180,7 +182,8 @@ class Lane:
 
     def answered(self) -> None:
         """Let all others begin."""
-        self._answered.set()
+        if not self._answered.is_set():
+            self._answered.set()
 
 
 def _name(unit: Unit) -> tuple[str, ...]:
@@ -191,16 +194,19 @@ def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
     """Fetch units, and yield each with its pages, in the order given.
 
     At most UNITS_AHEAD units for each that may be under way are begun or done and not yet read to their end, each at
-    most PAGES_AHEAD pages ahead.
+    most PAGES_AHEAD pages ahead; and besides them those asked for early, which are held anyway.
     """
     source = iter(units)
     begun: deque[Task] = deque()
+    ahead = 0
     while True:
-        while len(begun) < UNITS_AHEAD * lane.pool.concurrency and (unit := next(source, None)) is not None:
+        while ahead < UNITS_AHEAD * lane.pool.concurrency and (unit := next(source, None)) is not None:
             begun.append(lane.begin(unit))
+            ahead += not begun[-1].is_early
         if not begun:
             return
         task = begun.popleft()
+        ahead -= not task.is_early
         pages = task.pages()
         yield task.unit, pages
         for _ in pages:  # whatever the reader left
