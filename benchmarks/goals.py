@@ -26,9 +26,10 @@ TRIED = {
     "xml": "",
     "details": (
         "The first documents are asked for while the index is read, and held until it is complete; see "
-        "docs/architecture.md, Documents. What is left above the ideal: start-up, the first page of the index, and "
-        "the 2 ms that a request and its reply take two processes on shared cores. Another switch interval of Python's "
-        "changes nothing."
+        "docs/architecture.md, Documents. What is left above the ideal: start-up (nine tenths of it singer-sdk's "
+        "imports), the first page of the index, and some 2 ms a document: the server's timer, and twenty threads that "
+        "wake each other. A thread or two more than requests in flight, so that decoding takes no place from one, "
+        "change nothing, nor does another switch interval of Python's, nor a main thread that writes nothing."
     ),
     "limit": (
         "The first request takes longer to reach the server than those after it. Using the whole of the limit at once "

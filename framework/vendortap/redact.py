@@ -64,7 +64,9 @@ class Redactor:
 
 def one_line(text: str) -> str:
     """Return the text without line breaks, control characters and runs of blanks."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -52,6 +52,7 @@ from vendortap.http import (
     retry_after,
     vendor_message,
 )
+from vendortap.http.connection import ORIGINS
 from vendortap.memory import Memory
 from vendortap.model import Authorize, Config, Credentials, Limit, Pace, Reply, Request
 from vendortap.redact import Redactor
@@ -135,7 +136,7 @@ class Vendor(ThreadingHTTPServer):
     def __init__(self, answer: Callable[[Got], Answer], certificate: str | None = None) -> None:
         self.answer = answer
         self.got: list[Got] = []
-        self.connections = 0
+        self.connections = self.closed = 0
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -148,6 +149,10 @@ class Vendor(ThreadingHTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         self.connections += 1
         return super().get_request()
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.closed += 1
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -452,6 +457,29 @@ def test_an_absolute_url_passes_as_it_is_but_without_credentials(vendor: StartVe
     assert (home.got[0].target, home.got[0].headers["x-key"]) == ("/next?page=2", SECRET)
     assert elsewhere.got[0].target == "/next?page=2"
     assert SECRET not in str(elsewhere.got)
+
+
+def test_connections_are_kept_to_ten_origins_and_closed_with_the_client(
+    vendor: StartVendor, client: MakeClient
+) -> None:
+    servers = [vendor(say(200)) for _ in range(2 * ORIGINS)]
+    tap = client(servers[0])
+
+    def open_connections() -> int:
+        return sum(server.connections - server.closed for server in servers)
+
+    def settled(count: int) -> int:
+        deadline = time.monotonic() + 10
+        while open_connections() > count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return open_connections()
+
+    for server in [*servers, *servers]:
+        tap.send(Request("GET", f"{server.url}/x"))
+    assert [len(server.got) for server in servers] == [2] * len(servers)
+    assert settled(ORIGINS) == ORIGINS
+    tap.close()
+    assert settled(0) == 0
 
 
 def test_a_401_from_elsewhere_renews_nothing(vendor: StartVendor, client: MakeClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
@@ -58,6 +59,7 @@ def parsed(url: str) -> Url | None:
         return None
 
 
+@lru_cache(100)
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

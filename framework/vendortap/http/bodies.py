@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
+from typing import Any
 
 import requests
 
@@ -18,7 +18,7 @@ def read_body(response: requests.Response, headers: Mapping[str, str], max_body:
         BodyError: it is larger, or has a content encoding that was not asked for.
     """
     # In large pieces: requests' own of 10 kB cost a quarter of a request's time.
-    pieces = iter(partial(response.raw.read, PIECE, decode_content=False), b"")
+    pieces = _pieces(response.raw)
     encoding = headers.get("content-encoding", "").strip().lower()
     declared = headers.get("content-length", "")
     try:
@@ -30,6 +30,11 @@ def read_body(response: requests.Response, headers: Mapping[str, str], max_body:
             f"{label} answered with more than {max_body / 1e6:g} MB (max_body_mb), which was not read on. "
             "Ask for fewer records at a time, where a setting says how many, or raise max_body_mb if that is right."
         ) from None
+
+
+def _pieces(raw: Any) -> Iterator[bytes]:
+    while not raw.closed:  # which it is as soon as all of the length that was declared has been read
+        yield raw.read(PIECE, decode_content=False)
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:

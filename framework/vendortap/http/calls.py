@@ -29,21 +29,30 @@ def prepare(call: Call, others: Mapping[str, str], who: str) -> requests.Prepare
     Raises:
         ConfigError: the URL or a header made of the settings cannot be sent.
     """
-    request = call.request
-    headers = {**request.headers, **others}
+    if (prepared := _prepared(call, {**call.request.headers, **others})) is None:
+        raise ConfigError(
+            f"{who}: {call.label} cannot be sent: its URL or a header has characters that HTTP does "
+            "not allow there; check the settings for line breaks and copied blanks."
+        )
+    return prepared
+
+
+def _prepared(call: Call, headers: Mapping[str, str]) -> requests.PreparedRequest | None:
+    """Return what is sent, ``None`` where that cannot be.
+
+    Step by step, without requests' own cookies, logins and hooks: there are none, and they take half of the time.
+    """
+    prepared = requests.PreparedRequest()
     try:
         for value in headers.values():
             value.encode("latin-1")  # what http.client would fail at, showing the value
-        params = request.params or None  # which costs requests less than nothing to encode
-        return requests.Request(
-            request.method, call.url.url, headers=headers, params=params, data=request.body
-        ).prepare()
+        prepared.prepare_method(call.request.method)
+        prepared.prepare_url(call.url.url, call.request.params or "")  # nothing in a dict takes longer
+        prepared.prepare_headers(headers)
+        prepared.prepare_body(call.request.body, None)
     except (requests.exceptions.RequestException, UnicodeError):
-        pass
-    raise ConfigError(
-        f"{who}: {call.label} cannot be sent: its URL or a header has characters that HTTP does "
-        "not allow there; check the settings for line breaks and copied blanks."
-    )
+        return None
+    return prepared
 
 
 def signatures(prepared: requests.PreparedRequest, signs: Sequence[Sign]) -> dict[str, str]:

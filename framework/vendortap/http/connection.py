@@ -9,6 +9,7 @@ import time
 from http.client import HTTPResponse
 from typing import Any
 
+from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -21,6 +22,10 @@ def _is_error(record: logging.LogRecord) -> bool:
 # urllib3 logs whole URLs, and keys may travel in their query.
 for _logger in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_logger).addFilter(_is_error)
+
+
+ORIGINS = 10
+"""To how many origins connections are kept: so many as requests itself keeps."""
 
 
 class _Until(io.RawIOBase):
@@ -42,7 +47,9 @@ class _Until(io.RawIOBase):
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("the answer as a whole took too long")
-        self._connection.settimeout(left if self._each is None else min(left, self._each))
+        wanted = left if self._each is None else min(left, self._each)
+        if wanted != self._connection.gettimeout():  # to set it lets other threads go first
+            self._connection.settimeout(wanted)
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -74,7 +81,39 @@ class Adapter(HTTPAdapter):
         http = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _ending(HTTPConnection, reply_seconds)})
         https = type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": _ending(HTTPSConnection, reply_seconds)})
         self._pools = {"http": http, "https": https}
-        super().__init__(**options)
+        self._connections: dict[str, Any] = {}
+        super().__init__(pool_connections=ORIGINS, **options)
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the connections to a request's origin; proxies and certificates are those of the origin.
+
+        They are looked up once: requests would look for the proxy, and at the file of certificates, each time.
+        """
+        origin = "/".join((request.url or "").split("/", 3)[:3])
+        if (known := self._connections.get(origin)) is None:
+            if len(self._connections) >= ORIGINS:
+                self._connections.clear()
+            known = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._connections[origin] = known
+        return known
+
+    def close(self) -> None:
+        """Close all connections: urllib3 does when nobody holds them any more."""
+        super().close()
+        self._connections.clear()
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """Return what the request line says; only a proxy has to know more than the path."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def build_response(self, request: PreparedRequest, answer: Any) -> Response:
+        """Return an answer, still to be read; nobody needs what else requests makes of it, cookies and an encoding."""
+        response = Response()
+        response.request, response.raw = request, answer
+        response.status_code, response.headers = answer.status, answer.headers
+        return response
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make the pools of direct connections."""
