@@ -120,9 +120,9 @@ def _introduction(results: Results) -> Iterator[str]:
     points = (
         "An invoice has ten lines, and is 5.3 kB of JSON or 8.0 kB of XML. All invoices differ; a list has 200 a page. "
         "One in a thousand has a total of 17 digits, which no float holds.",
-        "Each run is a process of its own, start-up included, in an environment of its own, with pinned versions. Its "
-        "messages go through a pipe; those of the first round are decoded and held against the generator by number, "
-        "total and prices of all lines (*exact*), the records of every round are counted.",
+        "Each run is a process of its own, start-up included, in an environment of its own, whose versions are below. "
+        "Its messages go through a pipe; those of the first round are decoded and held against the generator by "
+        "number, total and prices of all lines (*exact*), the records of every round are counted.",
         "CPU is user and system time of the process and its children. Figures are medians, with the least and the "
         "greatest in brackets. Machines are noisy: quote ratios, and CPU before wall.",
     )
