@@ -82,7 +82,7 @@ def test_a_declaration_imports_neither_singer_nor_the_network_nor_xml(name: str,
 
 
 def test_nothing_is_collected_while_a_tap_imports_and_all_that_it_runs_with_is(loaded: Loaded) -> None:
-    """A seventh of the time that a start takes, looking for garbage that there is none of."""
+    """About a tenth of the time that a start takes, looking for garbage that there is none of."""
     shown = "print(gc.isenabled(), gc.get_freeze_count() > 50_000, sum(s['collections'] for s in gc.get_stats()) < 60"
     told = f"import atexit, gc, sys; atexit.register(lambda: {shown}, file=sys.stderr)); "
     assert loaded(told + TAP.removeprefix(LAST_LINE).format("scansource"), "--discover") == {"True"}

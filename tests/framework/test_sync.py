@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -805,7 +805,7 @@ def test_what_is_held_does_not_keep_what_follows_from_being_asked_for() -> None:
     """Or the threads would stand still behind a long list until the reader has got through all that is held."""
     fetched: list[str] = []
 
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Unit) -> Generator[Records, None, None]:
         fetched.append(unit.params["n"])
         yield Records([], NOW, NOW, more=False)
 
@@ -818,7 +818,7 @@ def test_what_is_held_does_not_keep_what_follows_from_being_asked_for() -> None:
 
     planned, held, ahead = units(60), 2 * EARLY, 2 * UNITS_AHEAD
     with closing(Pool(2)) as pool:
-        lane = Lane(pool, fetch)  # type: ignore[arg-type] # a generator
+        lane = Lane(pool, fetch)
         for unit in planned[:held]:
             lane.ask_early(unit)
         assert settled(held) == held
