@@ -365,7 +365,7 @@ def read(self, reply):
     raise ValueError(reply.body.decode())
 
 for job in json.load(open(sys.argv[1])):
-    print("###", job["name"], file=sys.stderr, flush=True)
+    sys.stderr.write(f"### {job['name']}\\n")
     if job["crash"]:
         record.Reader.read = read
     os.environ.update(job["env"])
@@ -373,7 +373,7 @@ for job in json.load(open(sys.argv[1])):
     for name in job["env"]:
         del os.environ[name]
     logging.getLogger().handlers.clear()
-    print("### exit", code, file=sys.stderr, flush=True)
+    sys.stderr.write(f"### exit {code}\\n")  # in one piece: threads of a run before may still have something to say
 """
 """Runs the tap again and again in one process, as its command does."""
 
