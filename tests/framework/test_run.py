@@ -262,9 +262,14 @@ def test_an_interrupted_run_keeps_what_it_has_and_the_next_completes_it(tmp_path
         assert bookmarks["invoice_details"]
         kept = _count(database)
         assert 0 < kept < 80
+        asked = -1
+        while asked != app.state.requests["detail"]:  # what was under way at the end still arrives
+            asked = app.state.requests["detail"]
+            time.sleep(0.3)
         app.state.requests.clear()
         assert run.run(job).exit_code == 0
-        assert app.state.requests["detail"] <= 80 - kept
+        # the tap may be told to end behind a record and before the bookmark that covers it: that one comes twice
+        assert app.state.requests["detail"] <= 80 - kept + 1
     assert _count(database) == 80
 
 
