@@ -278,15 +278,16 @@ class Client:
         outcome: Reply | Failure
         try:
             timeout = (self._timeout, self._timeout)
-            response = self._adapter.send(prepared, stream=True, timeout=timeout, **call.environment)
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            with response:
-                try:
-                    body = read_body(response, headers, self._max_body, f"{self._name}: {call.label}")
-                finally:
-                    size = response.raw.tell()
-                    self.traffic.answered(time.monotonic() - began, size)
-            outcome = Reply(response.status_code, headers, body, datetime.now(timezone.utc))
+            answer: Any = self._adapter.send(prepared, stream=True, timeout=timeout, **call.environment)
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            try:
+                body = read_body(answer, headers, self._max_body, f"{self._name}: {call.label}")
+            finally:
+                size = answer.tell()
+                answer.close()
+                answer.release_conn()
+                self.traffic.answered(time.monotonic() - began, size)
+            outcome = Reply(answer.status, headers, body, datetime.now(timezone.utc))
         except READ_ERRORS as error:
             outcome = failure(error)
             if time.monotonic() - began >= self._reply_seconds:

@@ -9,7 +9,7 @@ import time
 from http.client import HTTPResponse
 from typing import Any
 
-from requests import PreparedRequest, Response
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -108,12 +108,10 @@ class Adapter(HTTPAdapter):
         """Return what the request line says; only a proxy has to know more than the path."""
         return super().request_url(request, proxies) if proxies else request.path_url
 
-    def build_response(self, request: PreparedRequest, answer: Any) -> Response:
-        """Return an answer, still to be read; nobody needs what else requests makes of it, cookies and an encoding."""
-        response = Response()
-        response.request, response.raw = request, answer
-        response.status_code, response.headers = answer.status, answer.headers
-        return response
+    def build_response(self, request: PreparedRequest, answer: Any) -> Any:
+        """Return an answer as urllib3 has it, still to be read; nobody needs what requests makes of it."""
+        del request
+        return answer
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Make the pools of direct connections."""

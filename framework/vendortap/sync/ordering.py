@@ -10,8 +10,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
-from queue import SimpleQueue
+from contextlib import closing, suppress
+from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
 from vendortap.model import Unit
@@ -51,7 +51,9 @@ class Task:
         self.lane = lane
         self.begin = begin
         self.queue: SimpleQueue[Records | _End] = SimpleQueue()
-        self.room = threading.Semaphore(PAGES_AHEAD - 1)
+        self.room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(PAGES_AHEAD - 1):
+            self.room.put(None)
         self._taken = threading.Lock()
 
     def take(self) -> bool:
@@ -66,7 +68,7 @@ class Task:
         """
         while not isinstance(page := self.queue.get(), _End):
             if page.more:
-                self.room.release()
+                self.room.put(None)
             yield page
         if page.error is not None:
             raise page.error
@@ -133,7 +135,8 @@ class Pool:
     def _has_room(self, task: Task) -> bool:
         """Wait for room for another page; returns whether somebody is still going to read."""
         while not self._ended.is_set():
-            if task.room.acquire(timeout=0.2):
+            with suppress(Empty):
+                task.room.get(timeout=0.2)
                 return True
         return False
 
