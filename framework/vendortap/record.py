@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -25,6 +25,7 @@ from vendortap.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
 from vendortap.wire import Dates, Malformed, Mismatch, Place, TooDeep, Undeclared
 from vendortap.wire import json as json_wire
 from vendortap.wire import xml as xml_wire
+from vendortap.wire.verbatim import Passing
 from vendortap.wire.ways import Form, Ways
 from vendortap.wire.xml import DEEPEST
 
@@ -46,8 +47,10 @@ Strays: TypeAlias = Mapping[int, Sequence[tuple[Place, Any]]]
 class Reader:
     """Reads the replies of one stream; in any number of threads.
 
-    With ``structs`` records come as rows (vendortap.wire.rows) where that can be; they are used like dicts. ``drift``
-    is told of what is not as it was. With ``keep_unknown`` what is not declared goes into the property ``UNKNOWN``.
+    With ``structs`` records come as rows (vendortap.wire.rows) where that can be; they are used like dicts. With
+    ``verbatim``, the properties that are going to be asked for, those of lists come with their own bytes
+    (vendortap.wire.verbatim), to be read only. ``drift`` is told of what is not as it was. With ``keep_unknown`` what
+    is not declared goes into the property ``UNKNOWN``.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class Reader:
         dates: Dates,
         *,
         structs: bool = False,
+        verbatim: Collection[str] | None = None,
         max_depth: int = DEEPEST,
         drift: Drift | None = None,
         keep_unknown: bool = False,
@@ -77,9 +81,14 @@ class Reader:
         self._ways = self._ways_of(strict(node, self._beside)) if watched else self._lenient
         self._learning = threading.Lock()
         self._pages, self._repaired = count(1), count(1)
+        passes = self._quick and rows.many
+        self._passing = Passing(node, rows.path, dates, verbatim) if passes and verbatim is not None else None
 
-    def read(self, reply: Reply) -> Page:
+    def read(self, reply: Reply, given: Mapping[str, Any] | None = None) -> Page:
         """Decode a reply by its ``Content-Type``, whatever was asked for.
+
+        ``given`` is what the request knows of the records: those that are passed on have it in them, others get it
+        from whoever completes them.
 
         Raises:
             BodyError: neither JSON nor XML, or not well-formed.
@@ -88,9 +97,11 @@ class Reader:
         """
         form = _format(reply.media_type)
         try:
-            if form == "JSON" and is_deeper(reply.body, self._max_depth):
-                raise TooDeep
-            return self._read(form, reply.body)
+            passed = self._passing.read(reply.body, given or {}) if self._passing and form == "JSON" else None
+            if passed and not (page := self._whole(form, passed[0])).rows:
+                page.rows.extend(passed[1])
+                return page
+            return self._whole(form, reply.body)
         except TooDeep:
             raise BodyError(
                 f"the answer is nested more than {self._max_depth} levels deep (max_depth), which no invoice is; "
@@ -125,6 +136,11 @@ class Reader:
         page = page_node(row, self.rows)
         inner = row if self.rows.path or self.rows.many else page
         return Ways(page, inner, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
+
+    def _whole(self, form: Form, body: bytes) -> Page:
+        if form == "JSON" and is_deeper(body, self._max_depth):
+            raise TooDeep
+        return self._read(form, body)
 
     def _read(self, form: Form, body: bytes) -> Page:
         strays: Strays = {}

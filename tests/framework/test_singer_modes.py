@@ -22,6 +22,10 @@ from singer_sdk import Stream, Tap
 
 from vendortap.errors import ConfigError
 from vendortap.singer.stream import ConnectorStream
+from vendortap.singer.tap import ConnectorTap
+from vendortap.singer.writer import MessageWriter
+from vendortap.wire import verbatim
+from vendortap.wire.verbatim import Verbatim
 
 if TYPE_CHECKING:
     from tests.conftest import Output, RunTap, StartVendor, Vendor
@@ -241,12 +245,47 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     config = some(vendor, use_singer_decimal=strings, nested=nested, format=format, **shaping)
     if batches:
         config["batch_config"] = batch_config(tmp_path)
-    quick = read_tap(config, catalog=chosen)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verbatim, "WORTH", 1)
+        quick = read_tap(config, catalog=chosen)
         patch.setattr(ConnectorStream, "_as_they_are", False)
         slow = read_tap(config, catalog=chosen)
     assert timeless(quick) == timeless(slow)
     assert [content for _, content in batch_files(quick)] == [content for _, content in batch_files(slow)]
+
+
+def test_a_list_is_passed_on_where_it_is_written_as_it_came(
+    vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bool] = []
+
+    class Noticed(MessageWriter):
+        def serialize_records(self, stream: str, records: Any, *rest: Any, **options: Any) -> bytearray:
+            written.extend(isinstance(record, Verbatim) for record in records if stream == "invoices")
+            return super().serialize_records(stream, records, *rest, **options)
+
+    monkeypatch.setattr(verbatim, "WORTH", 1)
+    monkeypatch.setattr(ConnectorTap, "message_writer_class", Noticed)
+    for changes, is_passed_on in (
+        ({}, True),
+        ({"use_singer_decimal": True}, False),
+        ({"nested": "json"}, False),
+        ({"format": "xml"}, False),
+    ):
+        written.clear()
+        output = read_tap(some(vendor, **changes))
+        assert written == [is_passed_on] * len(output.records("invoices"))
+        assert {record["CustomerNumber"] for record in output.records("invoices")} == {"1000012345"}
+
+
+def test_a_run_that_ends_at_a_number_of_records_writes_them_as_others_do(
+    vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `--test` does: it writes record by record."""
+    monkeypatch.setattr(verbatim, "WORTH", 1)
+    whole = read_tap(some(vendor))
+    monkeypatch.setattr(ConnectorStream, "ABORT_AT_RECORD_COUNT", 10_000)
+    assert timeless(read_tap(some(vendor))) == timeless(whole)
 
 
 def read_again(record: Mapping[str, Any], nested: set[str]) -> dict[str, Any]:

@@ -97,8 +97,8 @@ class Careless(ConnectorTap):
 class Deaf(ConnectorTap):
     """Takes every refusal for a record that is not there."""
 
-    def source(self, *, structs: bool = False) -> sync.Source:
-        source = super().source(structs=structs)
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> sync.Source:
+        source = super().source(structs=structs, verbatim=verbatim)
 
         def send(request: Request) -> Reply:
             try:

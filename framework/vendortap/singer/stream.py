@@ -128,7 +128,7 @@ class ConnectorStream(Stream):
 
     def _read(self) -> Iterator[sync.Records | sync.Advance]:
         """Read through the pipeline, in the form Singer has records in."""
-        source = self.tap.source(structs=self._as_they_are)
+        source = self.tap.source(structs=self._as_they_are, verbatim=self._verbatim)
         shapers = self._shapers(quick=self._as_they_are)
         with closing(sync.read(source, self.declared, self._bookmarked, self.tally)) as items:
             for item in items:
@@ -152,6 +152,12 @@ class ConnectorStream(Stream):
         whole = all(self.mask[crumb] for crumb in inner_crumbs(self.shape.record) if crumb[-1] != "items")
         batches = bool(self.config.get("batch_config"))
         return bool(self._only_alias) and whole and not batches
+
+    @cached_property
+    def _verbatim(self) -> bool:
+        """Whether records may be written with the vendor's own bytes, where these are what would be written."""
+        as_text = self.config["use_singer_decimal"] or self.config["nested"] == "json"
+        return self._as_they_are and not as_text and self.ABORT_AT_RECORD_COUNT is None
 
     def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
         if self.replication_method != REPLICATION_INCREMENTAL:

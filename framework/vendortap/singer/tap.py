@@ -153,7 +153,7 @@ class ConnectorTap(Tap):
         assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
         return self.message_writer
 
-    def source(self, *, structs: bool = False) -> sync.Source:
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> sync.Source:
         """Return what the pipeline reads from."""
         return sync.Source(
             self.connector,
@@ -161,6 +161,7 @@ class ConnectorTap(Tap):
             self.client.send,
             self.shapes,
             structs=structs,
+            verbatim=verbatim,
             redact=self.client.redact,
             max_depth=self.config["max_depth"],
             quarantine=self.quarantine,

@@ -12,6 +12,7 @@ from singer_sdk.singerlib.encoding import GenericSingerWriter
 
 from vendortap.model import Record
 from vendortap.singer.encoding import ENCODER, STRINGS_ENCODER
+from vendortap.wire.verbatim import Verbatim
 
 
 class MessageWriter(GenericSingerWriter[bytes, Any]):
@@ -42,7 +43,10 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         lines = bytearray()
         for record in records:
             lines += head
-            encode_into(record, lines, len(lines))
+            if isinstance(record, Verbatim):
+                lines += record.raw
+            else:
+                encode_into(record, lines, len(lines))
             lines += tail
         return lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from vendortap.paging import single
 from vendortap.record import Reader, prefix, refusal
 from vendortap.request import write
 from vendortap.sync.source import Records, Source
+from vendortap.wire.verbatim import Verbatim
 
 if TYPE_CHECKING:
     from vendortap.quarantine import Kept
@@ -31,7 +32,7 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
     complete = Completer(source, stream, reader)
 
     def fetch(unit: Unit) -> Generator[Records, None, None]:
-        request = stream.request(source.config, unit.params).with_headers(accept)
+        request, given = stream.request(source.config, unit.params).with_headers(accept), complete.given(unit)
         settled: datetime | None = None
         with closing(pager(request, source.config)) as pages:
             asked = next(pages, None)
@@ -46,7 +47,7 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
                 settled = settled or reply.answered - SETTLED
                 if brought := source.extensions.formats.get(reply.media_type):
                     reply = brought.as_json(reply)
-                page = replace(reader.read(reply), headers=reply.headers)
+                page = replace(reader.read(reply, given), headers=reply.headers)
                 _check(stream, page, source.redact)
                 _hold_known(page, reader.rows)
                 if page.absent and not reader.rows.optional:
@@ -106,26 +107,29 @@ class Completer:
 
     def page(self, page: Page, unit: Unit, request: Request, reply: Reply) -> dict[int, Kept]:
         """Complete the records of a page; returns those that do not fit, or prove not to."""
-        found = dict(page.misfits)
+        found, given = dict(page.misfits), self.given(unit)
         for index, record in enumerate(page.rows):
+            if isinstance(record, Verbatim):  # has been made with what is given, and there is nothing else to do
+                continue
             try:
                 if index in found:
-                    self._identify(record, unit)
+                    record.update(given)
                 else:
-                    self.complete(record, unit)
+                    self.complete(record, given)
             except RecordError as error:
                 place = f"{prefix(self._reader.rows)}{f'[{index}]' if self._reader.rows.many else ''}"
                 raw = self._reader.split(reply)[index]
                 found[index] = Misfit(f"{place}.{self._stream.document}", "Base64", raw, str(error))
         return {index: self._kept(page.rows[index], misfit, unit, request, reply) for index, misfit in found.items()}
 
-    def complete(self, record: Record, unit: Unit) -> None:
-        """Complete a record in place.
+    def complete(self, record: Record, given: Mapping[str, Any]) -> None:
+        """Complete a record in place, with what its unit has ``given``, too.
 
         Raises:
             RecordError: the document inside it is none, with the record's key.
         """
-        self._identify(record, unit)
+        for name, value in given.items():
+            record[name] = value
         for name in self._companions:
             record[name] = None
         if self._documents and self._stream.document:
@@ -137,12 +141,10 @@ class Completer:
         if self._stream.finish:
             self._stream.finish(record)
 
-    def _identify(self, record: Record, unit: Unit) -> None:
-        """Put in what the unit knows, keys among it."""
-        for name, param in self._stream.add.items():
-            record[name] = unit.params[param]
-        if self._stamped:
-            record[self._stamped] = unit.bookmark
+    def given(self, unit: Unit) -> Mapping[str, Any]:
+        """Return what the unit knows of its records, keys among it."""
+        known: dict[str, Any] = {name: unit.params[param] for name, param in self._stream.add.items()}
+        return {**known, self._stamped: unit.bookmark} if self._stamped else known
 
     def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
         from vendortap.quarantine import Kept, schema_hash  # here, as most runs need neither

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def _read_listed(
 ) -> Iterator[Records | Advance]:
     """Read the documents of what another stream lists."""
     parent = source.connector.stream(keyed.parent or "")
-    fetch_list, fetch = fetcher(source, parent), fetcher(source, stream)
+    fetch_list, fetch = fetcher(replace(source, verbatim=False), parent), fetcher(source, stream)
     listed = 0
     for number, unit in enumerate(base, 1):
         documents = Lane(pool, fetch)
@@ -156,7 +157,8 @@ def again(source: Source, kept: Kept) -> Record:
     stream = source.connector.stream(kept.stream)
     reader = source.reader(stream)
     record = reader.again(kept.raw, kept.media_type)
-    Completer(source, stream, reader).complete(record, Unit(kept.params, bookmark=kept.bookmark))
+    completer = Completer(source, stream, reader)
+    completer.complete(record, completer.given(Unit(kept.params, bookmark=kept.bookmark)))
     if actions := source.extensions.actions.get(stream.name):
         _act(actions.act, [record], who=f"{source.connector.name}, {stream.name}")
     return record

@@ -55,7 +55,8 @@ Reading: TypeAlias = Generator[Records | Advance, None, None]
 class Source:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
-    ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on. ``redact`` blanks out
+    ``structs`` lets records be rows (vendortap.wire.rows), for those who only pass them on, and ``verbatim`` their own
+    bytes (vendortap.wire.verbatim), for those who write what they are given as it is. ``redact`` blanks out
     secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
     this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
     the vendor's clock. ``extensions`` are what plugins bring, ``telemetry`` tells OpenTelemetry.
@@ -66,6 +67,7 @@ class Source:
     send: Send
     shapes: Mapping[str, Shape]
     structs: bool = False
+    verbatim: bool = False
     redact: Redactor = field(default_factory=Redactor)
     max_depth: int = DEEPEST
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
@@ -90,10 +92,17 @@ class Source:
             stream.keys,
             dates(zone, pattern),
             structs=structs,
+            verbatim=_asked(stream) if structs and self.verbatim else None,
             max_depth=self.max_depth,
             drift=self.drift.get(stream.name),
             keep_unknown=bool(self.config.get("keep_unknown")),
         )
+
+
+def _asked(stream: Stream) -> set[str]:
+    """Return the properties of records that the pipeline itself looks at."""
+    amount = (stream.amount.path, stream.amount.currency) if stream.amount else ()
+    return {name for name in (*stream.keys, stream.replication_key, *amount) if name}
 
 
 def rows_of(stream: Stream, config: Config) -> Rows:

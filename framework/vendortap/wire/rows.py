@@ -211,20 +211,47 @@ def _forgetting(settle: Settle, node: Node) -> Settle:
 
 
 def _settle_stamp(name: str, node: Node, dates: Dates) -> Settle:
-    zone = dates.zone
+    settled = _settled(node, dates)
 
     def settle(row: Any) -> None:
         value = getattr(row, name)
-        if value is None:
-            return
-        if value.year == 1:
-            if not node.nullable:
-                raise Mismatch("$", "a date-time")
-            setattr(row, name, None)
-        elif value.tzinfo is None:
-            setattr(row, name, value.replace(tzinfo=zone))
+        if value is not None and (after := settled(value)) is not value:
+            setattr(row, name, after)
 
     return settle
+
+
+def _settled(node: Node, dates: Dates) -> Callable[[datetime], datetime | None]:
+    """Return what makes a date-time aware, or null where it is .NET's unset one."""
+    zone, nullable = dates.zone, node.nullable
+
+    def settled(value: datetime) -> datetime | None:
+        if value.year == 1:
+            if not nullable:
+                raise Mismatch("$", "a date-time")
+            return None
+        return value if value.tzinfo is not None else value.replace(tzinfo=zone)
+
+    return settled
+
+
+def leaf(node: Node, dates: Dates) -> Decode:
+    """Return the decoder of one value by itself, which is neither an object nor an array, as it is in a row.
+
+    Raises (the decoder):
+        Mismatch: it is not as the schema has it.
+    """
+    decode = msgspec.json.Decoder(_type(node, node)).decode
+    settled = _settled(node, dates) if node.kind == "date-time" else lambda value: value
+
+    def read(raw: bytes) -> Any:
+        try:
+            value = decode(raw)
+        except msgspec.DecodeError:  # or, below it, ValidationError
+            raise Mismatch("$", "another value") from None
+        return None if value is None else settled(value)
+
+    return read
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
