@@ -90,7 +90,13 @@ def written(page: Page) -> list[bytes]:
     for record in page.rows:
         for name, value in GIVEN.items() if not isinstance(record, Verbatim) else ():
             record[name] = value
-    return [record.raw if isinstance(record, Verbatim) else encode(record) for record in page.rows]
+    return [verbatim_bytes(record) if isinstance(record, Verbatim) else encode(record) for record in page.rows]
+
+
+def verbatim_bytes(record: Verbatim) -> bytes:
+    lines = bytearray(b"before ")
+    record.write_into(lines)
+    return bytes(lines).removeprefix(b"before ")
 
 
 def is_passed_on(page: Page) -> bool:

@@ -44,7 +44,7 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         for record in records:
             lines += head
             if isinstance(record, Verbatim):
-                lines += record.raw
+                record.write_into(lines)
             else:
                 encode_into(record, lines, len(lines))
             lines += tail

@@ -84,14 +84,23 @@ class _Form(NamedTuple):
 class Verbatim:
     """One record, and its own bytes; by property name like a dict, to read it only, and at the cost of decoding."""
 
-    __slots__ = ("_form", "_found", "_given", "_row", "raw")
+    __slots__ = ("_changed", "_form", "_found", "_given", "_row")
 
-    def __init__(self, form: _Form, found: re.Match[bytes], given: Given, raw: bytes) -> None:
-        self.raw = raw
+    def __init__(self, form: _Form, found: re.Match[bytes], given: Given) -> None:
         self._form = form
         self._found = found
         self._given = given
+        self._changed = _changed(form, found, given)
         self._row: Any = None
+
+    def write_into(self, lines: bytearray) -> None:
+        """Append the record as JSON; its bytes are those of the page, of which no copy is kept."""
+        body, at = self._found.string, self._found.start()
+        for begin, after, text in self._changed:
+            lines += body[at:begin]
+            lines += text
+            at = after
+        lines += body[at : self._found.end() - 1]
 
     def __getitem__(self, name: str) -> Any:
         if name in self._given:
@@ -151,10 +160,12 @@ class Passing:
             while not is_over:
                 if (found := form.match(body, at)) is None:
                     return None
-                records.append(Verbatim(form, found, given, _written(form, found, body, given)))
+                if not (raw := found[0]).isascii():
+                    raw.decode()  # bytes that are no UTF-8 match as well
+                records.append(Verbatim(form, found, given))
                 at, is_over = found.end(), found.start(form.end) >= 0
             end = at - 1
-            if not (body.isascii() or body.decode()) or not self._is_list(body[:begin] + _SENTINEL + body[end:]):
+            if not self._is_list(body[:begin] + _SENTINEL + body[end:]):
                 return None
         except (Mismatch, Malformed, UnicodeDecodeError):
             return None
@@ -168,20 +179,18 @@ class Passing:
         return bool(value == [0])
 
 
-def _written(form: _Form, found: re.Match[bytes], body: bytes, given: Given) -> bytes:
-    """Return the bytes that a record is written with.
+def _changed(form: _Form, found: re.Match[bytes], given: Given) -> list[tuple[int, int, bytes]]:
+    """Return what is written in another way than it came: from where to where in the page, and how.
 
     Raises:
         Mismatch: a date-time is none.
     """
-    at, end = found.start(), found.end() - 1
-    pieces: list[bytes] = []
-    for number, change in form.changes:
-        begin, after = found.span(number)
-        if begin >= 0:
-            pieces += (body[at:begin], change(body[begin:after], given))
-            at = after
-    return b"".join((*pieces, body[at:end])) if pieces else body[at:end]
+    return [
+        (begin, after, change(found[number], given))
+        for number, change in form.changes
+        for begin, after in (found.span(number),)
+        if begin >= 0
+    ]
 
 
 # --- the expression ----------------------------------------------------------------------------------
