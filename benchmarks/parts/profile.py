@@ -25,6 +25,7 @@ RULES: tuple[tuple[str, str], ...] = (
     (r"settle\w* \(vendortap/wire/", "numbers and date-times settled"),
     (r"(parse|fromstring|feed|pieces) \(vendortap/wire/(xml|pieces)", "XML parsed (lxml)"),
     (r"vendortap/wire/(xml|pieces)", "XML elements read by the schema"),
+    (r"vendortap/wire/verbatim", "JSON matched, to be passed on"),
     (r"vendortap/wire/", "JSON decoded into types (msgspec), decoders compiled"),
     (r"vendortap/record\.py", "replies into pages"),
     (r"vendortap/(sync/|(paging|plan|quarantine|drift|state)\.py)", "order, bookmark, accounts"),
