@@ -1,7 +1,7 @@
 """JSON to records that go out as they came: the vendor's own bytes, where little or nothing in them is to be changed.
 
 A regular expression made of the schema is both the typed check and the proof: what it matches is in the schema's order,
-and decoding and encoding it would give the same bytes, for three times what matching costs. Outside of lists, what is
+and decoding and encoding it would give the same bytes, and cost half as much again or more. Outside of lists, what is
 known to be missing is put between the vendor's bytes: nulls for what was left out, what the request knows, and
 date-times where the vendor writes them in another way. Everything else is left to the other ways: this one only ever
 says yes, and to a page as a whole.
