@@ -24,6 +24,7 @@ RATE = 500
 RULES: tuple[tuple[str, str], ...] = (
     (r"settle\w* \(vendortap/wire/", "numbers and date-times settled"),
     (r"(parse|fromstring|feed|pieces) \(vendortap/wire/(xml|pieces)", "XML parsed (lxml)"),
+    (r"vendortap/wire/xml_rows", "XML matched, and written as JSON"),
     (r"vendortap/wire/(xml|pieces)", "XML elements read by the schema"),
     (r"vendortap/wire/verbatim", "JSON matched, to be passed on"),
     (r"vendortap/wire/", "JSON decoded into types (msgspec), decoders compiled"),

@@ -24,7 +24,7 @@ from vendortap.errors import ConfigError
 from vendortap.singer.stream import ConnectorStream
 from vendortap.singer.tap import ConnectorTap
 from vendortap.singer.writer import MessageWriter
-from vendortap.wire import verbatim
+from vendortap.wire import expressions
 from vendortap.wire.verbatim import Verbatim
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     if batches:
         config["batch_config"] = batch_config(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verbatim, "WORTH", 1)
+        patch.setattr(expressions, "WORTH", 1)
         quick = read_tap(config, catalog=chosen)
         patch.setattr(ConnectorStream, "_as_they_are", False)
         slow = read_tap(config, catalog=chosen)
@@ -264,7 +264,7 @@ def test_a_list_is_passed_on_where_it_is_written_as_it_came(
             written.extend(isinstance(record, Verbatim) for record in records if stream == "invoices")
             return super().serialize_records(stream, records, *rest, **options)
 
-    monkeypatch.setattr(verbatim, "WORTH", 1)
+    monkeypatch.setattr(expressions, "WORTH", 1)
     monkeypatch.setattr(ConnectorTap, "message_writer_class", Noticed)
     for changes, is_passed_on in (
         ({}, True),
@@ -282,7 +282,7 @@ def test_a_run_that_ends_at_a_number_of_records_writes_them_as_others_do(
     vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `--test` does: it writes record by record."""
-    monkeypatch.setattr(verbatim, "WORTH", 1)
+    monkeypatch.setattr(expressions, "WORTH", 1)
     whole = read_tap(some(vendor))
     monkeypatch.setattr(ConnectorStream, "ABORT_AT_RECORD_COUNT", 10_000)
     assert timeless(read_tap(some(vendor))) == timeless(whole)

@@ -18,8 +18,9 @@ from tests.strategies import values
 from vendortap.errors import BodyError
 from vendortap.model import Node, Page, Reply, Rows, Value
 from vendortap.record import Reader
-from vendortap.wire import Dates, verbatim
-from vendortap.wire.verbatim import CREDIT, Passing, Verbatim
+from vendortap.wire import Dates, expressions
+from vendortap.wire.expressions import CREDIT
+from vendortap.wire.verbatim import Passing, Verbatim
 
 DATES = Dates(timezone(timedelta(hours=-5)))
 ROW = Node(
@@ -209,7 +210,7 @@ YEARS = [1600, 1700, 1900, 2000, 2023, 2024, 2100, 2400, 9996, 9999]
 @pytest.mark.parametrize("year", YEARS)
 def test_days_that_there_are_none_of_are_not_passed_on(year: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each day of a year, and those that a month might have had."""
-    monkeypatch.setattr(verbatim, "CREDIT", 1_000_000)
+    monkeypatch.setattr(expressions, "CREDIT", 1_000_000)
     made = passing()
     for month in range(14):
         for day in range(33):
@@ -385,7 +386,7 @@ def test_a_stream_whose_pages_cannot_be_passed_on_is_soon_left_alone(monkeypatch
 
     made = reader()
     with monkeypatch.context() as patch:
-        patch.setattr(verbatim.Passing, "_passed", passed)
+        patch.setattr(Passing, "_passed", passed)
         for _ in range(20):
             made.read(reply(body(FULL)), GIVEN)
     assert tried == CREDIT + 1

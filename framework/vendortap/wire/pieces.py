@@ -86,7 +86,7 @@ def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[
             parser.feed(body[start : start + piece])
             if root is None and (root := next((element for _, element in parser.read_events()), None)) is not None:
                 _refuse_dtd(root)
-            holder = _find(root, where.elements) if holder is None and root is not None else holder
+            holder = find(root, where.elements) if holder is None and root is not None else holder
             if holder is not None:  # of what is in it by now, all but the last is there as a whole
                 items.extend(_take(holder, where, most, but=1))
         root = parser.close()
@@ -108,11 +108,11 @@ def _refuse_dtd(root: Any) -> None:
         raise Malformed("XML with a DTD is refused")
 
 
-def _find(root: Any, elements: tuple[str, ...]) -> Any:
+def find(root: Any, elements: tuple[str, ...]) -> Any:
     """Return the element that these lead to, as far as it has been parsed."""
     element = root
     for name in elements:
-        element = next((child for child in element if _is(child, name)), None)
+        element = next((child for child in element if is_named(child, name)), None)
         if element is None:
             return None
     return element
@@ -122,14 +122,15 @@ def _take(holder: Any, where: Listed, most: int, *, but: int) -> Iterator[Any]:
     """Read the items from the front and drop them, until ``but`` elements are left."""
     children = list(holder)
     for child in children[: len(children) - but]:
-        if where.item is None or _is(child, where.item):
+        if where.item is None or is_named(child, where.item):
             yield where.read(child)
         elif too_deep(child, most - len(where.elements) - 1):
             raise Malformed("nested too deeply")
         holder.remove(child)
 
 
-def _is(element: Any, name: str) -> bool:
+def is_named(element: Any, name: str) -> bool:
+    """Tell whether an element has a name, without its namespace."""
     return name in (element.tag, element.tag.rpartition("}")[2])
 
 

@@ -32,6 +32,11 @@ class Row(msgspec.Struct, gc=False):
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self, name, value)
 
+    def __repr__(self) -> str:
+        """Return the repr of the dict that ``json`` would have made: pages are told apart by it."""
+        members = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return repr({name: value for name, value in members if value is not msgspec.UNSET})
+
 
 _LEAVES: Mapping[str, Any] = {
     "string": str,

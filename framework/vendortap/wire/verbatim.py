@@ -10,7 +10,6 @@ says yes, and to a page as a whole.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -21,18 +20,11 @@ from vendortap.model import Node
 from vendortap.wire import Dates, Malformed, Mismatch
 from vendortap.wire import json as json_wire
 from vendortap.wire import rows as rows_wire
+from vendortap.wire.expressions import ONCE, Trial
 
-CREDIT = 3
-"""Pages more that may be tried in vain than have been passed on; then no page of the stream is tried any more."""
-
-WORTH = 2
-"""The page of a stream from which on making the expression is worth it: many a list has only one."""
-
-_ONCE = "+" if sys.version_info >= (3, 11, 5) else ""
-"""Keeps a repetition from being tried again with less, which is never of use here; wrong before (gh-106052)."""
 _SPACE = r"[ \t\n\r]*"
-_PLAIN = rf"[ !#-\[\]-\xff]*{_ONCE}"
-_STRING = rf'"{_PLAIN}(?:\\["\\bfnrt]{_PLAIN})*{_ONCE}"'
+_PLAIN = rf"[ !#-\[\]-\xff]*{ONCE}"
+_STRING = rf'"{_PLAIN}(?:\\["\\bfnrt]{_PLAIN})*{ONCE}"'
 _DAY = (
     r"(?:(?!000)[0-9]{4}-"
     r"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
@@ -45,7 +37,7 @@ _TIME = (
 _LEAVES: Mapping[str, str] = {
     "string": _STRING,
     # -0 becomes 0, and str writes a Decimal with an exponent where six zeros follow the point
-    "number": rf"(?:-?[1-9][0-9]*{_ONCE}|(?:0|-0(?=\.))(?!\.000000[0-9]))(?:\.[0-9]+{_ONCE})?",
+    "number": rf"(?:-?[1-9][0-9]*{ONCE}|(?:0|-0(?=\.))(?!\.000000[0-9]))(?:\.[0-9]+{ONCE})?",
     "integer": r"(?:0|-?[1-9][0-9]{0,17}(?![0-9]))",
     "boolean": r"(?:true|false)",
     "date-time": f'"{_DAY}T{_TIME}"',
@@ -133,24 +125,22 @@ class Passing:
         self._names = names
         self._form: _Form | None = None
         self._begin = re.compile(_beginning(path).encode())
-        self._pages = 0
-        self._credit = CREDIT
+        self._trial = Trial()
 
     def read(self, body: bytes, given: Given) -> tuple[bytes, list[Any]] | None:
         """Return a page without its records, and these; ``None`` where they are to be read on another way."""
-        self._pages += 1
-        if self._pages < WORTH or self._credit < 0:
+        if not self._trial.is_due():
             return None
         if (form := self._form) is None:
             if (form := _form(self._row, self._dates, self._names)) is None:
-                self._credit = -1
+                self._trial.give_up()
                 return None
             self._form = form
         begin = self._begin.search(body)
         if begin and body.startswith(b"]", begin.end()):
             return None
         passed = self._passed(form, body, begin.end(), given) if begin else None
-        self._credit += -1 if passed is None else 1
+        self._trial.note(was_read=passed is not None)
         return passed
 
     def _passed(self, form: _Form, body: bytes, begin: int, given: Given) -> tuple[bytes, list[Any]] | None:
@@ -283,7 +273,7 @@ def _value(node: Node) -> str:
     """Return the pattern of a value in a list: without groups, and with nothing missing."""
     if node.item is not None:
         item = _or_null(_value(node.item), node.item)
-        return rf"\[(?:{item}(?:,{item})*{_ONCE})?\]"
+        return rf"\[(?:{item}(?:,{item})*{ONCE})?\]"
     if node.kind == "object":
         members = (f'"{name}":{_or_null(_value(member), member)}' for name, member in node.fields.items())
         return rf"\{{{','.join(members)}\}}"

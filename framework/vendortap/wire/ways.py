@@ -11,6 +11,7 @@ from vendortap.wire import Dates, Decode, Mismatch, Undeclared
 from vendortap.wire import json as json_wire
 from vendortap.wire import rows as rows_wire
 from vendortap.wire import xml as xml_wire
+from vendortap.wire import xml_rows as xml_rows_wire
 from vendortap.wire.repair import repair
 from vendortap.wire.xml import DEEPEST
 
@@ -86,4 +87,6 @@ class Ways:
 
     @cached_property
     def _typed_xml(self) -> Decode:
+        if self._quick:
+            return xml_rows_wire.compile(self._page, self.row, self._dates, self._max_depth)
         return xml_wire.compile(self._page, self._dates, self._max_depth)

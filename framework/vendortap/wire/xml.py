@@ -34,8 +34,9 @@ from vendortap.wire import (
 
 DEEPEST = 250
 """How many levels can be asked for at the most: at 256 libxml2 gives up."""
-_INSTANCE = "{http://www.w3.org/2001/XMLSchema-instance}"
-_NIL = f"{_INSTANCE}nil"
+INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
+"""The namespace of ``xsi:nil`` and of other attributes that are no data."""
+_NIL = f"{{{INSTANCE}}}nil"
 
 Read = Callable[[Any], Any]
 """Element → value; raises Mismatch with the path inside the element."""
@@ -55,14 +56,8 @@ def compile(  # noqa: A001 - like re.compile
         Mismatch: XML that does not fit, with the path of the first place.
         Undeclared: an object has an element that its schema does not let pass.
     """
-    read = _reader(node, dates)
-    name = node.xml_name if node.kind == "object" else None
+    read_root = root_reader(node, dates)
     listed = pieces.listed(node, lambda item, above: _reader(item, dates, most - above))
-
-    def read_root(root: Any) -> Any:
-        if name and _local(root.tag) != name:
-            raise Malformed(f"the root element is not <{name}>")
-        return read(root)
 
     def decode(body: bytes) -> Any:
         if listed and len(body) > piece:
@@ -78,6 +73,19 @@ def compile(  # noqa: A001 - like re.compile
             raise error.inside("$") from None
 
     return decode
+
+
+def root_reader(node: Node, dates: Dates) -> Read:
+    """Return what reads a root element, however deep it is nested; raises as the decoder of ``compile``."""
+    read = _reader(node, dates)
+    name = node.xml_name if node.kind == "object" else None
+
+    def read_root(root: Any) -> Any:
+        if name and _local(root.tag) != name:
+            raise Malformed(f"the root element is not <{name}>")
+        return read(root)
+
+    return read_root
 
 
 def parse(body: bytes, most: int = DEEPEST) -> Any:
@@ -177,7 +185,7 @@ def _undeclared(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
 def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
     known = _names(node)
     for name, text in element.attrib.items():
-        if f"@{name}" not in known and not name.startswith(_INSTANCE):
+        if f"@{name}" not in known and not name.startswith(f"{{{INSTANCE}}}"):
             yield (f"@{_local(name)}",), text
     beside: dict[str, list[Any]] = {}
     times: dict[str, int] = {}
