@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import selectors
 import subprocess
 import sys
 import time
@@ -174,8 +175,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, head: bytes, body: bytes) -> None:
         if not self.transport.is_closing():
-            self.transport.write(head)
-            self.transport.write(body)
+            self.transport.writelines((head, body))
 
 
 def _head(status: int, media_type: str, body: bytes, headers: str = "") -> bytes:
@@ -235,7 +235,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("forms", nargs="+", choices=("json", "xml"))
     options = parser.parse_args()
-    asyncio.run(_serve(Vendor({form: Dataset(options.folder, form) for form in options.forms})))
+    vendor = Vendor({form: Dataset(options.folder, form) for form in options.forms})
+    # epoll waits for whole milliseconds, and answers would be up to one too late; select does not
+    asyncio.SelectorEventLoop(selectors.SelectSelector()).run_until_complete(_serve(vendor))
 
 
 if __name__ == "__main__":

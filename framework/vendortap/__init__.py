@@ -31,9 +31,9 @@ _EMBEDDED = ("StreamBatch", "StreamRecord", "StreamState", "read", "read_arrow")
 def __getattr__(name: str) -> Any:
     """Look up when it is asked for what plugins and commands have no use for, and is not free to import."""
     if name == "__version__":
-        from importlib.metadata import version
+        from vendortap.version import version
 
-        return version("vendortap")
+        return version()
     if name in _EMBEDDED:
         from vendortap import embed
 

@@ -10,7 +10,6 @@ https://opentelemetry.io/docs/specs/semconv/http/ has the names of spans and met
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import sys
@@ -22,6 +21,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from vendortap.http import Attempt
+from vendortap.version import version
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -206,8 +206,7 @@ def of_program(connector: str) -> Telemetry | None:
         return None
     from opentelemetry import context, metrics, trace
 
-    version = importlib.metadata.version("vendortap")
-    tracer, meter = trace.get_tracer("vendortap", version), metrics.get_meter("vendortap", version)
+    tracer, meter = trace.get_tracer("vendortap", version()), metrics.get_meter("vendortap", version())
     return Telemetry(tracer, meter, connector, context.get_current())
 
 
@@ -219,16 +218,14 @@ def of_environment(connector: str) -> Telemetry | None:
     if not find_spec("opentelemetry") or not all(map(find_spec, _NEEDED)):
         _log.info("The environment asks for OpenTelemetry, which needs: pip install 'vendortap[otel]'.")
         return None
-    version = importlib.metadata.version("vendortap")
     tracers, meters = _tracers(connector, exporters.get("TRACES")), _meters(connector, exporters.get("METRICS"))
 
     def close() -> None:
         tracers.shutdown()
         meters.shutdown()
 
-    return Telemetry(
-        tracers.get_tracer("vendortap", version), meters.get_meter("vendortap", version), connector, _parent(), close
-    )
+    tracer, meter = tracers.get_tracer("vendortap", version()), meters.get_meter("vendortap", version())
+    return Telemetry(tracer, meter, connector, _parent(), close)
 
 
 def _exporter(signal: Literal["TRACES", "METRICS"]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import re
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 from urllib3.util import Url
@@ -26,6 +26,7 @@ from vendortap.http.traffic import Attempt, Traffic
 from vendortap.memory import Memory
 from vendortap.model import Authorize, Config, Limit, Pace, Reply, Request, Sign
 from vendortap.redact import Redactor
+from vendortap.version import version
 
 log = logging.getLogger("vendortap.http")
 
@@ -301,7 +302,6 @@ class Client:
 
 def _user_agent(name: str) -> str:
     try:
-        version = importlib.metadata.version("vendortap")
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        version = "unknown"
-    return f"vendortap/{version} ({name})"
+        return f"vendortap/{version()} ({name})"
+    except PackageNotFoundError:  # run from a source tree
+        return f"vendortap/unknown ({name})"

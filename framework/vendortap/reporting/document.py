@@ -27,13 +27,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from importlib.metadata import version
 from typing import Any
 
 from vendortap import latency
 from vendortap.report import Report
 from vendortap.reporting.history import History
 from vendortap.run import Outcome
+from vendortap.version import version
 
 VERSION = 1
 _COUNTS = ("filtered", "quarantined", "skipped", "known", "repeated", "missing")
@@ -46,7 +46,7 @@ class Recorder:
     def __init__(self, connector: str, title: str) -> None:
         self.quarantine: str | None = None
         """The folder of the quarantine, if there is one."""
-        self._head = {"connector": connector, "title": title, "vendortap": version("vendortap")}
+        self._head = {"connector": connector, "title": title, "vendortap": version()}
         self._started, self._began = datetime.now(timezone.utc), time.monotonic()
         self._report: Report = {}
         self._history = History()

@@ -23,7 +23,9 @@ def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
     gc.freeze()  # what is imported by now stays; and records come by the thousand and hold no cycles
     gc.set_threshold(5_000, 20, 20)  # but lxml's parsers do, one for each large page
     gc.enable()
-    sys.exit(_run_tap(name, arguments))
+    code = _run_tap(name, arguments)
+    gc.freeze()  # or the interpreter looks for garbage in all there is, before it ends
+    sys.exit(code)
 
 
 def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
