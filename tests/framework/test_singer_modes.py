@@ -278,6 +278,19 @@ def test_a_list_is_passed_on_where_it_is_written_as_it_came(
         assert {record["CustomerNumber"] for record in output.records("invoices")} == {"1000012345"}
 
 
+def test_a_list_in_xml_is_read_by_expression(
+    vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expressions, "WORTH", 1)
+    slow = read_tap(some(vendor, format="json", use_singer_decimal=True))
+    notes: list[bool] = []
+    monkeypatch.setattr(expressions.Trial, "note", lambda _, *, was_read: notes.append(was_read))
+    quick = read_tap(some(vendor, format="xml", use_singer_decimal=True))
+    assert notes
+    assert all(notes)
+    assert sorted(map(by_text, quick.records("invoices"))) == sorted(map(by_text, slow.records("invoices")))
+
+
 def test_a_run_that_ends_at_a_number_of_records_writes_them_as_others_do(
     vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -341,7 +341,8 @@ ONE = page(FULL).partition(b"<Invoices>")[2].partition(b"</Invoices>")[0].decode
         (f"<Page xmlns='urn:a' {XSI}><Data><Invoices>{ONE}</Invoices></Data></Page>", True),
         (f"<a:Page xmlns:a='urn:a' {XSI}><a:Data><a:Invoices>{ONE}</a:Invoices></a:Data></a:Page>", True),
         (f"<Page {XSI}><Data><Invoices xsi:nil='true'>{ONE}</Invoices></Data></Page>", True),
-        (f"<Page><!-- <Invoice> --><Data><Invoices>{ONE}</Invoices></Data></Page>", False),
+        (f"<Page><!-- <Invoice> --><Data><Invoices>{ONE}</Invoices></Data></Page>", True),
+        (f"<Page><!-- <Invoices><Invoice> --><Data><Invoices>{ONE}</Invoices></Data></Page>", False),
         (f"<Page><Data><Invoices>{ONE}<!-- -->{ONE}</Invoices></Data></Page>", False),
         (f"<Page><Other>{ONE}</Other><Data><Invoices><Invoice/></Invoices></Data></Page>", False),
         (f"<Page><Data>{ONE}<Invoices></Invoices></Data></Page>", False),
@@ -352,6 +353,7 @@ ONE = page(FULL).partition(b"<Invoices>")[2].partition(b"</Invoices>")[0].decode
         (f"<Page><Data><Invoices>{ONE}</Invoices></Data></Page>x", False),
         (f"<Page><Data><Invoices>{ONE}", False),
         (f"<Page><Data><Invoices><Other/>{ONE}</Invoices></Data></Page>", False),
+        (f"<Page><Data><Invoices>{ONE.replace('Invoice>', 'Other>')}</Invoices></Data></Page>", False),
         (f"<!DOCTYPE Page [<!ENTITY x 'y'>]><Page><Data><Invoices>{ONE}</Invoices></Data></Page>", False),
         (f"<Page><Data><Invoices>{ONE.replace('<Count>3</Count>', NIL)}</Invoices></Data></Page>", False),
         (f"<Page {XSI}><Data><Invoices>{ONE.replace('<Count>3</Count>', NIL)}</Invoices></Data></Page>", True),
@@ -392,6 +394,53 @@ def test_a_page_that_is_the_list() -> None:
     content = f"<Invoices>{ONE}{ONE}</Invoices>".encode()
     assert exact(plain(quick(content))) == exact(slow(content))
     assert [type(row) is dict for row in quick(content)] == [False, False]
+
+
+UNNAMED = replace(ROW, xml_name=None)
+
+
+@pytest.mark.parametrize(
+    ("content", "by_expression"),
+    [
+        (f"<Page><Data><Invoices>{ONE}{ONE}</Invoices></Data></Page>", True),
+        (f"<Page><Data><Invoices>\n{ONE.replace('Invoice>', 'a-b.c>')}</Invoices></Data><Next>2</Next></Page>", True),
+        (f"<Page><Data><Invoices>{ONE}{ONE.replace('Invoice>', 'Other>')}</Invoices></Data></Page>", False),
+        (f"<Page><Data><Invoices>{ONE.replace('Invoice>', 'a:b>')}</Invoices></Data></Page>", False),
+        (f"<Page><Other>{ONE}</Other><Data><Invoices>{ONE}</Invoices></Data></Page>", True),
+        (f"<Page><Invoices>{ONE}</Invoices><Data><Invoices>{ONE}</Invoices></Data></Page>", False),
+        (f"<Page><Data><Invoices a='/'>{ONE}</Invoices></Data></Page>", True),
+        ("<Page><Data><Invoices><Invoice></Invoice></Invoices></Data></Page>", False),
+        ("<Page><Data><Invoices><Invoice>text</Invoice></Invoices></Data></Page>", False),
+    ],
+)
+def test_items_that_have_no_name_in_the_schema_are_called_as_the_first_is(content: str, by_expression: bool) -> None:
+    quick, slow = decoders(UNNAMED)
+    first = outcome(quick, content.encode())
+    assert first == outcome(slow, content.encode())
+    assert (not isinstance(first, str) and is_quick(quick(content.encode()))) is by_expression
+
+
+def test_a_page_that_is_the_list_of_items_without_a_name() -> None:
+    quick, slow = decoders(UNNAMED, Rows())
+    content = f'<?xml version="1.0"?>\n<ArrayOfInvoice {XSI}>\n {ONE}\n {ONE}\n</ArrayOfInvoice>'.encode()
+    assert exact(plain(quick(content))) == exact(slow(content))
+    assert [type(row) is dict for row in quick(content)] == [False, False]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<Page><Data><Invoices/><Next>2</Next></Data></Page>",
+        "<Page><Data><Invoices a='b' /><Next>2</Next></Data></Page>",
+        "<Page><Data><Invoices></Invoices><Next>2</Next></Data></Page>",
+        "<Page><Data/></Page>",
+    ],
+)
+def test_what_follows_an_empty_list_is_not_taken_for_a_record(content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick, slow = decoders(UNNAMED)
+    for _ in range(20):
+        assert outcome(quick, content.encode()) == outcome(slow, content.encode())
+    assert tried(quick, page(FULL), 3, monkeypatch) == 3
 
 
 def test_documents_may_be_nested_as_deeply_as_ever() -> None:

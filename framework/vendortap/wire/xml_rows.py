@@ -50,7 +50,8 @@ _QUOTED = ("string", "date-time", "date")
 _PREFIXES = ("xsi", "i")
 _NIL = rf' (?:{"|".join(_PREFIXES)}):nil=\\"true\\" ?/>'
 """The rest of the tag of an element that is null, its quotes escaped as those in texts are."""
-_EMPTY = re.compile(rb"<([\w.\x80-\xff-]+) ?/>")
+_NAME = r"[\w.\x80-\xff-]+"
+_EMPTY = re.compile(rf"<({_NAME}) ?/>".encode("latin-1"))
 _MARK = "vendortap-records"
 """The element that stands for the records where they have been taken out."""
 _NO_CHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")
@@ -66,20 +67,21 @@ def compile(page: Node, row: Node, dates: Dates, most: int) -> Decode:  # noqa: 
     ``row`` is the schema of a record, as it stands inside ``page``. Raises, and ``most`` is, as in ``xml.compile``.
     """
     read = xml_wire.compile(page, dates, most)
-    opening = f"<{row.xml_name}>".encode()
     trial = Trial()
-    quick: Callable[[bytes, int], Any] | None = None
+    quick: _Quick | None = None
 
     def decode(body: bytes) -> Any:
         nonlocal quick
-        if (first := body.find(opening)) < 0 or not trial.is_due():
+        if not trial.is_due():
             return read(body)
         quick = quick or _quick(page, row, dates, most)
         if quick is None:
             trial.give_up()
             return read(body)
+        if (first := quick.find(body)) is None:  # no records, most likely
+            return read(body)
         try:
-            value = quick(body, first)
+            value = quick.read(body, first)
         except ValueError:  # Mismatch, Malformed, Undeclared, or no UTF-8
             trial.note(was_read=False)
             return read(body)
@@ -89,12 +91,18 @@ def compile(page: Node, row: Node, dates: Dates, most: int) -> Decode:  # noqa: 
     return decode
 
 
-def _quick(page: Node, row: Node, dates: Dates, most: int) -> Callable[[bytes, int], Any] | None:
-    """Return what reads a page by the expression, given where its first record is; ``None`` where it has none.
+class _Quick(NamedTuple):
+    """Finds the tag of a page's first record, and reads a page by the expression from there on.
 
-    Raises (the function):
-        ValueError: the page, or anything in it, is not quite as the expression has it.
+    ``read`` raises ValueError where the page, or anything in it, is not quite as the expression has it.
     """
+
+    find: Callable[[bytes], re.Match[bytes] | None]
+    read: Callable[[bytes, re.Match[bytes]], Any]
+
+
+def _quick(page: Node, row: Node, dates: Dates, most: int) -> _Quick | None:
+    """Return what reads a page by the expression; ``None`` where the schema has what that does not know."""
     read_record = _record_reader(row, dates)
     if read_record is None:
         return None
@@ -108,21 +116,29 @@ def _quick(page: Node, row: Node, dates: Dates, most: int) -> Callable[[bytes, i
     if listed is None or not above or above[0] + _levels(row) > most:
         return None
     read_rest = xml_wire.root_reader(page, dates)
-    opening, closing = f"<{row.xml_name}>".encode(), f"</{row.xml_name}>".encode()
     between = re.compile(_SPACE.encode()).match
 
-    def read(body: bytes, first: int) -> Any:
+    def read(body: bytes, first: re.Match[bytes]) -> Any:
+        opening, closing = b"<%b>" % first[1], b"</%b>" % first[1]
         rows: list[Any] = []
-        at = first
+        start = at = first.end()
         while body.startswith(opening, at):
-            end = body.index(closing, at) + len(closing)
-            rows.append(read_record(body[at:end]))
-            at = found.end() if (found := between(body, end)) else end
-        root = xml_wire.parse(b"%b<%b/>%b" % (body[:first], _MARK.encode(), body[at:]), most)
+            end = body.index(closing, at)
+            rows.append(read_record(body[at + len(opening) : end]))
+            at = end + len(closing)
+            at = found.end() if (found := between(body, at)) else at
+        root = xml_wire.parse(b"%b<%b/>%b" % (body[:start], _MARK.encode(), body[at:]), most)
         _take_mark(root, listed, body)
         return listed.put(read_rest(root), rows)
 
-    return read
+    return _Quick(re.compile(_beginning(listed).encode()).search, read)
+
+
+def _beginning(listed: pieces.Listed) -> str:
+    """Return the pattern of the tag that a list begins with; in its group is the name of the first item behind it."""
+    holder = re.escape(listed.elements[-1]) if listed.elements else _NAME
+    item = _NAME if listed.item is None else re.escape(listed.item)
+    return rf"<(?:{_NAME}:)?{holder}(?:\s[^<>]*)?(?<!/)>{_SPACE}(?=<({item})>)"
 
 
 def _take_mark(root: Any, listed: pieces.Listed, body: bytes) -> None:
@@ -145,23 +161,23 @@ def _take_mark(root: Any, listed: pieces.Listed, body: bytes) -> None:
 
 
 def _record_reader(row: Node, dates: Dates) -> Decode | None:
-    """Return what reads one record's element; ``None`` where the schema has what the expression does not know.
+    """Return what reads what is in a record's element; ``None`` where the schema has what the expression does not know.
 
     Raises (the function):
-        ValueError: the element is not quite as the expression has it.
+        ValueError: it is not quite as the expression has it.
     """
     decode = rows_wire.compile(row, row, dates)
-    if decode is None or row.xml_name is None or not _is_known(row):
+    if decode is None or not _is_known(row):
         return None
     betweens: set[str] = set()
-    step = _Builder(betweens).element(row.xml_name, row)
+    step = _Builder(betweens).content(row)
     separated = re.compile("|".join(betweens).encode()).sub if betweens else None
     has_empty = False
 
     def write(raw: bytes) -> bytes:
-        """Return a record's element as JSON, with the marks of XML still in the texts."""
+        """Return a record as JSON, with the marks of XML still in the texts."""
         written: list[bytes] = []
-        if step(raw, 0, written) is None:
+        if step(raw, 0, written) != len(raw):
             raise Mismatch("$", "another record")
         return b"".join(written)
 
@@ -183,7 +199,7 @@ def _record_reader(row: Node, dates: Dates) -> Decode | None:
 
 
 def _escaped(raw: bytes) -> bytes:
-    """Return an element with its quotes and backslashes escaped, as they are in JSON.
+    """Return part of a document with its quotes and backslashes escaped, as they are in JSON.
 
     Raises:
         Mismatch: it has what XML forbids, or is too large to tell.
@@ -352,13 +368,13 @@ class _Builder:
         self._steps.append(_Segment("".join(self._pattern), self._parts).step)
         self._begin_segment()
 
-    def element(self, name: str, node: Node) -> Step:
-        """Return the step of an object's element that is not empty."""
-        tag = re.escape(name)
-        self._pattern.append(f"<{tag}>{_SPACE}(?!</)")
+    def content(self, node: Node, name: str | None = None) -> Step:
+        """Return the step of what is in an object's element, which has to be something; with its tags, by its name."""
+        tag = "" if name is None else re.escape(name)
+        self._pattern.append(f"{tag and f'<{tag}>'}{_SPACE}(?=<[^/])")
         self._parts.append("{")
         self._members(node)
-        self._pattern.append(f"</{tag}>{_SPACE}")
+        self._pattern.append(tag and f"</{tag}>{_SPACE}")
         self._parts.append("}")
         self._end_segment()
         return self._steps[0] if len(self._steps) == 1 else partial(_in_turn, tuple(self._steps))
@@ -417,7 +433,7 @@ class _Builder:
 
     def _items(self, tag: str, name: str, node: Node, optional: bool) -> None:
         assert node.item is not None  # noqa: S101 - the caller sees to it
-        item = _Builder(self._betweens).element(node.item.xml_name or name, node.item)
+        item = _Builder(self._betweens).content(node.item, node.item.xml_name or name)
         self._end_segment()
         if node.xml_wrapped:
             missing = f"(?:<{tag}{_NIL}{_SPACE}|)" if optional else None
