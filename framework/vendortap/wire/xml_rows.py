@@ -390,12 +390,11 @@ class _Builder:
             optional = member.nullable and name not in node.required
             if member.kind == "object":
                 self._object(tag, member, optional)
-            elif member.item is None:
+            elif (item := member.item) is None:
                 self._text(tag, member, optional)
-            elif member.item.kind == "object":
-                self._items(tag, name, member, optional)
             else:
-                self._texts(tag, re.escape(member.item.xml_name or name), member, optional)
+                add = self._items if item.kind == "object" else self._texts
+                add(tag if member.xml_wrapped else None, item, item.xml_name or name, optional)
 
     def _group(self) -> int:
         self._groups += 1
@@ -420,26 +419,28 @@ class _Builder:
         self._pattern, self._parts = around, outside
         self._pattern.append(_element(pattern, tag if optional else None))
 
-    def _texts(self, tag: str, item: str, node: Node, optional: bool) -> None:
-        text, between = _LEAVES["string"], f"</{item}>{_SPACE}<{item}>"
+    def _texts(self, tag: str | None, node: Node, name: str, optional: bool) -> None:
+        """Add a list of texts, in an element of its own where there is a ``tag``."""
+        item, text = re.escape(name), _LEAVES[node.kind]
+        between = f"</{item}>{_SPACE}<{item}>"
         self._betweens.add(between)
         pattern = f"(?:<{item}>({text}(?:{between}{text})*{ONCE})</{item}>{_SPACE}|)"
         marker = None
-        if node.xml_wrapped:
+        if tag is not None:
             marker = self._group()
             pattern = _element(f"<{tag}>(){_SPACE}{pattern}</{tag}>", tag if optional else None)
         self._pattern.append(pattern)
         self._parts.append(_Texts(self._group(), marker))
 
-    def _items(self, tag: str, name: str, node: Node, optional: bool) -> None:
-        assert node.item is not None  # noqa: S101 - the caller sees to it
-        item = _Builder(self._betweens).content(node.item, node.item.xml_name or name)
+    def _items(self, tag: str | None, node: Node, name: str, optional: bool) -> None:
+        """Add a list of objects, in an element of its own where there is a ``tag``."""
+        item = _Builder(self._betweens).content(node, name)
         self._end_segment()
-        if node.xml_wrapped:
+        if tag is None:
+            self._steps.append(_Items(item, None, None, "").step)
+        else:
             missing = f"(?:<{tag}{_NIL}{_SPACE}|)" if optional else None
             self._steps.append(_Items(item, f"<{tag}>{_SPACE}", missing, f"</{tag}>{_SPACE}").step)
-        else:
-            self._steps.append(_Items(item, None, None, "").step)
 
 
 def _element(pattern: str, optional: str | None) -> str:
