@@ -59,7 +59,7 @@ docs: .venv/installed
 	  $(BIN)/vendortap describe $$name --markdown > docs/connectors/$$name.md.new || exit 1; \
 	  mv docs/connectors/$$name.md.new docs/connectors/$$name.md; \
 	done
-	$(BIN)/python -m vendortap.reference > docs/hooks.md.new
+	$(BIN)/python -m vendortap.operate.reference > docs/hooks.md.new
 	mv docs/hooks.md.new docs/hooks.md
 
 # Read it at once: python3 -m http.server --directory build/site

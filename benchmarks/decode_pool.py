@@ -21,10 +21,10 @@ from urllib.request import Request, urlopen
 import msgspec
 from tap_bench import BENCH
 
-from vendortap.declaration import shapes
-from vendortap.model import Reply, Rows
-from vendortap.record import Reader
-from vendortap.wire import dates
+from vendortap.declare.model import Reply, Rows
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import dates
+from vendortap.plugins.validation import shapes
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 

@@ -25,9 +25,11 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vendortap import plugins, run, serve
-from vendortap.model import Connector
-from vendortap.sandbox import json_answer
+from vendortap.declare.model import Connector
+from vendortap.operate import run
+from vendortap.plugins import host
+from vendortap.sandbox import serve
+from vendortap.sandbox.kit import json_answer
 from vendortap.singer.tap import ConnectorTap, tap_class
 
 pytest_plugins = ["tests.reliability"]
@@ -174,7 +176,7 @@ StartVendor = Callable[..., Vendor]
 
 @pytest.fixture(scope="session")
 def scansource() -> Connector:
-    return plugins.load("scansource")
+    return host.load("scansource")
 
 
 def _sandbox(connector: Connector, stack: ExitStack, jitter_seconds: float = 0, **options: Any) -> Vendor:
@@ -202,7 +204,7 @@ def sandboxes() -> Iterator[StartVendor]:
 
     def start_sandbox(name: str, **options: Any) -> Vendor:
         stacks.append(ExitStack())
-        return _sandbox(plugins.load(name), stacks[-1], **options)
+        return _sandbox(host.load(name), stacks[-1], **options)
 
     yield start_sandbox
     with ThreadPoolExecutor(max_workers=32) as pool:  # each takes a tenth of a second to stop
@@ -351,7 +353,7 @@ def killed(file: Files, tmp_path: Path) -> KillTap:
 
 @cache
 def _tap_class(connector_name: str) -> type[ConnectorTap]:
-    return tap_class(plugins.load(connector_name))
+    return tap_class(host.load(connector_name))
 
 
 def read(config: Mapping[str, Any], *, state: Any = None, catalog: Any = None, connector: str = "scansource") -> Output:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from vendortap.model import Record
+from vendortap.declare.model import Record
 
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")

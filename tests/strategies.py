@@ -10,8 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vendortap.model import Node
-from vendortap.wire import xml
+from vendortap.declare.model import Node
+from vendortap.decode import xml
 
 NIL = {"@xsi:nil": "true"}
 

@@ -11,8 +11,8 @@ import pytest
 
 import vendortap
 from tests.api import MODULES, NAMES, api, step
-from vendortap import deprecation
-from vendortap.deprecation import Deprecation, deprecate, deprecated
+from vendortap.support import deprecation
+from vendortap.support.deprecation import Deprecation, deprecate, deprecated
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMISED = (ROOT / "tests" / "api.txt").read_text(encoding="utf-8").splitlines()
@@ -76,12 +76,12 @@ def test_what_a_change_means(now: list[str], expected: str) -> None:
 def test_who_uses_what_is_deprecated_is_warned_at_his_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deprecation, "DEPRECATIONS", [])
 
-    @deprecated(since="0.2.0", removed_in="0.4.0", instead="vendortap.paging.page_number")
+    @deprecated(since="0.2.0", removed_in="0.4.0", instead="vendortap.declare.paging.page_number")
     def numbered(size: int) -> int:
         """Count."""
         return size + 1
 
-    sentence = "is deprecated since 0.2.0 and is removed in 0.4.0; use vendortap.paging.page_number"
+    sentence = "is deprecated since 0.2.0 and is removed in 0.4.0; use vendortap.declare.paging.page_number"
     with pytest.warns(DeprecationWarning, match=f"^vendortap: .*numbered {sentence}$") as caught:
         assert numbered(size=2) == 3
     assert caught[0].filename == __file__

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from vendortap import declaration, hookspecs, plugins, reference, schemas, serve
+from vendortap.decode import schemas
+from vendortap.operate import reference
+from vendortap.plugins import hookspecs, host, validation
+from vendortap.sandbox import serve
 from vendortap.singer.tap import tap_class
 
 if TYPE_CHECKING:
     from tests.conftest import StartVendor
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST_PARTY = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+FIRST_PARTY = [name for name, plugin in host.find().items() if plugin.package == "vendortap"]
 PAGES = [f"docs/connectors/{name}.md" for name in FIRST_PARTY]
 PAPERS = (
     "README.md",
@@ -109,11 +112,11 @@ def settings() -> dict[str, Any]:
 
 
 def test_the_settings_in_the_readme_are_those_of_scansources_page(settings: dict[str, Any]) -> None:
-    assert settings == reference.minimal(plugins.load("scansource"))
+    assert settings == reference.minimal(host.load("scansource"))
 
 
 def test_the_commands_in_the_readme_work_as_they_stand(settings: dict[str, Any], tmp_path: Path) -> None:
-    scansource = plugins.load("scansource")
+    scansource = host.load("scansource")
     commands = [line for block in blocks(README, "sh") for line in block.splitlines() if line.startswith("vendortap ")]
     assert [command.split()[1] for command in commands] == ["check", "run"]
     app = serve.application(scansource, invoices=120, seed=1, latency_ms=0, rate=0)
@@ -183,7 +186,7 @@ def test_the_program_in_the_readme_runs(
 
 def test_the_declaration_in_the_readme_is_one() -> None:
     _, block = blocks(README, "python")
-    boxes = "from vendortap import *\nfrom vendortap.auth import bearer\nfrom vendortap.request import get, setting\n"
+    boxes = "from vendortap.declare import *\n"
     names: dict[str, Any] = {}
     exec(boxes + block, names)  # noqa: S102 - our own README
     assert names["register_connector"]().stream("invoices").keys == ("number",)
@@ -213,10 +216,10 @@ def test_a_page_is_up_to_date(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIRST_PARTY)
 def test_the_configs_of_a_page_are_valid_and_its_sandboxs_gives_records(name: str) -> None:
-    connector = plugins.load(name)
+    connector = host.load(name)
     page = (ROOT / "docs" / "connectors" / f"{name}.md").read_text(encoding="utf-8")
     minimal, sandbox = (json.loads(block) for block in blocks(page, "json"))
-    schema = declaration.settings(connector)
+    schema = validation.settings(connector)
     schemas.check_config(minimal, schema, name)
     assert connector.base_url(schemas.with_defaults(minimal, schema)).startswith("https://")
     with serve.serving(serve.application(connector, invoices=12)) as served:
@@ -236,7 +239,7 @@ def _records(name: str, config: dict[str, Any]) -> dict[str, int]:
     """Run a tap in this process; stream → records."""
     written = BytesIO()
     with redirect_stdout(TextIOWrapper(written, encoding="utf-8", write_through=True)) as text:
-        tap = tap_class(plugins.load(name))(config=config)
+        tap = tap_class(host.load(name))(config=config)
         try:
             tap.sync_all()
         finally:
@@ -252,7 +255,7 @@ def test_a_setting_whose_description_admits_a_doubt_is_marked_and_in_the_page(na
     doubt = re.compile(
         r"assum|(not|No .* is|Neither .* is) documented|does not (say|document)|documents no", re.IGNORECASE
     )
-    own = schemas.load(plugins.load(name).schemas, "config")["properties"]
+    own = schemas.load(host.load(name).schemas, "config")["properties"]
     assumed = {n for n, s in own.items() if s.get("assumed")}
     assert {n for n, s in own.items() if doubt.search(s["description"])} <= assumed
     page = (ROOT / "docs" / "connectors" / f"{name}.md").read_text(encoding="utf-8")
@@ -314,8 +317,8 @@ def test_links_inside_the_repository_lead_somewhere(paper: str) -> None:
 def test_the_readme_lists_every_first_party_connector() -> None:
     rows = re.findall(r"^\| \[`([a-z-]+)`\]\(docs/connectors/\1\.md\) \| .* \| (.*) \| (.*) \|$", README, re.MULTILINE)
     assert {name: re.findall(r"`(\w+)`", streams) for name, _, streams in rows} == {
-        name: [stream.name for stream in plugins.load(name).streams] for name in FIRST_PARTY
+        name: [stream.name for stream in host.load(name).streams] for name in FIRST_PARTY
     }
     for name, formats, _ in rows:
-        options = declaration.settings(plugins.load(name))["properties"].get("format", {}).get("enum", ["json"])
+        options = validation.settings(host.load(name))["properties"].get("format", {}).get("enum", ["json"])
         assert formats == ", ".join(options).upper()

@@ -47,7 +47,7 @@ def test_the_plugins_pass_their_own_tests(site: Path, tmp_path: Path) -> None:
 
 
 def test_every_kind_of_hook_has_an_example() -> None:
-    from vendortap import hookspecs
+    from vendortap.plugins import hookspecs
 
     hooks = {name for name, member in vars(hookspecs).items() if hasattr(member, "vendortap_spec")}
     code = "".join(path.read_text(encoding="utf-8") for path in (EXAMPLE / "vendortap_examples").rglob("*.py"))

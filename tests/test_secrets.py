@@ -25,11 +25,12 @@ import pytest
 from starlette.requests import Request
 
 from tests.conftest import Files, environment, executable
-from vendortap import plugins, serve
-from vendortap.declaration import settings
-from vendortap.model import Connector
+from vendortap.declare.model import Connector
+from vendortap.plugins import host
+from vendortap.plugins.validation import settings
+from vendortap.sandbox import serve
 
-CONNECTORS = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
+CONNECTORS = [name for name, plugin in host.find().items() if plugin.package == "vendortap"]
 
 PLANTED: Mapping[str, Mapping[str, str]] = {
     # setting → the sandbox's constant that it is held against; every secret setting is planted, used or not
@@ -48,7 +49,7 @@ PERSONAL = re.compile(
 
 def planted(connector: str) -> dict[str, str]:
     """A secret for each setting that is one: with characters that URLs, JSON and Base64 treat in their own ways."""
-    properties = settings(plugins.load(connector))["properties"]
+    properties = settings(host.load(connector))["properties"]
     names = [name for name, setting in properties.items() if setting.get("secret")]
     assert set(names) == set(PLANTED[connector])
     return {name: f"Pl4nted/{name}+~<{number}>&={connector}?" for number, name in enumerate(names)}
@@ -341,7 +342,7 @@ class Hostile:
 def hostile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
     """Every connector's sandbox behind a bad vendor, in turn."""
     name = request.param
-    connector, secrets = plugins.load(name), planted(name)
+    connector, secrets = host.load(name), planted(name)
     assert connector.sandbox is not None
     module = importlib.import_module(connector.sandbox.app.partition(":")[0])
     for setting, constant in PLANTED[name].items():
@@ -355,11 +356,11 @@ def hostile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 DRIVER = """
 import json, logging, os, sys
-from vendortap import record
-from vendortap.http import pace
+from vendortap.decode import reader
+from vendortap.http import rate_limit
 from vendortap.singer import command
 
-pace.BACKOFF_SECONDS = pace.BACKOFF_CAP_SECONDS = 0.001
+rate_limit.BACKOFF_SECONDS = rate_limit.BACKOFF_CAP_SECONDS = 0.001
 
 def read(self, reply):
     raise ValueError(reply.body.decode())
@@ -367,7 +368,7 @@ def read(self, reply):
 for job in json.load(open(sys.argv[1])):
     sys.stderr.write(f"### {job['name']}\\n")
     if job["crash"]:
-        record.Reader.read = read
+        reader.Reader.read = read
     os.environ.update(job["env"])
     code = command._run_tap(sys.argv[2], job["arguments"])
     for name in job["env"]:

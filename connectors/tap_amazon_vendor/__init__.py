@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import json
 
-from vendortap import hookimpl
-from vendortap.auth import Flow, refresh_token, token_credentials, token_document
-from vendortap.checks import no_errors
-from vendortap.limits import amazon_rate_limit
-from vendortap.model import (
+from vendortap.declare import (
     Config,
     Connector,
+    Flow,
     Keyed,
     Limit,
     Plan,
@@ -27,10 +24,21 @@ from vendortap.model import (
     Stream,
     Value,
     Windows,
+    amazon_rate_limit,
+    by,
+    first,
+    get,
+    hookimpl,
+    in_file,
+    listed,
+    no_errors,
+    refresh_token,
+    setting,
+    stable,
+    token,
+    token_credentials,
+    token_document,
 )
-from vendortap.paging import stable, token
-from vendortap.plan import in_file, listed
-from vendortap.request import by, first, get, setting
 
 _PATHS = {
     "v1": "/vendor/directFulfillment/shipping/v1/customerInvoices",

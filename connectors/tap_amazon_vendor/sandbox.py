@@ -34,7 +34,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vendortap.sandbox import Bucket, Call, Document, Handler, Server, Tokens, json_answer
+from vendortap.sandbox.kit import Bucket, Call, Document, Handler, Server, Tokens, json_answer
 
 CLIENT_ID: Final = "amzn1.application-oa2-client.sandbox"
 CLIENT_SECRET: Final = "sandbox~not-a-secret"  # noqa: S105  (opens only this sandbox)

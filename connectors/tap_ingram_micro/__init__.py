@@ -10,14 +10,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import uuid4
 
-from vendortap import hookimpl
-from vendortap.auth import client_credentials
-from vendortap.checks import both, no_errors, present, status
-from vendortap.limits import x_rate_limit
-from vendortap.model import Amount, Config, Connector, Keyed, Limit, Plan, Reply, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number, stable
-from vendortap.plan import in_file, listed, since_date
-from vendortap.request import by, first, get, post, setting
+from vendortap.declare import (
+    Amount,
+    Config,
+    Connector,
+    Keyed,
+    Limit,
+    Plan,
+    Reply,
+    Rows,
+    Sandbox,
+    Stream,
+    Value,
+    both,
+    by,
+    client_credentials,
+    first,
+    get,
+    hookimpl,
+    in_file,
+    listed,
+    no_errors,
+    page_number,
+    post,
+    present,
+    setting,
+    since_date,
+    stable,
+    status,
+    x_rate_limit,
+)
 
 _V4 = ("serviceresponse", "invoicedetailresponse")
 _FAULT = {"errors": Value(("errors",), "any"), "fault": Value(("faultstring",))}

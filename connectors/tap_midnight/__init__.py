@@ -9,13 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vendortap import hookimpl
-from vendortap.auth import JsonRenewal, json_login
-from vendortap.checks import present
-from vendortap.model import Amount, Config, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
-from vendortap.paging import row_offset, stable
-from vendortap.plan import in_file, listed
-from vendortap.request import by, post, setting
+from vendortap.declare import (
+    Amount,
+    Config,
+    Connector,
+    JsonRenewal,
+    Keyed,
+    Limit,
+    Plan,
+    Rows,
+    Sandbox,
+    Stream,
+    Value,
+    by,
+    hookimpl,
+    in_file,
+    json_login,
+    listed,
+    post,
+    present,
+    row_offset,
+    setting,
+    stable,
+)
 
 _MEDIA_TYPE = by("format", {"json": "application/json", "xml": "application/xml"})
 _FIRST, _ROWS = ("tableFilterModel", "First"), ("tableFilterModel", "Rows")

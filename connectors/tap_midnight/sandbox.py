@@ -30,7 +30,7 @@ from zlib import crc32
 import xmltodict
 from starlette.exceptions import HTTPException
 
-from vendortap.sandbox import (
+from vendortap.sandbox.kit import (
     UNSET,
     Bucket,
     Call,

@@ -7,13 +7,32 @@ setting whose description says so.
 
 from __future__ import annotations
 
-from vendortap import hookimpl
-from vendortap.auth import api_key, client_credentials, optional
-from vendortap.checks import present
-from vendortap.model import Amount, Connector, Keyed, Limit, Plan, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number, stable
-from vendortap.plan import in_file, listed, since_date
-from vendortap.request import by, choose, first, get, setting
+from vendortap.declare import (
+    Amount,
+    Connector,
+    Keyed,
+    Limit,
+    Plan,
+    Rows,
+    Sandbox,
+    Stream,
+    Value,
+    api_key,
+    by,
+    choose,
+    client_credentials,
+    first,
+    get,
+    hookimpl,
+    in_file,
+    listed,
+    optional,
+    page_number,
+    present,
+    setting,
+    since_date,
+    stable,
+)
 
 _EACH_CUSTOMER = Plan(
     each=("customer_numbers", "customer_number"),

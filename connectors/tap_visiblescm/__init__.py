@@ -7,13 +7,33 @@ documents no authentication for this API, so the scheme is a setting. A failed c
 
 from __future__ import annotations
 
-from vendortap import hookimpl
-from vendortap.auth import basic, bearer, chosen, header, json_login
-from vendortap.checks import flag
-from vendortap.model import Amount, Connector, Keyed, Limit, Plan, Record, Rows, Sandbox, Stream, Value
-from vendortap.paging import page_number, stable
-from vendortap.plan import in_file, listed, since_date
-from vendortap.request import by, get, setting
+from vendortap.declare import (
+    Amount,
+    Connector,
+    Keyed,
+    Limit,
+    Plan,
+    Record,
+    Rows,
+    Sandbox,
+    Stream,
+    Value,
+    basic,
+    bearer,
+    by,
+    chosen,
+    flag,
+    get,
+    header,
+    hookimpl,
+    in_file,
+    json_login,
+    listed,
+    page_number,
+    setting,
+    since_date,
+    stable,
+)
 
 _OUTCOME = {"successful": Value(("IsSuccessful",), "boolean"), "message": Value(("Message",))}
 _EXTENT = {"pages": Value(("TotalPage",), "integer"), "rows": Value(("TotalCount",), "integer")}

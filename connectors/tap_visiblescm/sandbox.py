@@ -25,7 +25,7 @@ from zlib import crc32
 
 from starlette.exceptions import HTTPException
 
-from vendortap.sandbox import (
+from vendortap.sandbox.kit import (
     Bucket,
     Call,
     Document,

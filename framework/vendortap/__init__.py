@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vendortap.hookspecs import hookimpl
-from vendortap.model import HOOKSPEC_VERSION, Connector, Stream
+from vendortap.declare.hooks import hookimpl
+from vendortap.declare.model import HOOKSPEC_VERSION, Connector, Stream
 
 if TYPE_CHECKING:
-    from vendortap.embed import StreamBatch, StreamRecord, StreamState, read, read_arrow
+    from vendortap.embed.read import StreamBatch, StreamRecord, StreamState, read, read_arrow
 
 __version__: str
 
@@ -31,11 +31,11 @@ _EMBEDDED = ("StreamBatch", "StreamRecord", "StreamState", "read", "read_arrow")
 def __getattr__(name: str) -> Any:
     """Look up when it is asked for what plugins and commands have no use for, and is not free to import."""
     if name == "__version__":
-        from vendortap.version import version
+        from vendortap.support.version import version
 
         return version()
     if name in _EMBEDDED:
-        from vendortap import embed
+        from vendortap.embed import read as embedded
 
-        return getattr(embed, name)
+        return getattr(embedded, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,10 +19,10 @@ from benchmarks import invoices, server
 from benchmarks.check import check
 from benchmarks.dataset import FORMS, Dataset, Form, Truth, build
 from benchmarks.paths import PLUGIN
-from vendortap import declaration
-from vendortap.model import Connector, Reply, Rows
-from vendortap.record import Reader
-from vendortap.wire import dates
+from vendortap.declare.model import Connector, Reply, Rows
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import dates
+from vendortap.plugins import validation
 
 COUNT = 30
 
@@ -75,13 +75,13 @@ def test_json_keeps_every_digit_of_an_invoice(index: int) -> None:
 
 
 def test_the_declaration_of_the_plugin_is_sound(connector: Connector) -> None:
-    declaration.check(connector)
+    validation.check(connector)
 
 
 def test_both_formats_give_the_same_records(data: Path, served: server.Served, connector: Connector) -> None:
     stream = connector.stream("invoices")
     assert isinstance(stream.rows, Rows)
-    reader = Reader(declaration.shapes(connector)["invoices"].row, stream.rows, stream.keys, dates("UTC", None))
+    reader = Reader(validation.shapes(connector)["invoices"].row, stream.rows, stream.keys, dates("UTC", None))
     read = {}
     for form in FORMS:
         body = fetch(f"{served.plain}/{COUNT}/invoices?page=1&size=20", form)

@@ -18,13 +18,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import vendortap
-from vendortap import schemas, sync
-from vendortap.declaration import Shape
-from vendortap.limits import x_rate_limit
-from vendortap.model import Bookmark, Connector, Keyed, Node, Pace, Plan, Reply, Request, Rows, Stream, Windows
-from vendortap.plan import since_date
-from vendortap.request import get
-from vendortap.sync import Advance, Records, Source, Tally
+from vendortap.declare.limits import x_rate_limit
+from vendortap.declare.model import Bookmark, Connector, Keyed, Node, Pace, Plan, Reply, Request, Rows, Stream, Windows
+from vendortap.declare.plan import since_date
+from vendortap.declare.request import get
+from vendortap.decode import schemas
+from vendortap.plugins.validation import Shape
+from vendortap.sync import reading
+from vendortap.sync.context import Advance, Records, Source
+from vendortap.sync.counters import Tally
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HOUR = timedelta(hours=1)
@@ -122,7 +124,7 @@ def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream) ->
             if number == len(pauses):  # the last run: the clock has been put right
                 vendor.jumps = repeat(timedelta())
             began = vendor.time
-            for item in sync.read(vendor.source(), stream, lambda _: marks[-1], Tally()):
+            for item in reading.read(vendor.source(), stream, lambda _: marks[-1], Tally()):
                 if isinstance(item, Advance):
                     before = marks[-1]
                     assert before is None or item.bookmark.value >= before.value, "a bookmark never goes back"

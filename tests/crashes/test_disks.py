@@ -22,11 +22,11 @@ import duckdb
 import pytest
 
 from tests.conftest import environment, executable
-from vendortap.documents import Documents
 from vendortap.duckdb import database
 from vendortap.errors import ConfigError, LoadError, StateError
-from vendortap.memory import Memory
-from vendortap.state import kept, previous
+from vendortap.http.token_store import Memory
+from vendortap.sync.documents import Documents
+from vendortap.sync.state import kept, previous
 
 if TYPE_CHECKING:
     from tests.conftest import Files, StartVendor, Vendor, Warehouse
@@ -204,11 +204,13 @@ def test_a_state_that_finds_no_room_fails_the_run_although_all_is_loaded(
 SPOOL = """
     import json, resource, sys
     from datetime import datetime, timezone
-    from vendortap import schemas, sync
-    from vendortap.declaration import Shape
+    from vendortap.declare import Connector, Keyed, Reply, Rows, Stream, get
+    from vendortap.decode import schemas
     from vendortap.errors import VendortapError
-    from vendortap.model import Connector, Keyed, Reply, Rows, Stream
-    from vendortap.request import get
+    from vendortap.plugins.validation import Shape
+    from vendortap.sync import reading
+    from vendortap.sync.context import Source
+    from vendortap.sync.counters import Tally
 
     schema = {"type": "object", "properties": {"Id": {"type": "string"}}, "required": ["Id"]}
     node = schemas.compile_record(schema, "row")
@@ -221,11 +223,11 @@ SPOOL = """
     connector = Connector(**acme, streams=(list_, documents))
     send = lambda request: Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc))
     shapes = {stream.name: Shape(schema, node, node) for stream in connector.streams}
-    source = sync.Source(connector, {"concurrency": 1, "on_missing": "fail"}, send, shapes)
+    source = Source(connector, {"concurrency": 1, "on_missing": "fail"}, send, shapes)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     for stream in connector.streams:
         try:
-            for _ in sync.read(source, stream, lambda _: None, sync.Tally()):
+            for _ in reading.read(source, stream, lambda _: None, Tally()):
                 pass
         except VendortapError as error:
             print(error)

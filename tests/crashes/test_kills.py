@@ -24,7 +24,8 @@ import duckdb
 import pytest
 
 from tests.conftest import environment, executable
-from vendortap import demo, quarantine
+from vendortap.operate import demo
+from vendortap.sync import quarantine
 
 if TYPE_CHECKING:
     from tests.conftest import StartVendor, Vendor

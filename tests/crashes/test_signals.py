@@ -22,7 +22,9 @@ import duckdb
 import pytest
 
 from tests.conftest import environment, executable
-from vendortap import plugins, run, serve
+from vendortap.operate import run
+from vendortap.plugins import host
+from vendortap.sandbox import serve
 from vendortap.singer.tap import tap_class
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Vendor:
     """
 
     def __init__(self, path: str = "", documents: int = 0, *, asks_to_wait: bool = False) -> None:
-        self.app = serve.application(plugins.load("scansource"), invoices=INVOICES)
+        self.app = serve.application(host.load("scansource"), invoices=INVOICES)
         self.path, self.documents, self.asks_to_wait = path, documents, asks_to_wait
         self.arrived = 0
 
@@ -93,7 +95,7 @@ SITUATIONS = {
 
 
 def config(url: str, situation: Situation) -> dict[str, Any]:
-    return {**serve.settings(plugins.load("scansource"), url), "concurrency": 2, **situation.config}
+    return {**serve.settings(host.load("scansource"), url), "concurrency": 2, **situation.config}
 
 
 def check(written: Sequence[Any], situation: Situation) -> None:
@@ -152,7 +154,7 @@ def ended_tap(situation: Situation, number: signal.Signals) -> tuple[float, list
     vendor = situation.make()
     written = io.BytesIO()
     with serve.serving(vendor) as served, redirect_stdout(io.TextIOWrapper(written, write_through=True)) as text:
-        tap = tap_class(plugins.load("scansource"))(config=config(served.url, situation))
+        tap = tap_class(host.load("scansource"))(config=config(served.url, situation))
         with signalled(vendor.waited_for(), number) as at, pytest.raises(SystemExit) as ended:
             tap.sync_all()
         took = time.monotonic() - at[0]

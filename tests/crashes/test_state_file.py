@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import environment, executable
-from vendortap.state import STATE_VERSION, previous
+from vendortap.sync.state import STATE_VERSION, previous
 
 if TYPE_CHECKING:
     from tests.conftest import Files, RunTap, StartVendor, Vendor, Warehouse
@@ -32,7 +32,7 @@ REPORTED = {
     "waited_seconds",
     "waiting",
 }
-"""What a report says: counts, see vendortap.report."""
+"""What a report says: counts, see vendortap.singer.progress_file."""
 
 
 def totals(warehouse: Warehouse) -> dict[str, Any]:

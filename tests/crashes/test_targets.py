@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vendortap import run
+from vendortap.operate import run
 
 if TYPE_CHECKING:
     from tests.conftest import Files, StartVendor, Warehouse

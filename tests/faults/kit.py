@@ -15,9 +15,10 @@ from functools import cache
 from typing import Any
 
 from tests.conftest import make_catalog
-from vendortap import plugins, serve
 from vendortap.errors import VendortapError
-from vendortap.faults import Faulty
+from vendortap.plugins import host
+from vendortap.sandbox import serve
+from vendortap.sandbox.faults import Faulty
 from vendortap.singer.tap import ConnectorTap, tap_class
 
 Key = tuple[str, ...]
@@ -134,7 +135,7 @@ CASES = {
 
 @cache
 def _tap(name: str) -> type[ConnectorTap]:
-    return tap_class(plugins.load(name))
+    return tap_class(host.load(name))
 
 
 @dataclass
@@ -169,7 +170,7 @@ class Vendor:
 
     def run(self, streams: Sequence[str], state: Any = None, **settings: Any) -> Run:
         """Run the tap once, in this process, for these streams."""
-        connector = plugins.load(self.case.name)
+        connector = host.load(self.case.name)
         form = {"format": self.form} if self.case.xml else {}
         config = {**serve.settings(connector, self.url), **PATIENCE, **form, **self.case.settings, **settings}
         written = io.BytesIO()
@@ -191,7 +192,7 @@ class Vendor:
 @contextmanager
 def vendor(case: Case, invoices: int, seed: int = 1) -> Iterator[Vendor]:
     """Serve the sandbox of a case."""
-    connector = plugins.load(case.name)
+    connector = host.load(case.name)
     app = Faulty(serve.application(connector, invoices=invoices, seed=seed, **case.options), seed)
     with serve.serving(app) as served:
         yield Vendor(case, served.url, app)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from tests.faults.kit import CASES, Case, Story, Vendor, story, sums, vendor
-from vendortap import faults
 from vendortap.errors import VendorError
+from vendortap.sandbox import faults
 
 PROMISE = "Whatever goes wrong on the way, all invoices arrive, or the run says what is wrong and the next completes it"
 INVOICES = 19
@@ -200,7 +200,7 @@ def clean(vendors: Vendors) -> Callable[[Cell], Story]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("vendortap.http.rate_limit.BACKOFF_SECONDS", 0.005)
 
 
 def survive(cell: Cell, vendors: Vendors, clean: Callable[[Cell], Story], **settings: Any) -> str:

@@ -10,7 +10,7 @@ from functools import cache
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import FIXTURES, connector
-from vendortap import serve
+from vendortap.sandbox import serve
 from vendortap.singer import discovery
 
 ODD = (

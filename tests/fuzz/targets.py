@@ -12,19 +12,24 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from vendortap import auth, documents, http, limits, plan, plugins, record, schemas
-from vendortap.declaration import settings, shapes
+from vendortap.declare import auth, limits, plan
+from vendortap.declare.model import Bookmark, Connector, Node, Reply, Rows, Stream
+from vendortap.decode import json as json_wire
+from vendortap.decode import reader, schemas
+from vendortap.decode import structs as rows_wire
+from vendortap.decode import xml as xml_wire
+from vendortap.decode.values import Dates, Malformed, Mismatch, dates
 from vendortap.duckdb.reader import MESSAGE_TYPES, LineReader
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
-from vendortap.files import parse_json
-from vendortap.model import Bookmark, Connector, Node, Reply, Rows, Stream
+from vendortap.http.messages import vendor_message
+from vendortap.http.rate_limit import retry_after
+from vendortap.plugins import host
+from vendortap.plugins.validation import settings, shapes
 from vendortap.singer import catalogs
 from vendortap.singer.encoding import ENCODER
-from vendortap.state import check_state, find_entry, read_bookmark
-from vendortap.wire import Dates, Malformed, Mismatch, dates
-from vendortap.wire import json as json_wire
-from vendortap.wire import rows as rows_wire
-from vendortap.wire import xml as xml_wire
+from vendortap.support.files import parse_json
+from vendortap.sync import documents
+from vendortap.sync.state import check_state, find_entry, read_bookmark
 
 Target = Callable[[bytes], None]
 
@@ -36,7 +41,7 @@ NAMES = ("amazon-vendor", "ingram-micro", "midnight", "scansource", "visiblescm"
 
 @cache
 def connector(name: str) -> Connector:
-    return plugins.load(name)
+    return host.load(name)
 
 
 @cache
@@ -45,12 +50,12 @@ def _streams() -> list[tuple[Connector, Stream]]:
 
 
 @cache
-def _reader(index: int, *, structs: bool) -> record.Reader:
+def _reader(index: int, *, structs: bool) -> reader.Reader:
     vendor, stream = _streams()[index]
     config = schemas.with_defaults({}, settings(vendor))
     rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(config)
     zone = dates("America/New_York", "%m/%d/%Y %H:%M" if index % 2 else None)
-    return record.Reader(shapes(vendor)[stream.name].row, rows, stream.keys, zone, structs=structs)
+    return reader.Reader(shapes(vendor)[stream.name].row, rows, stream.keys, zone, structs=structs)
 
 
 def _reply(body: bytes, kind: str, **headers: str) -> Reply:
@@ -98,12 +103,12 @@ def _page(node: Node) -> Node:
 def vendor_messages(body: bytes) -> None:
     """The search for a vendor's sentence, and all else that is read of an answer that is no page."""
     for kind in ("application/json", "application/xml", "application/problem+json"):
-        http.vendor_message(_reply(body, kind))
+        vendor_message(_reply(body, kind))
     text = body.decode("latin-1")
     reply = _reply(
         b"", "", **{"retry-after": text, "date": text[::-1], "x-ratelimit-limit": text, "x-amzn-ratelimit-limit": text}
     )
-    http.retry_after(reply)
+    retry_after(reply)
     limits.x_rate_limit(reply)
     limits.amazon_rate_limit(reply)
 

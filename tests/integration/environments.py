@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vendortap import lock
+from vendortap.support import lock
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".integration"

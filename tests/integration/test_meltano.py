@@ -18,7 +18,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from vendortap import plugins
+from vendortap.plugins import host
 
 if TYPE_CHECKING:
     from tests.conftest import StartVendor, Vendor
@@ -206,7 +206,7 @@ def test_production_takes_what_is_yours_from_the_environment(project: Project, s
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_other_taps_run_in_the_same_way(name: str, project: Project, sandboxes: StartVendor) -> None:
-    sandbox = plugins.load(name).sandbox
+    sandbox = host.load(name).sandbox
     assert sandbox is not None
     vendor = sandboxes(name, invoices=30, **sandbox.options)
     project.run(f"meltano run tap-{name} target-vendortap-duckdb", SANDBOX_URL=vendor.url)

@@ -12,15 +12,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from vendortap import faults, plugins, sync
+from vendortap.declare.model import Bookmark, Connector, Page, Record, Reply, Request
+from vendortap.declare.request import get
 from vendortap.errors import CredentialsError, MissingError, TransportError, UsageError
-from vendortap.model import Bookmark, Connector, Page, Record, Reply, Request
-from vendortap.request import get
+from vendortap.plugins import host
+from vendortap.sandbox import faults
 from vendortap.singer.stream import ConnectorStream
 from vendortap.singer.tap import ConnectorTap
+from vendortap.sync.context import Advance, Source
 from vendortap.testing import connector_suite
 from vendortap.testing.checks import CHECKS
-from vendortap.testing.subject import NotApplicable, Subject, served
+from vendortap.testing.harness import NotApplicable, Subject, served
 
 LIST, DOCUMENTS = "invoices", "invoice_details"
 Change = Callable[[Connector], Connector]
@@ -55,7 +57,7 @@ def with_streams(kind: Stream) -> Callable[[Subject], None]:
 
     class Tap(ConnectorTap):
         def discover_streams(self) -> Sequence[ConnectorStream]:
-            return [kind(self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
+            return [kind(self, self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
 
     return with_tap(Tap)
 
@@ -97,7 +99,7 @@ class Careless(ConnectorTap):
 class Deaf(ConnectorTap):
     """Takes every refusal for a record that is not there."""
 
-    def source(self, *, structs: bool = False, verbatim: bool = False) -> sync.Source:
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source:
         source = super().source(structs=structs, verbatim=verbatim)
 
         def send(request: Request) -> Reply:
@@ -120,7 +122,7 @@ class Moving(ConnectorStream):
     days = 0
     count: ClassVar[int] = 0
 
-    def _advance(self, item: sync.Advance) -> None:
+    def _advance(self, item: Advance) -> None:
         Moving.count += 1
         value = item.bookmark.value + timedelta(self.days * Moving.count)
         super()._advance(replace(item, bookmark=Bookmark(value, item.bookmark.seen)))
@@ -269,7 +271,7 @@ CASES = [
 
 @contextmanager
 def subject_of(case: Case) -> Iterator[Subject]:
-    connector = case.change(plugins.load(case.connector))
+    connector = case.change(host.load(case.connector))
     Moving.count = 0
     with served(connector, config={}, **{"invoices": 12, **case.options}) as subject:
         case.before(subject)
@@ -310,7 +312,7 @@ def test_every_check_has_been_seen_to_fail() -> None:
 
 
 def test_what_does_not_apply_says_why() -> None:
-    with served(plugins.load("ingram-micro"), config={}, invoices=3) as subject, pytest.raises(NotApplicable) as caught:
+    with served(host.load("ingram-micro"), config={}, invoices=3) as subject, pytest.raises(NotApplicable) as caught:
         run("parity", subject, LIST)
     assert str(caught.value) == "it asks for one format only"
 

@@ -15,14 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.faults.kit import CASES
-from vendortap import plugins, schemas, serve
 from vendortap.cli import commands
+from vendortap.decode import schemas
 from vendortap.errors import UsageError
-from vendortap.testing import made_up, recording, tape
+from vendortap.plugins import host
+from vendortap.sandbox import serve
+from vendortap.testing import fake_data, recording, tape
 from vendortap.testing.checks import CHECKS
-from vendortap.testing.subject import NotApplicable, served
+from vendortap.testing.harness import NotApplicable, served
 
-CONNECTOR = plugins.load("scansource")
+CONNECTOR = host.load("scansource")
 PERSONAL = ("CompanyName", "Street1", "City", "PostalCode", "Attention")
 
 
@@ -57,7 +59,7 @@ def test_nothing_secret_and_nothing_personal_is_recorded(vendor: serve.Served, f
     ]
     personal = {value for address in addresses for name in PERSONAL if (value := address.get(name))}
     assert len(personal) > 10
-    assert {value for value in personal if len(value) > made_up.KNOWN_LENGTH and value in written} == set()
+    assert {value for value in personal if len(value) > fake_data.KNOWN_LENGTH and value in written} == set()
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -103,7 +105,7 @@ VALUES = st.text(st.sampled_from("aZ9 -.ß"), min_size=6, max_size=12)
 
 @given(st.lists(VALUES, unique=True, max_size=20))
 def test_a_made_up_value_is_stable_of_the_same_form_and_no_other_ones(values: list[str]) -> None:
-    maker = made_up.MadeUp(made_up.Names())
+    maker = fake_data.MadeUp(fake_data.Names())
     made = [maker.text(value) for value in values]
     assert made == [maker.text(value) for value in values]
     kinds = [[(c.isdigit(), c.isalpha()) for c in text] for text in values]
@@ -113,12 +115,12 @@ def test_a_made_up_value_is_stable_of_the_same_form_and_no_other_ones(values: li
 
 
 def replaced(document: object, *, schema: object = None) -> object:
-    names = made_up.Names()
+    names = fake_data.Names()
     names.add(schema or SCHEMA)  # type: ignore[arg-type] # a schema
-    maker = made_up.MadeUp(names)
+    maker = fake_data.MadeUp(names)
     body = json.dumps(document).encode()
-    made_up.changed(body, "application/json", maker.learn)
-    return json.loads(made_up.changed(body, "application/json", maker.replace), parse_float=Decimal)
+    fake_data.changed(body, "application/json", maker.learn)
+    return json.loads(fake_data.changed(body, "application/json", maker.replace), parse_float=Decimal)
 
 
 SCHEMA = {
@@ -135,9 +137,9 @@ SCHEMA = {
 
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_no_amount_of_a_connector_is_taken_for_personal(name: str) -> None:
-    connector = plugins.load(name)
+    connector = host.load(name)
     declared = [schemas.load(connector.schemas, stream.schema or stream.name) for stream in connector.streams]
-    names = made_up.Names()
+    names = fake_data.Names()
     for schema in declared:
         names.add(schema)
     amounts = {path for schema in declared for path in numbers(schema, schema)}

@@ -6,10 +6,7 @@
 
 from __future__ import annotations
 
-from vendortap import hookimpl
-from vendortap.model import Connector, Keyed, Rows, Stream, Value
-from vendortap.paging import token
-from vendortap.request import by, get, setting
+from vendortap.declare import Connector, Keyed, Rows, Stream, Value, by, get, hookimpl, setting, token
 
 _LIST = get("/invoices", page="1", size="{page_size}")
 _ROWS = Rows(("Invoices",), more={"next": Value(("NextPage",), "integer")})

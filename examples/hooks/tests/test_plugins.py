@@ -14,8 +14,9 @@ from vendortap_examples.link_pager import following
 from vendortap_examples.mask import masked
 from vendortap_examples.x12_format import invoices as read_x12
 
-from vendortap import plugins, serve
-from vendortap.model import Reply
+from vendortap.declare import Reply
+from vendortap.plugins import host
+from vendortap.sandbox import serve
 
 INVOICES = 100
 CONTACTS = "SELECT contact FROM ledger.invoices WHERE number IN ('L00000', 'L00001') ORDER BY number"
@@ -24,14 +25,14 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[serve.Served]:
-    with serve.serving(serve.application(plugins.load("ledger"), invoices=INVOICES)) as running:
+    with serve.serving(serve.application(host.load("ledger"), invoices=INVOICES)) as running:
         yield running
 
 
 def load(served: serve.Served, database: Path, **changes: Any) -> Done:
     """Run the tap into a database, as people do it."""
     config = database.with_suffix(".json")
-    config.write_text(json.dumps({**serve.settings(plugins.load("ledger"), served.url), **changes}))
+    config.write_text(json.dumps({**serve.settings(host.load("ledger"), served.url), **changes}))
     command = [sys.executable, "-m", "vendortap.cli", "run", "ledger", "--config", str(config), "--to", str(database)]
     return subprocess.run(command, capture_output=True, text=True, cwd=database.parent)
 
@@ -45,7 +46,7 @@ def test_signed_paged_csv_and_edi_arrive_to_the_cent_masked_and_audited(served: 
     audit = tmp_path / "audit.jsonl"
     done = load(served, tmp_path / "all.duckdb", plugins={"audit": {"file": str(audit)}})
     assert done.returncode == 0, done.stderr
-    sandbox = plugins.load("ledger").sandbox
+    sandbox = host.load("ledger").sandbox
     assert sandbox is not None
     totals = rows(tmp_path / "all.duckdb", sandbox.totals.replace("{schema}", "ledger"))
     assert {currency: (count, total) for currency, count, total in totals} == served.app.state.totals()

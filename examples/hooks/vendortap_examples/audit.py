@@ -11,8 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from vendortap import Connector, Stream, hookimpl
-from vendortap.model import PageAction, Record
+from vendortap.declare import Connector, PageAction, Record, Stream, hookimpl
 
 
 @hookimpl

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from email.message import Message
 from typing import Any
 
-from vendortap import hookimpl
-from vendortap.model import Reply, WireFormat
+from vendortap.declare import Reply, WireFormat, hookimpl
 
 
 @hookimpl

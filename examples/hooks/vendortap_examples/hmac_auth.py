@@ -9,8 +9,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from vendortap import hookimpl
-from vendortap.model import Authorize, Config, Credentials, Outgoing
+from vendortap.declare import Authorize, Config, Credentials, Outgoing, hookimpl
 
 
 @hookimpl

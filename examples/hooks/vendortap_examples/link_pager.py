@@ -6,9 +6,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from urllib.parse import urljoin
 
-from vendortap import hookimpl
+from vendortap.declare import Config, Page, Pager, Request, hookimpl
 from vendortap.errors import BodyError
-from vendortap.model import Config, Page, Pager, Request
 
 
 @hookimpl

@@ -9,8 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vendortap import Connector, Stream, hookimpl
-from vendortap.model import PageAction, Record
+from vendortap.declare import Connector, PageAction, Record, Stream, hookimpl
 
 MASK = "***"
 MAIL = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from vendortap import hookimpl
-from vendortap.model import Reply, WireFormat
+from vendortap.declare import Reply, WireFormat, hookimpl
 
 Segment = Sequence[str]
 """Its identifier and its elements."""

@@ -1,11 +1,22 @@
 """Acme: invoices and invoice_details, as JSON or XML.  https://api.acme.example/docs"""
 
-from vendortap import hookimpl
-from vendortap.auth import bearer
-from vendortap.model import Amount, Connector, Keyed, Limit, Rows, Sandbox, Stream
-from vendortap.paging import page_number, stable
-from vendortap.plan import listed
-from vendortap.request import by, get, setting
+from vendortap.declare import (
+    Amount,
+    Connector,
+    Keyed,
+    Limit,
+    Rows,
+    Sandbox,
+    Stream,
+    bearer,
+    by,
+    get,
+    hookimpl,
+    listed,
+    page_number,
+    setting,
+    stable,
+)
 
 ACME = Connector(
     name="acme",

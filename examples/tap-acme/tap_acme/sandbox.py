@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vendortap.sandbox import Bucket, Call, Document, Server, XmlNames, add_up, answer, random_for, stamp
+from vendortap.sandbox.kit import Bucket, Call, Document, Server, XmlNames, add_up, answer, random_for, stamp
 
 FIRST = datetime(2025, 1, 1)
 """When the first record changed last."""

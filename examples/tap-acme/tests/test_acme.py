@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from vendortap import plugins, serve
+from vendortap.plugins import host
+from vendortap.sandbox import serve
 from vendortap.testing import connector_suite
 
 TestConnector = connector_suite("acme")
@@ -22,14 +23,14 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[serve.Served]:
-    with serve.serving(serve.application(plugins.load("acme"), invoices=INVOICES)) as running:
+    with serve.serving(serve.application(host.load("acme"), invoices=INVOICES)) as running:
         yield running
 
 
 def load(served: serve.Served, database: Path, **changes: Any) -> Done:
     """Run the tap into a database, as people do it."""
     config = database.with_suffix(".json")
-    config.write_text(json.dumps({**serve.settings(plugins.load("acme"), served.url), **changes}))
+    config.write_text(json.dumps({**serve.settings(host.load("acme"), served.url), **changes}))
     command = [sys.executable, "-m", "vendortap.cli", "run", "acme", "--config", str(config)]
     command += ["--to", str(database), "--state", str(database.with_suffix(".state.json"))]
     return subprocess.run(command, capture_output=True, text=True)
@@ -44,7 +45,7 @@ def hold(database: Path, served: serve.Served) -> None:
     """Hold what was loaded against what the sandbox has."""
     for table in ("invoices", "invoice_details"):
         assert rows(database, f"SELECT count(*) FROM acme.{table}") == [(INVOICES,)]
-    sandbox = plugins.load("acme").sandbox
+    sandbox = host.load("acme").sandbox
     assert sandbox is not None
     totals = rows(database, sandbox.totals.replace("{schema}", "acme"))
     assert {currency: (count, total) for currency, count, total in totals} == served.app.state.totals()

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 
 import click
 
-from vendortap import logs
-from vendortap.cli import connectors, drafting, installation, quarantine, running, sandboxes
+from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold
 from vendortap.errors import UsageError, VendortapError
+from vendortap.support import logs
 
 
 def main() -> NoReturn:
@@ -52,7 +52,7 @@ def _main(arguments: Sequence[str]) -> int:
         logs.say(f"vendortap: error: {error}", "error")
         return VendortapError.exit_code
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
-        from vendortap.redact import unexpected
+        from vendortap.support.redact import unexpected
 
         logs.say(f"vendortap: error: {unexpected(error)}", "error")
         return VendortapError.exit_code
@@ -83,8 +83,8 @@ for _command in (
     quarantine.quarantine_commands,
     sandboxes.sandbox,
     sandboxes.demo,
-    drafting.infer,
-    drafting.new,
+    scaffold.infer,
+    scaffold.new,
     installation.doctor,
     installation.completion,
 ):

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from vendortap import plugins
 from vendortap.cli.options import CONFIG, CONNECTOR, connector_names, examples, read_settings
 from vendortap.cli.sandboxes import PORT
 from vendortap.cli.tables import table
 from vendortap.errors import PluginError
-from vendortap.plugins import Plugin
+from vendortap.plugins import host
+from vendortap.plugins.host import Plugin
 
 CHECK_SECONDS = 5
 """How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
@@ -31,12 +31,12 @@ CHECK_SECONDS = 5
 @click.option("--check", is_flag=True, help="Load every plugin, and say which are broken and why.")
 def list_command(check: bool) -> int:
     """List the installed connectors, and the plugins that bring anything else."""
-    broken = _list("connector", plugins.find(), plugins.problems() if check else None)
-    if others := plugins.find(plugins.HOOKS):
-        from vendortap import hooks
+    broken = _list("connector", host.find(), host.problems() if check else None)
+    if others := host.find(host.HOOKS):
+        from vendortap.plugins import extensions
 
         click.echo()
-        broken += _list("plugin", others, hooks.problems() if check else None)
+        broken += _list("plugin", others, extensions.problems() if check else None)
     for reason in broken:
         click.echo(f"\n{reason}", err=True)
     return PluginError.exit_code if broken else 0
@@ -63,9 +63,10 @@ def _list(kind: str, found: Mapping[str, Plugin], problems: Mapping[str, str | N
 @click.option("--markdown", "form", flag_value="markdown", help="Print the connector's page for docs/connectors.")
 def describe(connector: str, form: str | None) -> None:
     """Show a connector's streams and settings."""
-    from vendortap import reference, serve
+    from vendortap.operate import reference
+    from vendortap.sandbox import serve
 
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     if form == "markdown":
         click.echo(reference.markdown(loaded, serve.settings(loaded, f"http://127.0.0.1:{PORT}")), nl=False)
         return
@@ -116,10 +117,10 @@ def catalog(connector: str | None) -> None:
     from vendortap.singer import discovery
 
     if connector:
-        click.echo(json.dumps(discovery.catalog(plugins.load(connector)), indent=2))
+        click.echo(json.dumps(discovery.catalog(host.load(connector)), indent=2))
         return
-    first_party = [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
-    click.echo(json.dumps({name: discovery.catalog_entry(plugins.load(name)) for name in first_party}, indent=2))
+    first_party = [name for name, plugin in host.find().items() if plugin.package == "vendortap"]
+    click.echo(json.dumps({name: discovery.catalog_entry(host.load(name)) for name in first_party}, indent=2))
 
 
 @click.command(
@@ -136,9 +137,9 @@ def meltano(connector: str | None, lock: bool) -> None:
 
     It is in the format of Meltano Hub, and `meltano add --from-ref` reads it.
     """
-    from vendortap import meltano as definitions
+    from vendortap.operate import meltano as definitions
 
-    definition = definitions.extractor(plugins.load(connector)) if connector else definitions.loader()
+    definition = definitions.extractor(host.load(connector)) if connector else definitions.loader()
     click.echo(definitions.lock(definition) if lock else definitions.dumps(definition), nl=False)
 
 
@@ -152,19 +153,20 @@ def meltano(connector: str | None, lock: bool) -> None:
 @CONFIG
 def check(connector: str, configs: tuple[str, ...]) -> None:
     """Check settings and credentials with one request, and say how it went."""
-    from vendortap import sync
-    from vendortap.connect import connect
-    from vendortap.declaration import settings, shapes
+    from vendortap.http.connect import connect
+    from vendortap.plugins.validation import settings, shapes
+    from vendortap.sync import reading
+    from vendortap.sync.context import Source
 
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     config = read_settings(loaded, configs)
     config["retry_seconds"] = min(config["retry_seconds"], CHECK_SECONDS)
     client = connect(loaded, config, settings(loaded))
     started = time.monotonic()
     depth = config["max_depth"]
-    source = sync.Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
+    source = Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
     stream = next(stream for stream in loaded.streams if stream.keyed is None)
-    count = len(sync.probe(source, stream))
+    count = len(reading.probe(source, stream))
     seconds = time.monotonic() - started
     click.echo(
         f"{connector}: ok. The credentials are accepted; "
@@ -193,6 +195,6 @@ def record(connector: str, configs: tuple[str, ...], folder: Path, streams: tupl
     """
     from vendortap.testing import recording
 
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     kept = recording.record(loaded, read_settings(loaded, configs), folder, streams=streams or None, most=most)
     click.echo(f"{connector}: {len(kept.exchanges)} replies in {folder}. Read them before you share them.", err=True)

@@ -23,7 +23,7 @@ def doctor(as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from vendortap.doctor import examine
+    from vendortap.operate.doctor import examine
 
     found = examine()
     broken = [finding for finding in found if finding.state == "broken"]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vendortap import logs, plugins
 from vendortap.errors import ConfigError
+from vendortap.plugins import host
+from vendortap.support import logs
 
 if TYPE_CHECKING:
-    from vendortap.model import Connector
+    from vendortap.declare.model import Connector
 
 
 def examples(*lines: str) -> str:
@@ -38,7 +39,7 @@ class Output(click.Path):
 
 def connector_names(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
     """Return the connectors whose names begin like what has been typed, for the shell."""
-    return [name for name in plugins.find() if name.startswith(begun)]
+    return [name for name in host.find() if name.startswith(begun)]
 
 
 CONNECTOR = click.argument("connector", shell_complete=connector_names)
@@ -85,10 +86,10 @@ CONFIG = click.option(
 
 def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
     """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
-    from vendortap.files import read_json
-    from vendortap.schemas import check_config, with_defaults
+    from vendortap.decode.schemas import check_config, with_defaults
     from vendortap.singer import discovery
     from vendortap.singer.tap import tap_class
+    from vendortap.support.files import read_json
 
     tap = tap_class(connector)
     merged: dict[str, Any] = {}
@@ -104,8 +105,8 @@ def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any
 
 def target_command(connector: str, to: Path | None, target: str | None) -> AbstractContextManager[list[str]]:
     """Give the command of the target that --to or --target ask for, as long as the context lasts."""
-    from vendortap import extras
-    from vendortap import run as runner
+    from vendortap.operate import run as runner
+    from vendortap.support import extras
 
     if to is None:
         return nullcontext(runner.target_command(target or ""))

@@ -9,7 +9,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from vendortap.report import Report
+from vendortap.singer.progress_file import Report
 
 REFRESHES = 5
 """How often a second what is shown is drawn anew."""

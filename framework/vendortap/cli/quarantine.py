@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vendortap import plugins
 from vendortap.cli.options import CONFIG, CONNECTOR, Output, examples, read_settings, target_command
 from vendortap.cli.tables import table
+from vendortap.plugins import host
 
 if TYPE_CHECKING:
-    from vendortap.quarantine import Kept
+    from vendortap.sync.quarantine import Kept
 
 
 @click.group(
@@ -40,7 +40,7 @@ _FOLDER = click.argument("folder", type=click.Path(exists=True, file_okay=False,
 @_FOLDER
 def quarantine_list(folder: Path) -> None:
     """List the records in quarantine: never their values, but for their keys."""
-    from vendortap import quarantine
+    from vendortap.sync import quarantine
 
     rows = [[str(number), *_entry_row(kept)] for number, kept in enumerate(quarantine.read_all(folder), 1)]
     click.echo(table(["n", "when", "connector", "stream", "key", "path", "error"], rows))
@@ -64,7 +64,7 @@ def _entry_row(kept: Kept) -> list[str]:
 @click.option("--raw", is_flag=True, help="Print the record itself, as it was received, and nothing else.")
 def quarantine_show(folder: Path, number: int, raw: bool) -> None:
     """Show one entry, by its number in the list."""
-    from vendortap import quarantine
+    from vendortap.sync import quarantine
 
     entries = quarantine.read_all(folder)
     if number > len(entries):
@@ -116,12 +116,12 @@ def quarantine_replay(
     Exit codes: 0 all are good, 1 failed, 2 bad usage or config, 3 some do not fit still.
     """
     from vendortap.errors import CatalogError
-    from vendortap.files import read_json
-    from vendortap.replay import replay
+    from vendortap.operate.replay import replay
+    from vendortap.support.files import read_json
 
     if to and target:
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     config = read_settings(loaded, configs)
     chosen = read_json(catalog, CatalogError, f"the catalog {catalog}") if catalog else None
     into: AbstractContextManager[list[str] | None] = nullcontext(None)

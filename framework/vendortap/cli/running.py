@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vendortap import logs, plugins
 from vendortap.cli.options import (
     CONFIG,
     CONNECTOR,
@@ -23,11 +22,13 @@ from vendortap.cli.options import (
 )
 from vendortap.cli.tables import outcome_table
 from vendortap.errors import UsageError
+from vendortap.plugins import host
+from vendortap.support import logs
 
 if TYPE_CHECKING:
-    from vendortap.model import Config
-    from vendortap.report import Report
-    from vendortap.run import Job, Outcome, Watch
+    from vendortap.declare.model import Config
+    from vendortap.operate.run import Job, Outcome, Watch
+    from vendortap.singer.progress_file import Report
 
 PROGRESS_SECONDS = 5
 """How long it is from one line about progress to the next, where machines read them."""
@@ -76,14 +77,14 @@ def run(
 
     Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
     """
-    from vendortap import quarantine
-    from vendortap import run as runner
-    from vendortap.reporting import following
-    from vendortap.reporting.document import Recorder
+    from vendortap.operate import run as runner
+    from vendortap.operate.reporting import following
+    from vendortap.operate.reporting.document import Recorder
+    from vendortap.sync import quarantine
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     with following(Recorder(connector, loaded.title), reports) as recorder:
         config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
         quarantine.of(connector, config)  # likewise
@@ -99,7 +100,7 @@ def run(
 
 def _warn_of_no_state(state: Path | None) -> None:
     """Say so where everything is going to be fetched although there are states of earlier runs."""
-    from vendortap.state import way_back
+    from vendortap.sync.state import way_back
 
     if state and not state.exists() and (way := way_back(state)):
         logs.say(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", "warning")
@@ -107,8 +108,8 @@ def _warn_of_no_state(state: Path | None) -> None:
 
 def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
     """Print what a run came to: its table, and what the operator should know."""
-    from vendortap import run as runner
-    from vendortap.drift import Event
+    from vendortap.decode.drift import Event
+    from vendortap.operate import run as runner
 
     if outcome.report.get("streams"):
         click.echo(outcome_table(outcome.report))
@@ -136,7 +137,7 @@ def _log_level(verbose: bool) -> dict[str, str]:
 
 def watched(job: Job, watch: Watch = lambda _: None) -> Outcome:
     """Run a job; where standard error is a terminal with progress, and everybody's messages above it."""
-    from vendortap import run as runner
+    from vendortap.operate import run as runner
 
     if logs.as_json():
         return runner.run(job, _with_progress(watch), logs.pass_on)

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from vendortap import plugins
 from vendortap.cli.options import CONNECTOR, Output, examples
 from vendortap.cli.running import watched
 from vendortap.cli.tables import outcomes_table, table
+from vendortap.plugins import host
 
 PORT = 8080
 """Where sandboxes listen, unless another port is asked for."""
@@ -68,12 +68,12 @@ def sandbox(
     fault_seed: int,
 ) -> None:
     """Run a local server that speaks a vendor's protocol, until Ctrl-C."""
-    from vendortap import serve
+    from vendortap.sandbox import serve
 
     if "help" in faults:
         click.echo(_fault_table())
         return
-    loaded = plugins.load(connector)
+    loaded = host.load(connector)
     app = serve.application(loaded, invoices=invoices, seed=seed, latency_ms=latency_ms, rate=rate)
     if faults:
         app = _faulty(app, faults, fault_seed)
@@ -87,13 +87,13 @@ def sandbox(
 
 
 def _fault_table() -> str:
-    from vendortap.faults import KINDS
+    from vendortap.sandbox.faults import KINDS
 
     return table(["kind", "what happens"], [[kind, what] for kind, what in KINDS.items()])
 
 
 def _faulty(app: Any, texts: Iterable[str], seed: int) -> Any:
-    from vendortap.faults import Faulty
+    from vendortap.sandbox.faults import Faulty
 
     faulty = Faulty(app, seed)
     try:
@@ -122,8 +122,8 @@ def _faulty(app: Any, texts: Iterable[str], seed: int) -> Any:
 )
 def demo(names: tuple[str, ...], to: Path, invoices: int) -> None:
     """Run the sandboxes into one DuckDB file, twice, and hold the result against them."""
-    from vendortap import demo as scenario
+    from vendortap.operate import demo as scenario
 
-    chosen = names or [name for name, plugin in plugins.find().items() if plugin.package == "vendortap"]
-    connectors = [plugins.load(name) for name in dict.fromkeys(chosen)]
+    chosen = names or [name for name, plugin in host.find().items() if plugin.package == "vendortap"]
+    connectors = [host.load(name) for name in dict.fromkeys(chosen)]
     scenario.demo(connectors, to, invoices, click.echo, outcomes_table, watched)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vendortap.report import Report
+    from vendortap.singer.progress_file import Report
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

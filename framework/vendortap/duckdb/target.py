@@ -24,14 +24,14 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.sinks import BatchSink, Sink
 
-from vendortap import logs
 from vendortap.duckdb import database, quick
 from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
 from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, LoadError, VendortapError
-from vendortap.redact import unexpected
+from vendortap.support import logs
+from vendortap.support.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
 _MOST_UNDECLARED = 100

@@ -11,23 +11,3 @@ goes, ``credentials`` drives the auth flows, ``pace`` says when it may go, ``cal
 sends it, ``bodies`` reads the answer, ``failures`` says why there is none, ``answers`` judges it, with the vendor's own
 sentence out of ``messages``, and ``traffic`` is what others are told of all that.
 """
-
-from __future__ import annotations
-
-from vendortap.http.client import Client
-from vendortap.http.credentials import Keyring
-from vendortap.http.messages import vendor_message
-from vendortap.http.pace import Stopped, TokenBucket, backoff, retry_after
-from vendortap.http.traffic import Attempt, Traffic
-
-__all__ = [
-    "Attempt",
-    "Client",
-    "Keyring",
-    "Stopped",
-    "TokenBucket",
-    "Traffic",
-    "backoff",
-    "retry_after",
-    "vendor_message",
-]

@@ -14,8 +14,8 @@ import requests
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
+from vendortap.declare.model import Config
 from vendortap.errors import ConfigError
-from vendortap.model import Config
 
 
 def checked(url: str, who: str, config: Config) -> Url:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from vendortap.declare.model import Reply
 from vendortap.errors import CredentialsError, MissingError, RefusedError, VendorError
 from vendortap.http import addresses
 from vendortap.http.messages import vendor_message
-from vendortap.model import Reply
-from vendortap.redact import Redactor
+from vendortap.support.redact import Redactor
 
 _PERMANENT_5XX = frozenset({501, 505})
 MISSING_RETRIES = 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from urllib3 import BaseHTTPResponse
 
-from vendortap.bounds import PIECE, TooLarge, bounded, gunzip
+from vendortap.decode.bounds import PIECE, TooLarge, bounded, gunzip
 from vendortap.errors import BodyError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import requests
 from urllib3.util import Url
 
+from vendortap.declare.model import Outgoing, Request, Sign
 from vendortap.errors import ConfigError
-from vendortap.model import Outgoing, Request, Sign
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from urllib3.util import Url
 
+from vendortap.declare.model import Authorize, Config, Limit, Pace, Reply, Request, Sign
 from vendortap.errors import ConfigError, TransportError
 from vendortap.http import addresses
 from vendortap.http.answers import Answers
@@ -21,12 +22,11 @@ from vendortap.http.calls import Call, prepare, signatures
 from vendortap.http.connection import Adapter
 from vendortap.http.credentials import Keyring
 from vendortap.http.failures import READ_ERRORS, Failure, failure
-from vendortap.http.pace import Stopped, TokenBucket, backoff, retry_after
+from vendortap.http.rate_limit import Stopped, TokenBucket, backoff, retry_after
+from vendortap.http.token_store import Memory
 from vendortap.http.traffic import Attempt, Traffic
-from vendortap.memory import Memory
-from vendortap.model import Authorize, Config, Limit, Pace, Reply, Request, Sign
-from vendortap.redact import Redactor
-from vendortap.version import version
+from vendortap.support.redact import Redactor
+from vendortap.support.version import version
 
 log = logging.getLogger("vendortap.http")
 

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
+from vendortap.declare.model import Authorize, Config, Credentials, Recall, Remember, Reply, Request, Sign
 from vendortap.errors import VendorError, VendortapError
-from vendortap.memory import Memory
-from vendortap.model import Authorize, Config, Credentials, Recall, Remember, Reply, Request, Sign
-from vendortap.redact import Redactor
+from vendortap.http.token_store import Memory
+from vendortap.support.redact import Redactor
 
 RENEW_SECONDS = 60.0
 """Credentials are renewed this long before their end, or a tenth of their lifetime where that is less."""

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vendortap.model import Reply
-from vendortap.wire import xml
+from vendortap.declare.model import Reply
+from vendortap.decode import xml
 
 ERROR_BODY_BYTES = 64 * 1024
 """Larger error bodies are not searched for the vendor's message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from vendortap import latency
+from vendortap.support import latency
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Traffic:
 
     ``waited_seconds`` adds up the waits of all threads for the token bucket and before retries; ``waiting`` is how many
     of them wait now. ``latencies`` counts answers by the time from the request to the last byte, as
-    vendortap.latency has it.
+    vendortap.support.latency has it.
     """
 
     requests: int = 0

@@ -5,9 +5,9 @@ connector. ``catalogs`` checks what it is given, ``shaping`` makes records and s
 messages, ``encoding`` has the JSON of both, and ``filters`` keeps data and secrets out of the log.
 
 Every RECORD and BATCH goes through one way: selection (inside arrays too), amounts and dates as Singer has them,
-stream maps and flattening, then the writer. The state's shape is that of vendortap.state.
+stream maps and flattening, then the writer. The state's shape is that of vendortap.sync.state.
 
-singer-sdk's underscore methods that are overridden or called here are held by tests/framework/test_sdk_contract.py.
+singer-sdk's underscore methods that are overridden or called here are held by tests/singer/test_sdk_contract.py.
 """
 
 from __future__ import annotations

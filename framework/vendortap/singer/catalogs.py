@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from vendortap.declaration import Shape
+from vendortap.declare.model import UNKNOWN, Connector
 from vendortap.errors import CatalogError
-from vendortap.model import UNKNOWN, Connector
-from vendortap.singer.shaping import inner_crumbs
+from vendortap.plugins.validation import Shape
+from vendortap.singer.serialisation import inner_crumbs
 
 
 def check_catalog(document: Any, connector: Connector, known: Mapping[str, Shape]) -> None:

@@ -11,11 +11,12 @@ from typing import NoReturn
 
 import click
 
-from vendortap import lifeline, logs, plugins
 from vendortap.errors import UsageError, VendortapError
-from vendortap.redact import unexpected
+from vendortap.plugins import host
 from vendortap.singer.filters import NotTwice
 from vendortap.singer.tap import tap_class
+from vendortap.support import logs, parent_watch
+from vendortap.support.redact import unexpected
 
 
 def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
@@ -30,9 +31,9 @@ def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
 
 def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
     command_name = f"tap-{name}"
-    lifeline.follow()
+    parent_watch.follow()
     try:
-        command = tap_class(plugins.load(name)).cli
+        command = tap_class(host.load(name)).cli
         logs.set_up()
         for handler in logging.getLogger().handlers:
             handler.addFilter(NotTwice())

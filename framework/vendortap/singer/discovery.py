@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vendortap.model import Connector
+from vendortap.declare.model import Connector
 from vendortap.singer.tap import ConnectorTap, tap_class
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from vendortap.redact import Redactor, unexpected
+from vendortap.support.redact import Redactor, unexpected
 
 
 class NotTwice(logging.Filter):

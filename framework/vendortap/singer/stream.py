@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from singer_sdk import Stream
+from singer_sdk import Stream, Tap
 from singer_sdk.batch import Batcher
 from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
@@ -17,17 +17,23 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 
-from vendortap import model, report, schemas, sync
-from vendortap.declaration import Shape
+from vendortap.declare import model
+from vendortap.declare.model import Bookmark, Connector, Record
+from vendortap.decode import schemas
+from vendortap.decode.drift import Drift
 from vendortap.errors import ConfigError, RecordError
-from vendortap.model import Bookmark, Record
-from vendortap.singer.shaping import Shaper, inner_crumbs, nested_as_json, shaper
-from vendortap.state import advance, find_entry, read_bookmark
-from vendortap.totals import Totals
+from vendortap.plugins.validation import Shape
+from vendortap.singer import progress_file
+from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
+from vendortap.sync import reading
+from vendortap.sync.context import Advance, Records, Source
+from vendortap.sync.counters import Tally
+from vendortap.sync.state import advance, find_entry, read_bookmark
+from vendortap.sync.totals import Totals
 
 if TYPE_CHECKING:
-    from vendortap.quarantine import Kept
-    from vendortap.singer.tap import ConnectorTap
+    from vendortap.singer.writer import MessageWriter
+    from vendortap.sync.quarantine import Kept
 
 STATE_SECONDS = 1.0
 """STATE messages within a stream are at least this far apart; the last one is always written."""
@@ -57,15 +63,28 @@ class Spent(NamedTuple):
         return {name: round(value, 3) for name, value in self._asdict().items()}
 
 
+class Run(Protocol):
+    """What a stream asks of the tap that it belongs to."""
+
+    @property
+    def connector(self) -> Connector: ...  # noqa: D102 - the tap's own, as all of these
+    @property
+    def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102
+    @property
+    def writer(self) -> MessageWriter: ...  # noqa: D102
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
+    def spent(self) -> Spent: ...  # noqa: D102
+
+
 class ConnectorStream(Stream):
     """A declared stream as singer-sdk wants it."""
 
-    def __init__(self, tap: ConnectorTap, declared: model.Stream, shape: Shape) -> None:
+    def __init__(self, tap: Tap, run: Run, declared: model.Stream, shape: Shape) -> None:
         self.declared = declared
         self.shape = shape
-        self.tap = tap
-        self.tally = sync.Tally()
-        self.totals = Totals(declared.amount) if declared.amount and report.totals_wanted() else None
+        self.run = run
+        self.tally = Tally()
+        self.totals = Totals(declared.amount) if declared.amount and progress_file.totals_wanted() else None
         self.messages = 0
         self._begun: Spent | None = None
         self._spent = Spent()
@@ -123,16 +142,16 @@ class ConnectorStream(Stream):
         """Yield the records as they go into messages, before stream maps; used by nothing of vendortap's."""
         del context
         for item in self._read():
-            if isinstance(item, sync.Records):
+            if isinstance(item, Records):
                 yield from item.records
 
-    def _read(self) -> Iterator[sync.Records | sync.Advance]:
+    def _read(self) -> Iterator[Records | Advance]:
         """Read through the pipeline, in the form Singer has records in."""
-        source = self.tap.source(structs=self._as_they_are, verbatim=self._verbatim)
+        source = self.run.source(structs=self._as_they_are, verbatim=self._verbatim)
         shapers = self._shapers(quick=self._as_they_are)
-        with closing(sync.read(source, self.declared, self._bookmarked, self.tally)) as items:
+        with closing(reading.read(source, self.declared, self._bookmarked, self.tally)) as items:
             for item in items:
-                if isinstance(item, sync.Records):
+                if isinstance(item, Records):
                     for shape in shapers:
                         for record in item.records:
                             shape(record)
@@ -164,7 +183,7 @@ class ConnectorStream(Stream):
             return None
         return read_bookmark(self.name, find_entry(self.tap_state, self.name, partition) or {})
 
-    def _advance(self, item: sync.Advance) -> None:
+    def _advance(self, item: Advance) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:
             return
         advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
@@ -181,7 +200,7 @@ class ConnectorStream(Stream):
         state_due = time.monotonic() + STATE_SECONDS
         with self._measured() as counter:
             for item in self._read():
-                if isinstance(item, sync.Records):
+                if isinstance(item, Records):
                     self._write_records(item, counter)
                 else:
                     self._advance(item)
@@ -190,7 +209,7 @@ class ConnectorStream(Stream):
                         state_due = time.monotonic() + STATE_SECONDS
         yield from ()
 
-    def _write_records(self, item: sync.Records, counter: Any) -> None:
+    def _write_records(self, item: Records, counter: Any) -> None:
         """Write the RECORDs of a reply: all at once where nothing is to be made of each."""
         alias = self._only_alias
         if alias is None or self.ABORT_AT_RECORD_COUNT is not None:
@@ -200,7 +219,7 @@ class ConnectorStream(Stream):
             return
         if self.totals:
             self.totals.add(item.records)
-        writer, count = self.tap.writer, len(item.records)
+        writer, count = self.run.writer, len(item.records)
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
         item.records.clear()  # not held in memory as well while the target takes its time over the lines
@@ -226,12 +245,12 @@ class ConnectorStream(Stream):
     @contextmanager
     def _measured(self) -> Iterator[Any]:
         """Count and time the stream, account for its records, and write its last STATE, however it ends."""
-        self._begun = self.tap.spent()
+        self._begun = self.run.spent()
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 yield counter
             self._remember_fields()
-            self.tally.check(f"{self.tap.connector.name}, {self.name}")
+            self.tally.check(f"{self.run.connector.name}, {self.name}")
         finally:
             self.logger.info("%s: %s", self.name, self.tally)
             self._spent, self._begun = self.spent, None
@@ -241,7 +260,7 @@ class ConnectorStream(Stream):
     def spent(self) -> Spent:
         """What the stream has taken, so far or altogether: streams are read one after the other."""
         begun = self._begun  # read once: another thread may ask
-        return self._spent if begun is None else self.tap.spent().since(begun)
+        return self._spent if begun is None else self.run.spent().since(begun)
 
     def _account(self, written: bool, record: Record) -> None:
         """Count what became of a record."""
@@ -252,13 +271,13 @@ class ConnectorStream(Stream):
 
     def _remember_fields(self) -> None:
         """Put into the state which fields there are, for later runs to notice when one is not any more."""
-        drift = self.tap.drift.get(self.name)
+        drift = self.run.drift.get(self.name)
         if fields := drift and drift.fields():
             remembered: dict[str, Any] = self.tap_state.setdefault("fields", {})  # type: ignore[typeddict-item] # as the version
             remembered[self.name] = {name: list(two) for name, two in fields.items()}
             self.state_manager.is_flushed = False
 
-    def write_again(self, source: sync.Source, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+    def write_again(self, source: Source, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
         """Write SCHEMA, and RECORDs of what is good now of the stream's entries in quarantine.
 
         Yields each entry, with what is still wrong with it (``None``: it has been written).
@@ -267,7 +286,7 @@ class ConnectorStream(Stream):
         shapers = self._shapers(quick=False)
         for kept in entries:
             try:
-                record = sync.again(source, kept)
+                record = reading.again(source, kept)
             except RecordError as error:
                 yield kept, str(error)
             else:
@@ -306,7 +325,7 @@ class ConnectorStream(Stream):
         batches = _Batches(self, batch_config)
         with self._measured() as counter:
             for item in self._read():
-                if isinstance(item, sync.Advance):
+                if isinstance(item, Advance):
                     batches.cover(item)
                     continue
                 for record in item.records:
@@ -322,9 +341,9 @@ class _Batches:
         self.stream = stream
         self.config = config
         self.records: dict[str, list[Record]] = {}
-        self.covered: dict[tuple[str, ...], sync.Advance] = {}
+        self.covered: dict[tuple[str, ...], Advance] = {}
 
-    def cover(self, item: sync.Advance) -> None:
+    def cover(self, item: Advance) -> None:
         """Note how far the records given so far lead; of a partition the last word counts."""
         self.covered[tuple(item.partition.values())] = item
 
@@ -344,7 +363,7 @@ class _Batches:
         for alias, records in self.records.items():
             batcher = Batcher(self.stream.tap_name, alias, self.config)
             for manifest in batcher.get_batches(records=iter(records)):
-                self.stream.tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
+                self.stream._tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
         self.records.clear()
         for item in self.covered.values():
             self.stream._advance(item)

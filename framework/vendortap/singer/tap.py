@@ -22,24 +22,29 @@ from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import TapCapabilities
 from singer_sdk.mapper import PluginMapper
 
-from vendortap import hooks, plugins, report, schemas, sync
-from vendortap.declaration import Shape, settings, shapes, with_unknown
-from vendortap.drift import Drift
+from vendortap.declare.model import Connector
+from vendortap.decode import schemas
+from vendortap.decode.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
-from vendortap.files import parse_json, read_json
-from vendortap.model import Connector
-from vendortap.redact import Redactor
+from vendortap.plugins import extensions, host
+from vendortap.plugins.validation import Shape, settings, shapes, with_unknown
+from vendortap.singer import progress_file
 from vendortap.singer.catalogs import check_catalog
 from vendortap.singer.filters import Blanked
-from vendortap.singer.shaping import selected_schema
+from vendortap.singer.serialisation import selected_schema
 from vendortap.singer.stream import ConnectorStream, Spent
 from vendortap.singer.writer import MessageWriter
-from vendortap.state import STATE_VERSION, check_state, read_fields, way_back
+from vendortap.support.files import parse_json, read_json
+from vendortap.support.redact import Redactor
+from vendortap.sync import context
+from vendortap.sync.context import Source
+from vendortap.sync.state import STATE_VERSION, check_state, read_fields, way_back
 
 if TYPE_CHECKING:
-    from vendortap.http import Client, Traffic
-    from vendortap.quarantine import Kept, Quarantine
-    from vendortap.telemetry import Telemetry
+    from vendortap.http.client import Client
+    from vendortap.http.traffic import Traffic
+    from vendortap.sync.quarantine import Kept, Quarantine
+    from vendortap.sync.telemetry import Telemetry
 
 
 class ConnectorTap(Tap):
@@ -55,7 +60,7 @@ class ConnectorTap(Tap):
     @classproperty
     def package_name(cls) -> str:  # noqa: N805 - a property of the class
         """The distribution that brings the connector; looked up when a version is asked for, as that takes a while."""
-        found = plugins.find().get(cls.connector.name)
+        found = host.find().get(cls.connector.name)
         return found.package if found else "vendortap"
 
     def __init__(self, *, catalog: Any = None, **options: Any) -> None:
@@ -66,7 +71,7 @@ class ConnectorTap(Tap):
 
     def discover_streams(self) -> Sequence[ConnectorStream]:
         """Return the declared streams."""
-        return [ConnectorStream(self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
+        return [ConnectorStream(self, self, stream, self.shapes[stream.name]) for stream in self.connector.streams]
 
     def setup_mapper(self) -> None:
         """Set the stream maps up on what is selected, inside arrays too.
@@ -106,29 +111,29 @@ class ConnectorTap(Tap):
         """
         if self.config["on_bad_record"] == "fail" and not self.config.get("quarantine_dir"):
             return None
-        from vendortap import quarantine  # here, as most runs need none
+        from vendortap.sync import quarantine  # here, as most runs need none
 
         return quarantine.of(self.connector.name, self.config)
 
     @cached_property
     def drift(self) -> Mapping[str, Drift]:
         """What is noticed of each stream; empty where the operator does not care."""
-        return sync.watch(self.connector, self.config, self.shapes, self.client.redact, read_fields(self.state))
+        return context.watch(self.connector, self.config, self.shapes, self.client.redact, read_fields(self.state))
 
     @cached_property
-    def extensions(self) -> hooks.Extensions:
+    def extensions(self) -> extensions.Extensions:
         """What the installed plugins do in this run.
 
         Raises:
             ConfigError: the setting ``plugins`` names one that is not installed.
             PluginError: one cannot be used.
         """
-        return hooks.extensions(self.connector, self.config, {name: s.record for name, s in self.shapes.items()})
+        return extensions.extensions(self.connector, self.config, {name: s.record for name, s in self.shapes.items()})
 
     @cached_property
     def client(self) -> Client:
         """The connector's connection, made when it is first needed."""
-        from vendortap.connect import connect  # here, as --discover and --about need no connection
+        from vendortap.http.connect import connect  # here, as --discover and --about need no connection
 
         observe = self.telemetry.request if self.telemetry else None
         return connect(self.connector, self.config, self.settings_schema, observe)
@@ -138,7 +143,7 @@ class ConnectorTap(Tap):
         """What tells OpenTelemetry of this run, where the environment asks for it."""
         if not any(name.startswith("OTEL_") for name in os.environ):
             return None
-        from vendortap import telemetry  # here, as most runs need none of it
+        from vendortap.sync import telemetry  # here, as most runs need none of it
 
         return telemetry.of_environment(self.connector.name)
 
@@ -153,9 +158,9 @@ class ConnectorTap(Tap):
         assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
         return self.message_writer
 
-    def source(self, *, structs: bool = False, verbatim: bool = False) -> sync.Source:
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source:
         """Return what the pipeline reads from."""
-        return sync.Source(
+        return Source(
             self.connector,
             self.config,
             self.client.send,
@@ -191,7 +196,7 @@ class ConnectorTap(Tap):
         traffic = self.traffic
         return Spent(traffic.requests, traffic.retries, traffic.waited_seconds, traffic.bytes, time.monotonic())
 
-    def told(self) -> report.Report:
+    def told(self) -> progress_file.Report:
         """Return what the run is told of how far the tap is; any thread may ask, once the sync may begin."""
         traffic = self.traffic
         return {
@@ -285,7 +290,7 @@ class ConnectorTap(Tap):
         for handler in logging.getLogger().handlers:
             handler.addFilter(Blanked(redact))
         try:
-            with report.telling(tap.told):
+            with progress_file.telling(tap.told):
                 tap._sync_and_say(redact)
         except BrokenPipeError:  # here, as click would end the program without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
@@ -307,7 +312,7 @@ def tap_class(connector: Connector) -> type[ConnectorTap]:
     """Return the Singer tap of a connector.
 
     Raises:
-        DeclarationError: see vendortap.declaration.
+        DeclarationError: see vendortap.plugins.validation.
     """
     schema = settings(connector)
     members: dict[str, Any] = {

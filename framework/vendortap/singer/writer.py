@@ -10,9 +10,9 @@ from typing import Any
 from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
-from vendortap.model import Record
+from vendortap.declare.model import Record
+from vendortap.decode.verbatim import Verbatim
 from vendortap.singer.encoding import ENCODER, STRINGS_ENCODER
-from vendortap.wire.verbatim import Verbatim
 
 
 class MessageWriter(GenericSingerWriter[bytes, Any]):

@@ -9,24 +9,3 @@ The modules, from the top: ``reading`` reads a stream, and ``listing`` the list 
 says how far they lead, ``tally`` counts, ``scratch`` keeps on disk what memory should not hold, and ``source`` has what
 all of them are given.
 """
-
-from __future__ import annotations
-
-from vendortap.sync.ordering import ordered
-from vendortap.sync.reading import again, probe, read
-from vendortap.sync.source import Advance, Reading, Records, Source, rows_of, watch
-from vendortap.sync.tally import Tally
-
-__all__ = [
-    "Advance",
-    "Reading",
-    "Records",
-    "Source",
-    "Tally",
-    "again",
-    "ordered",
-    "probe",
-    "read",
-    "rows_of",
-    "watch",
-]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time, timezone
 
-from vendortap.model import Bookmark, Stream, Unit
+from vendortap.declare.model import Bookmark, Stream, Unit
 
 SEEN_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""

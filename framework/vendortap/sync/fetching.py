@@ -8,17 +8,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vendortap.documents import Documents, companion_names
+from vendortap.declare.model import Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
+from vendortap.declare.paging import single
+from vendortap.decode.body import write
+from vendortap.decode.reader import Reader, prefix, refusal
+from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
-from vendortap.model import Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
-from vendortap.paging import single
-from vendortap.record import Reader, prefix, refusal
-from vendortap.request import write
-from vendortap.sync.source import Records, Source
-from vendortap.wire.verbatim import Verbatim
+from vendortap.sync.context import Records, Source
+from vendortap.sync.documents import Documents, companion_names
 
 if TYPE_CHECKING:
-    from vendortap.quarantine import Kept
+    from vendortap.sync.quarantine import Kept
 
 SETTLED = timedelta(minutes=1)
 """What changed less than this before a list was asked for, or since, may show in the list only in part."""
@@ -147,7 +147,7 @@ class Completer:
         return {**known, self._stamped: unit.bookmark} if self._stamped else known
 
     def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
-        from vendortap.quarantine import Kept, schema_hash  # here, as most runs need neither
+        from vendortap.sync.quarantine import Kept, schema_hash  # here, as most runs need neither
 
         source, redact = self._source, self._source.redact
         return Kept(

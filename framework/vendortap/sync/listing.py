@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
+from vendortap.declare.model import Keyed, Record, Stream, Unit
+from vendortap.decode.reader import refusal
 from vendortap.errors import VendortapError
-from vendortap.model import Keyed, Record, Stream, Unit
-from vendortap.record import refusal
 from vendortap.sync.bookmarks import Top
+from vendortap.sync.context import Records, Source, named
+from vendortap.sync.counters import Tally
+from vendortap.sync.filter import keep
 from vendortap.sync.ordering import Lane, in_order
 from vendortap.sync.scratch import database
-from vendortap.sync.sieve import keep
-from vendortap.sync.source import Records, Source, named
-from vendortap.sync.tally import Tally
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _Row = tuple[str, "str | None", "int | None"]

@@ -14,8 +14,8 @@ from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from vendortap.model import Unit
-from vendortap.sync.source import Records
+from vendortap.declare.model import Unit
+from vendortap.sync.context import Records
 
 PAGES_AHEAD = 1
 """Pages of a unit that are fetched and not yet read: the next comes while one is written, a third would only wait.

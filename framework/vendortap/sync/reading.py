@@ -9,22 +9,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from vendortap import plan
+from vendortap.declare import plan
+from vendortap.declare.model import Bookmark, Keyed, Record, Stream, Unit
+from vendortap.decode.reader import refusal
 from vendortap.errors import ConfigError, DriftError, MissingError, PluginError, VendortapError
-from vendortap.hooks import Actions
-from vendortap.model import Bookmark, Keyed, Record, Stream, Unit
-from vendortap.record import refusal
+from vendortap.plugins.extensions import Actions
 from vendortap.sync.bookmarks import Top, advanced
+from vendortap.sync.context import Advance, Reading, Records, Source, named
+from vendortap.sync.counters import Tally
 from vendortap.sync.fetching import Completer, fetcher
+from vendortap.sync.filter import Sieve
 from vendortap.sync.listing import Spool
 from vendortap.sync.ordering import Lane, Pool, in_order
 from vendortap.sync.scratch import Distinct, database_error
-from vendortap.sync.sieve import Sieve
-from vendortap.sync.source import Advance, Reading, Records, Source, named
-from vendortap.sync.tally import Tally
 
 if TYPE_CHECKING:
-    from vendortap.quarantine import Kept
+    from vendortap.sync.quarantine import Kept
 
 log = logging.getLogger("vendortap.sync")
 

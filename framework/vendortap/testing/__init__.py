@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vendortap.extras import require
-from vendortap.model import Connector
+from vendortap.declare.model import Connector
+from vendortap.support.extras import require
 
 
 def connector_suite(

@@ -21,13 +21,15 @@ from urllib.parse import unquote_plus
 
 import jsonschema
 
-from vendortap import declaration, faults, quarantine
+from vendortap.declare.model import Node, Record, Stream
 from vendortap.errors import CredentialsError, RecordError, TransportError, VendorError, VendortapError
-from vendortap.model import Node, Record, Stream
-from vendortap.redact import SECRET_LENGTH, Redactor
-from vendortap.state import check_state, read_bookmark
-from vendortap.testing.spoiling import CANARY, Spoiler
-from vendortap.testing.subject import Asked, Crumb, Key, NotApplicable, Run, Subject, crumb_of
+from vendortap.plugins import validation
+from vendortap.sandbox import faults
+from vendortap.support.redact import SECRET_LENGTH, Redactor
+from vendortap.sync import quarantine
+from vendortap.sync.state import check_state, read_bookmark
+from vendortap.testing.corruption import CANARY, Spoiler
+from vendortap.testing.harness import Asked, Crumb, Key, NotApplicable, Run, Subject, crumb_of
 
 Table = dict[Key, Record]
 _SECRET = re.compile(r"secret|passw(or)?d|token|api_?key|subscription_?key|private_?key|credential", re.IGNORECASE)
@@ -63,7 +65,7 @@ def hold_ended(run: Run, what: str) -> Run:
 def declared(subject: Subject) -> None:
     """The declaration agrees with itself and its schemas, and these with the JSON Schema meta-schema."""
     try:
-        declaration.check(subject.connector, fully=True)
+        validation.check(subject.connector, fully=True)
     except VendortapError as error:
         raise AssertionError(f"the declaration is not sound: {error}") from error
     hold(subject.connector.docs.startswith("https://"), "'docs' is no address of the vendor's documentation")

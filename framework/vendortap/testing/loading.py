@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from vendortap.duckdb.target import DuckdbTarget
-from vendortap.testing.subject import signals
+from vendortap.testing.harness import signals
 
 _SCHEMA = "loaded"
 

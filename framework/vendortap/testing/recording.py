@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from vendortap import declaration, plan, schemas, sync
-from vendortap.connect import connect
+from vendortap.declare import plan
+from vendortap.declare.model import Config, Connector, Reply, Request, Stream
+from vendortap.decode import schemas
 from vendortap.errors import ConfigError, UsageError
-from vendortap.model import Config, Connector, Reply, Request, Stream
-from vendortap.redact import Redactor
-from vendortap.testing import made_up, tape
-from vendortap.testing.subject import formats
+from vendortap.http.connect import connect
+from vendortap.plugins import validation
+from vendortap.support.redact import Redactor
+from vendortap.sync import context, reading
+from vendortap.sync.context import Source
+from vendortap.sync.counters import Tally
+from vendortap.testing import fake_data, tape
+from vendortap.testing.harness import formats
 
 MOST = 200
 """So many replies are recorded at most, unless told otherwise: what is recorded is to be read by a person."""
@@ -40,7 +45,7 @@ def record(
         UsageError: there are more than ``most`` replies, or the folder is not an empty one.
         VendorError: the vendor answers with something that cannot be used; nothing is written.
     """
-    schema = declaration.settings(connector)
+    schema = validation.settings(connector)
     chosen = _chosen(connector, streams)
     given = {**_until_today(chosen), **config}
     filled = schemas.with_defaults(given, schema)
@@ -95,11 +100,11 @@ def _read(
             answered.append((request, reply))
             return reply
 
-        source = sync.Source(
-            connector, config, send, declaration.shapes(connector), redact=client.redact, max_depth=config["max_depth"]
+        source = Source(
+            connector, config, send, validation.shapes(connector), redact=client.redact, max_depth=config["max_depth"]
         )
         for stream in streams:
-            with closing(sync.read(source, stream, lambda _: None, sync.Tally())) as items:
+            with closing(reading.read(source, stream, lambda _: None, Tally())) as items:
                 for _ in items:
                     while answered:
                         yield answered.pop(0)
@@ -117,10 +122,10 @@ def _redacted(
     schema: schemas.Schema,
     replies: Replies,
 ) -> tuple[tape.Recording, Bodies]:
-    maker = made_up.MadeUp(_names(connector, filled))
+    maker = fake_data.MadeUp(_names(connector, filled))
     settings = _settings(connector, given, schema, maker)  # first, so that what they name is known
     for _, reply in replies:
-        made_up.changed(reply.body, reply.media_type, maker.learn)
+        fake_data.changed(reply.body, reply.media_type, maker.learn)
     blank = Redactor(schemas.secrets(filled, schema)).blank
     base = connector.base_url(filled).rstrip("/")
     exchanges: dict[tuple[str, ...], tape.Exchange] = {}
@@ -129,7 +134,7 @@ def _redacted(
         asked = _asked(request, base, maker, blank)
         before = exchanges.get(asked.key)
         name = before.file if before else _file_name(len(exchanges) + 1, reply)
-        body = made_up.changed(reply.body, reply.media_type, maker.replace).replace(base.encode(), tape.URL.encode())
+        body = fake_data.changed(reply.body, reply.media_type, maker.replace).replace(base.encode(), tape.URL.encode())
         bodies[name] = blank(body.decode()).encode()
         exchanges[asked.key] = tape.Exchange(asked, reply.status, reply.headers.get("content-type", ""), name)
     return tape.Recording(connector.name, settings, [s.name for s in streams], list(exchanges.values())), bodies
@@ -139,17 +144,17 @@ def _file_name(number: int, reply: Reply) -> str:
     return f"{number:04}.{'xml' if reply.media_type.endswith('xml') else 'json'}"
 
 
-def _names(connector: Connector, config: Config) -> made_up.Names:
-    names = made_up.Names()
+def _names(connector: Connector, config: Config) -> fake_data.Names:
+    names = fake_data.Names()
     for stream in connector.streams:
         names.add(schemas.load(connector.schemas, stream.schema or stream.name))
-        rows = sync.rows_of(stream, config)
+        rows = context.rows_of(stream, config)
         names.declared |= {name.lower() for path in (rows.path, *(v.path for v in rows.more.values())) for name in path}
         names.documents |= {stream.document.lower()} if stream.document else set()
     return names
 
 
-def _settings(connector: Connector, config: Config, schema: schemas.Schema, maker: made_up.MadeUp) -> dict[str, Any]:
+def _settings(connector: Connector, config: Config, schema: schemas.Schema, maker: fake_data.MadeUp) -> dict[str, Any]:
     """Return the settings that a replay needs: no secret, no address, no file, and nobody's name."""
     kept: dict[str, Any] = {}
     sandbox = connector.sandbox.config if connector.sandbox else {}
@@ -161,25 +166,25 @@ def _settings(connector: Connector, config: Config, schema: schemas.Schema, make
             kept[name] = sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
         elif "://" in str(value):
             kept[name] = tape.URL
-        elif setting.get("personal", bool(made_up.PERSONAL.search(name))):
+        elif setting.get("personal", bool(fake_data.PERSONAL.search(name))):
             kept[name] = [maker.text(str(v)) for v in value] if isinstance(value, list) else _like(value, maker)
         else:
             kept[name] = value
     return kept
 
 
-def _like(value: Any, maker: made_up.MadeUp) -> Any:
+def _like(value: Any, maker: fake_data.MadeUp) -> Any:
     return maker.text(value) if isinstance(value, str) and value else value
 
 
-def _asked(request: Request, base: str, maker: made_up.MadeUp, blank: Any) -> tape.Asked:
+def _asked(request: Request, base: str, maker: fake_data.MadeUp, blank: Any) -> tape.Asked:
     path = "/" + request.path.removeprefix(base).lstrip("/")
     parts = [quote(maker.mention(unquote(part)), safe="") for part in path.split("/")]
     headers = {name.lower(): value for name, value in request.headers.items()}
-    sent = made_up.changed(request.body or b"", headers.get("content-type", ""), lambda _, v: _mentioned(v, maker))
+    sent = fake_data.changed(request.body or b"", headers.get("content-type", ""), lambda _, v: _mentioned(v, maker))
     params = {name: blank(maker.mention(value)) for name, value in request.params.items()}
     return tape.Asked(request.method, "/".join(parts), params, headers.get("accept", ""), blank(sent.decode()))
 
 
-def _mentioned(value: Any, maker: made_up.MadeUp) -> Any:
+def _mentioned(value: Any, maker: fake_data.MadeUp) -> Any:
     return maker.mention(value) if isinstance(value, str) else value

@@ -15,10 +15,11 @@ from urllib.parse import parse_qsl, unquote
 
 from lxml import etree
 
-from vendortap import declaration, faults
-from vendortap.model import Config, Connector, Credentials, Recall, Remember, Request
+from vendortap.declare.model import Config, Connector, Credentials, Recall, Remember, Request
+from vendortap.decode import json as json_wire
+from vendortap.plugins import validation
+from vendortap.sandbox import faults
 from vendortap.testing.tape import URL, Asked, Exchange, Recording
-from vendortap.wire import json as json_wire
 
 Leaf = tuple[str, str]
 
@@ -84,7 +85,7 @@ def _members(value: Any, path: str) -> Iterator[Leaf]:
 
 def pointed(connector: Connector, kept: Recording, url: str) -> Connector:
     """Return the connector as it asks a recording: for the streams that it has, and signed without a token call."""
-    settings = declaration.settings(connector)["properties"]
+    settings = validation.settings(connector)["properties"]
     secret = [name for name, setting in settings.items() if setting.get("secret")]
 
     def signed(config: Config) -> Generator[Request | Recall | Remember, Any, Credentials]:

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
 
-from vendortap import plugins
+from vendortap.declare.model import Connector
 from vendortap.errors import UsageError
-from vendortap.model import Connector
+from vendortap.plugins import host
 from vendortap.singer.tap import tap_class
 from vendortap.testing import replaying, tape
 from vendortap.testing.checks import CHECKS, Check
-from vendortap.testing.subject import NotApplicable, Subject, first_settings, served, signals
+from vendortap.testing.harness import NotApplicable, Subject, first_settings, served, signals
 
 SINGER = "singer_sdk"
 """What ``skip`` calls singer-sdk's own tests."""
@@ -41,7 +41,7 @@ def make(
     """
     for unknown in sorted(set(skip) - {*CHECKS, SINGER}):
         raise UsageError(f"there is no check {unknown!r} to skip; there are {', '.join((*CHECKS, SINGER))}")
-    loaded = plugins.load(connector, fully=True) if isinstance(connector, str) else connector
+    loaded = host.load(connector, fully=True) if isinstance(connector, str) else connector
     kept = tape.read(recording, loaded.name) if recording else None
     singer_config = {**first_settings(loaded, _NOWHERE, kept), **config}
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from vendortap.errors import UsageError
-from vendortap.files import read_json
+from vendortap.support.files import read_json
 
 INDEX = "recording.json"
 VERSION = 1

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from tap_amazon_vendor import AMAZON_VENDOR
-from vendortap import declaration
+from vendortap.declare.model import Page, Reply, Rows
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import dates
 from vendortap.errors import RefusedError
-from vendortap.model import Page, Reply, Rows
-from vendortap.record import Reader
-from vendortap.wire import dates
+from vendortap.plugins import validation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "amazon_vendor"
-SHAPES = declaration.shapes(AMAZON_VENDOR)
+SHAPES = validation.shapes(AMAZON_VENDOR)
 VERSIONS = ("v1", "2021-12-28")
 STREAMS = ("customer_invoices", "customer_invoices_by_number")
 

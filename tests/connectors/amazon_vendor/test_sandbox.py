@@ -20,7 +20,7 @@ import requests
 from lxml import etree
 
 from tap_amazon_vendor import sandbox
-from vendortap.serve import serving as served
+from vendortap.sandbox.serve import serving as served
 
 V1, V2 = (f"{sandbox.SHIPPING_PATH}/{version}/customerInvoices" for version in sandbox.VERSIONS)
 EXPIRED = "The access token you provided has expired."

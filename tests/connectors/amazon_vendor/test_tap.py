@@ -19,8 +19,8 @@ import pytest
 from starlette.responses import JSONResponse
 
 from tap_amazon_vendor import AMAZON_VENDOR, _restricted_data_token_url, sandbox
-from vendortap import demo
 from vendortap.errors import ConfigError, CredentialsError, MissingError, RecordError
+from vendortap.operate import demo
 
 if TYPE_CHECKING:
     from tests.conftest import Asked, KillTap, Message, Output, RunTap, StartVendor, Vendor, Warehouse
@@ -49,7 +49,7 @@ def quiet(sandboxes: StartVendor) -> Vendor:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr("vendortap.http.rate_limit.BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture(scope="session")

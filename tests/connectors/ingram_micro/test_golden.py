@@ -17,14 +17,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tap_ingram_micro import INGRAM_MICRO
-from vendortap import declaration
-from vendortap.model import Node, Reply, Rows
-from vendortap.record import Reader
-from vendortap.request import write
-from vendortap.wire import Dates
+from vendortap.declare.model import Node, Reply, Rows
+from vendortap.decode.body import write
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import Dates
+from vendortap.plugins import validation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "ingram_micro"
-SHAPES = declaration.shapes(INGRAM_MICRO)
+SHAPES = validation.shapes(INGRAM_MICRO)
 
 
 def names(text: str) -> list[str]:

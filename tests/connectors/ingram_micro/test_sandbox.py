@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from tap_ingram_micro import sandbox
-from vendortap.serve import serving as served
+from vendortap.sandbox.serve import serving as served
 
 SEARCH, DETAIL, V4 = sandbox.V6_PATH, sandbox.V61_PATH, sandbox.V4_PATH
 FORM = {

@@ -15,10 +15,10 @@ import pytest
 
 from tap_ingram_micro import INGRAM_MICRO
 from tap_ingram_micro.sandbox import SAMPLE_INVOICE, V4_PATH, V6_PATH, V61_PATH
-from vendortap import demo
+from vendortap.declare.model import Credentials, Reply, Request
 from vendortap.errors import BodyError, CredentialsError, MissingError, RefusedError
-from vendortap.http import TokenBucket
-from vendortap.model import Credentials, Reply, Request
+from vendortap.http.rate_limit import TokenBucket
+from vendortap.operate import demo
 
 if TYPE_CHECKING:
     from tests.conftest import KillTap, Message, Output, StartVendor, Vendor, Warehouse
@@ -36,7 +36,7 @@ def start(sandboxes: StartVendor) -> Start:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vendortap.http.pace.BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr("vendortap.http.rate_limit.BACKOFF_SECONDS", 0.02)
 
 
 @pytest.fixture(scope="module")

@@ -19,14 +19,14 @@ from lxml import etree
 from tap_midnight import MIDNIGHT
 from tests import golden
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap import declaration
-from vendortap.model import Node, Page, Record, Reply, Rows
-from vendortap.record import Reader, page_node
-from vendortap.request import write
-from vendortap.wire import dates
+from vendortap.declare.model import Node, Page, Record, Reply, Rows
+from vendortap.decode.body import write
+from vendortap.decode.reader import Reader, page_node
+from vendortap.decode.values import dates
+from vendortap.plugins import validation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "midnight"
-SHAPES = declaration.shapes(MIDNIGHT)
+SHAPES = validation.shapes(MIDNIGHT)
 FORMATS = {"json": "application/json; charset=utf-8", "xml": "application/xml; charset=utf-8"}
 REQUESTED = {"RequestedGuid", "ListedInvoiceDate"}
 """What the request knows, not the answer."""
@@ -221,7 +221,7 @@ def test_lists_of_one_and_of_none_are_lists_in_both_formats(lines: int, items: i
 
 def request_body(form: str) -> tuple[str, bytes]:
     """Content type and body of a request for the Guid of the vendor's sample."""
-    config = declaration.settings(MIDNIGHT)["properties"]
+    config = validation.settings(MIDNIGHT)["properties"]
     settings_ = {name: setting.get("default") for name, setting in config.items()} | {"format": form}
     guid = json.loads((FIXTURES / "invoice-request.json").read_bytes())["Guid"]
     request = write(MIDNIGHT.stream("invoice_details").request(settings_, {"guid": guid}))

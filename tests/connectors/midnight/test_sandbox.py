@@ -16,7 +16,7 @@ import requests
 from lxml import etree
 
 from tap_midnight import sandbox
-from vendortap.serve import serving as served
+from vendortap.sandbox.serve import serving as served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ from lxml import etree
 from tap_midnight import MIDNIGHT, sandbox
 from tests import golden
 from tests.conftest import make_catalog
-from vendortap import declaration
+from vendortap.declare.model import Credentials, Reply, Request
+from vendortap.decode.schemas import with_defaults
+from vendortap.decode.values import Dates
 from vendortap.errors import BodyError, ConfigError, CredentialsError, MissingError
-from vendortap.model import Credentials, Reply, Request
-from vendortap.schemas import with_defaults
-from vendortap.wire import Dates
+from vendortap.plugins import validation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -356,7 +356,7 @@ def test_a_token_is_renewed_shortly_before_its_end(sandboxes: StartVendor) -> No
 @pytest.mark.parametrize(("unit", "seconds"), [(None, 90), ("seconds", 90), ("minutes", 5400), ("milliseconds", 0.09)])
 def test_the_unit_of_a_tokens_lifetime_can_be_set(vendor: Vendor, unit: str | None, seconds: float) -> None:
     chosen = {"expires_in_unit": unit} if unit else {}
-    config = with_defaults(vendor.config(**chosen), declaration.settings(MIDNIGHT))
+    config = with_defaults(vendor.config(**chosen), validation.settings(MIDNIGHT))
     (authorize,) = MIDNIGHT.auth
     answer = json.dumps({"access_token": "a", "refresh_token": "r", "expires_in": 90}).encode()
     assert signed_in(authorize(config), answer).expires_in == pytest.approx(seconds)

@@ -18,11 +18,11 @@ from starlette.responses import Response
 from tap_scansource import SCANSOURCE
 from tests.conftest import make_catalog
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap import declaration
+from vendortap.declare.model import Reply, Rows
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import dates
 from vendortap.errors import MissingError, RecordError, RefusedError
-from vendortap.model import Reply, Rows
-from vendortap.record import Reader
-from vendortap.wire import dates
+from vendortap.plugins import validation
 
 if TYPE_CHECKING:
     from tests.conftest import KillTap, Message, Output, RunTap, StartVendor, Vendor, Warehouse
@@ -279,7 +279,7 @@ def test_errors_beside_a_document_stand_in_its_record(start: StartVendor) -> Non
 
 # --- any document ------------------------------------------------------------------------------------
 
-NODE = declaration.shapes(SCANSOURCE)["invoice_documents"].row
+NODE = validation.shapes(SCANSOURCE)["invoice_documents"].row
 
 
 @settings(deadline=None, max_examples=50)

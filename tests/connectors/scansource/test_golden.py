@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 from tap_scansource import SCANSOURCE
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap import declaration
-from vendortap.model import Node, Record, Reply, Rows
-from vendortap.record import Reader
-from vendortap.wire import Dates
-from vendortap.wire import json as json_wire
-from vendortap.wire import xml as xml_wire
+from vendortap.declare.model import Node, Record, Reply, Rows
+from vendortap.decode import json as json_wire
+from vendortap.decode import xml as xml_wire
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import Dates
+from vendortap.plugins import validation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "scansource"
-SHAPES = declaration.shapes(SCANSOURCE)
+SHAPES = validation.shapes(SCANSOURCE)
 FORMATS = {"json": "application/json; charset=utf-8", "xml": "application/xml; charset=utf-8"}
 
 # The tables of the vendor's page: names in order, and what is not a string.

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from tap_visiblescm import VISIBLESCM
 from tests import golden
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap import declaration
-from vendortap.model import Node, Page, Record, Reply, Rows
-from vendortap.record import Reader, page_node
-from vendortap.wire import dates
+from vendortap.declare.model import Node, Page, Record, Reply, Rows
+from vendortap.decode.reader import Reader, page_node
+from vendortap.decode.values import dates
+from vendortap.plugins import validation
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "visiblescm"
-SHAPES = declaration.shapes(VISIBLESCM)
+SHAPES = validation.shapes(VISIBLESCM)
 FORMATS = {"json": "application/json; charset=utf-8", "xml": "application/xml; charset=utf-8"}
 RENAMED = {"Summaries": "InvoiceSummaries", "Averages": "InvoiceTotalAverages"}
 

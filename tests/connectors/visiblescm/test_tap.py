@@ -13,8 +13,8 @@ import pytest
 from tap_visiblescm import sandbox
 from tests import golden
 from tests.conftest import make_catalog
+from vendortap.decode.values import Dates
 from vendortap.errors import BodyError, ConfigError, CredentialsError, RefusedError
-from vendortap.wire import Dates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,10 +1,7 @@
 """Ledger: a made-up vendor that signs with HMAC, pages by Link headers, and writes CSV and EDI."""
 
-from vendortap import hookimpl
-from vendortap.hooks import auth_flow, pager
-from vendortap.model import Connector, Keyed, Rows, Sandbox, Stream
-from vendortap.plan import listed
-from vendortap.request import get, setting
+from vendortap.declare import Connector, Keyed, Rows, Sandbox, Stream, get, hookimpl, listed, setting
+from vendortap.plugins.extensions import auth_flow, pager
 
 LEDGER = Connector(
     name="ledger",

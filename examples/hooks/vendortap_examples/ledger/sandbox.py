@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from vendortap.sandbox import Bucket, Call, Server, add_up, json_answer, random_for
+from vendortap.sandbox.kit import Bucket, Call, Server, add_up, json_answer, random_for
 
 KEY_ID = "sandbox"
 SIGNING_KEY = "sandbox-key"

@@ -1,0 +1,125 @@
+"""What a reply says of itself under HTTP 200: ready-made checks of a stream's pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from vendortap.declare.model import Page
+from vendortap.errors import MissingError, RefusedError
+from vendortap.support.redact import Redactor
+
+Check = Callable[[Page], None]
+"""Raises what a page says of itself."""
+
+_quote = Redactor()
+_NOT_FOUND = re.compile(r"not\W?found|(?:does|do) not exist|\b404\b", re.IGNORECASE)
+
+
+def flag(name: str, *, message: str) -> Check:
+    """Hold a page to a value that is false when the call failed; ``message`` names the vendor's sentence.
+
+    Both are names of ``Rows.more``.
+
+    Raises (the check):
+        RefusedError: it is false, with the vendor's sentence.
+    """
+
+    def check(page: Page) -> None:
+        if page.more.get(name) is False:
+            raise RefusedError(f"the vendor says that the call failed{_said(page, message)}.")
+
+    return check
+
+
+def status(name: str, *, good: Collection[str], message: str, missing: Collection[str] = ()) -> Check:
+    """Hold a page to a status word; ``message`` names the vendor's sentence. Both are names of ``Rows.more``.
+
+    ``missing`` are the sentences, or other status words, that mean that the vendor does not hand the record out;
+    case does not count. So does a good status with no record.
+
+    Raises (the check):
+        MissingError: one of ``missing``, or no record.
+        RefusedError: any other status that is not ``good``.
+    """
+    fine = {word.casefold() for word in good}
+    absent = {word.casefold() for word in missing}
+
+    def check(page: Page) -> None:
+        word, sentence = (str(page.more.get(key) or "").strip() for key in (name, message))
+        good_word = word.casefold() in fine
+        if good_word and not page.absent:
+            return
+        said = f"{_quote(word) or 'without a status'}{' without a record' if good_word else ''}{_said(page, message)}"
+        missed = good_word or absent & {word.casefold(), sentence.casefold()}
+        raise (MissingError if missed else RefusedError)(f"the vendor answers {said}.")
+
+    return check
+
+
+def no_errors(*names: str) -> Check:
+    """Hold a page to errors that are empty or absent when the call went well: names of ``Rows.more``.
+
+    Each is a list of errors, one error, or a sentence.
+
+    Raises (the check):
+        RefusedError: there are errors, with the first one's code and message.
+    """
+
+    def check(page: Page) -> None:
+        for errors in filter(None, map(page.more.get, names)):
+            raise RefusedError(_with_errors(_first_error(errors)))
+
+    return check
+
+
+def present(name: str, *, errors: str | None = None) -> Check:
+    """Hold a single document to a value that it has wherever the vendor has the document.
+
+    ``name`` is a name of ``Rows.more``; so is ``errors``, for vendors that put a list of errors in its place.
+
+    Raises (the check):
+        MissingError: there is no value, and no error or one that says that nothing was found.
+        RefusedError: there is no value but another error, with its code and message.
+    """
+
+    def check(page: Page) -> None:
+        if page.more.get(name):
+            return
+        found = page.more.get(errors) if errors else None
+        said = _first_error(found) if found else ""
+        if found and not _NOT_FOUND.search(said):
+            raise RefusedError(_with_errors(said))
+        raise MissingError(f"the vendor answers with an empty document{f': {said}' if said else ''}.")
+
+    return check
+
+
+def both(first: Check, second: Check) -> Check:
+    """Hold a page to two checks, one after the other."""
+
+    def check(page: Page) -> None:
+        first(page)
+        second(page)
+
+    return check
+
+
+def _first_error(errors: Any) -> str:
+    """Return code and message of the first error, as far as it has them; their names have no case."""
+    first = errors[0] if isinstance(errors, list) else errors
+    if isinstance(first, str):
+        return _quote(first).rstrip(".")
+    members = {key.casefold(): text for key, text in first.items()} if isinstance(first, dict) else {}
+    texts = (members.get(key) for key in ("code", "message"))
+    return ": ".join(_quote(text).rstrip(".") for text in texts if isinstance(text, str) and text.strip())
+
+
+def _with_errors(said: str) -> str:
+    return f"the vendor answers with errors{f': {said}' if said else ''}."
+
+
+def _said(page: Page, message: str) -> str:
+    text = page.more.get(message)
+    return f": {_quote(text).rstrip('.')}" if isinstance(text, str) and text.strip() else ""

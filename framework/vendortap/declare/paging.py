@@ -1,0 +1,383 @@
+"""Ready-made pagers: generators that yield requests and are sent pages. No I/O.
+
+A pager believes the vendor's numbers, and doubts what contradicts them. A page that is empty before the end, or that
+has come before, may be a passing failure and is asked for once more; if it stays, that is an error: what a list
+leaves out is never seen again once a bookmark has moved past it. ``stable`` sees to rows that move between pages.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from vendortap.declare.model import Config, Page, Pager, Request
+from vendortap.errors import BodyError
+
+EMPTY_PAGES = 100
+"""So many empty pages in a row are the end of a list, whatever the vendor says is still to come."""
+READINGS = 3
+"""How often a list is read at the most, where rows move between its pages."""
+
+
+def single(request: Request, config: Config) -> Generator[Request, Page, None]:
+    """Ask once."""
+    del config
+    yield request
+
+
+def page_number(
+    param: str,
+    *,
+    size_param: str,
+    size: str,
+    first: str | None = None,
+    pages: str | None = None,
+    rows: str | None = None,
+) -> Pager:
+    """Count pages from 1 until one is empty, or shorter than the first.
+
+    A first page shorter than what was asked for does not prove that it is the last: a vendor may hand out
+    fewer at a time than it is asked for. So the second page is asked for in any case, unless the vendor says
+    how many pages or rows there are. Where it does not, a list that ends with an empty page is held against the
+    page after that one.
+
+    Args:
+        param: Query parameter of the page's number.
+        size_param: Query parameter of the page's size.
+        size: The setting with the rows to ask for.
+        first: The setting with the number of the first page.
+        pages: Name in ``Rows.more`` of the number of pages.
+        rows: Name in ``Rows.more`` of the number of rows; beside ``pages`` it is what these are held against.
+
+    Raises (the pager):
+        BodyError: a page has come before, or is empty in the middle, twice; or there are too few rows.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        begin = config[first] if first else 1
+        seen: dict[int | None, int] = {}
+        extent = _Extent((pages, rows))
+        full = empty = 0
+        for number in count(begin):
+            at = request.with_params({param: number, size_param: config[size]})
+            page = yield from _asked(at, seen, extent.ends_with)
+            _hold_new(page, seen, number, f"page {number} repeats page {{}}")
+            extent = extent.past(page)
+            if extent.ends:
+                return
+            is_last = extent.pages_left is False or not (page.rows or extent.pages_left)
+            if is_last and extent.rows_left:
+                raise BodyError(_fewer(extent.all_rows, extent.rows, "pages", first))
+            if is_last:
+                if number > begin:
+                    _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
+                return
+            empty = 0 if page.rows else empty + 1
+            _hold_end(empty)
+            if number > begin and 0 < len(page.rows) < full and not (pages or rows):
+                return
+            full = full or len(page.rows)
+
+    return ask
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How far a list has come, and how far it goes by what the vendor says (``None``: it does not say).
+
+    ``names`` are those of the numbers of pages and rows in ``Page.more``. A page without them changes nothing that
+    others said. Beside rows, a number of 0 says nothing: it is what .NET prints for one that nobody set.
+    """
+
+    names: tuple[str | None, str | None]
+    pages: int = 0
+    rows: int = 0
+    all_pages: int | None = None
+    all_rows: int | None = None
+
+    def past(self, page: Page) -> _Extent:
+        """Return how it is with one page more."""
+        in_pages, in_rows = (page.more.get(name) if name else None for name in self.names)
+        return _Extent(
+            self.names,
+            self.pages + 1,
+            self.rows + len(page.rows),
+            self.all_pages if in_pages is None else in_pages,
+            self.all_rows if in_rows is None else in_rows,
+        )
+
+    def ends_with(self, page: Page) -> bool:
+        """Whether, by the vendor's word, a page would be the last."""
+        return self.past(page).ends
+
+    @property
+    def pages_left(self) -> bool | None:
+        """Whether there are more pages."""
+        return None if self.all_pages is None or self.all_pages <= 0 < self.rows else self.pages < self.all_pages
+
+    @property
+    def rows_left(self) -> bool | None:
+        """Whether there are more rows."""
+        return None if self.all_rows is None or self.all_rows <= 0 < self.rows else self.rows < self.all_rows
+
+    @property
+    def ends(self) -> bool:
+        """Whether this was all, of which rows are the better witness."""
+        return self.rows_left is False or (self.rows_left is None and self.pages_left is False)
+
+
+def _fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
+    other = f"; it may count its {what} from another number, see the setting {first!r}" if first else ""
+    return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again{other}"
+
+
+def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -> Pager:
+    """Move a row offset in the query by as many rows as came.
+
+    Args:
+        param: Query parameter of the offset of the first row, counted from 0.
+        size_param: Query parameter of the page's size.
+        size: The setting with the rows to ask for.
+        rows: Name in ``Rows.more`` of the number of all rows, for vendors that state it.
+
+    Raises (the pager):
+        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        seen: dict[int | None, int] = {}
+        taken = stated = 0
+
+        def at(first: int) -> Request:
+            return request.with_params({param: first, size_param: config[size]})
+
+        while True:
+            page = yield from _asked(at(taken), seen, _stating(rows, taken))
+            _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
+            stated = (page.more.get(rows) if rows else None) or stated  # a 0 beside rows is a number that nobody set
+            taken += len(page.rows)
+            if 0 < stated <= taken:
+                return
+            if not page.rows:
+                break
+        if taken < stated:
+            raise BodyError(_fewer(stated, taken, "rows", None))
+        if taken:
+            beyond = taken + config[size]
+            _hold_empty((yield at(beyond)), f"the page from row {taken} on", f"that from {beyond} on")
+
+    return ask
+
+
+def row_offset(
+    first_path: tuple[str, ...], *, size_path: tuple[str, ...], size: str, total: str, first: str | None = None
+) -> Pager:
+    """Move a row offset inside the request's document by as many rows as came.
+
+    Args:
+        first_path: Where the offset of the first row is in the document.
+        size_path: Where the number of rows to ask for is.
+        size: The setting with that number.
+        total: The property of each row that says how many there are altogether.
+        first: The setting with the offset of the very first row (default: 0).
+
+    Raises (the pager):
+        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        begin = config[first] if first else 0
+        seen: dict[int | None, int] = {}
+        offset, stated = 0, 0
+
+        def at(offset: int) -> Request:
+            document = _with(_with(request.document or {}, first_path, begin + offset), size_path, config[size])
+            return replace(request, document=document)
+
+        while True:
+            page = yield from _asked(at(offset), seen, lambda _: False)
+            _hold_new(page, seen, begin + offset, f"the rows from {begin + offset} on repeat those from {{}} on")
+            if not page.rows:
+                break
+            offset += len(page.rows)
+            stated = page.rows[-1][total] or 0  # a 0 beside rows is a number that nobody set
+            if 0 < stated <= offset:
+                return
+        if offset < stated:
+            raise BodyError(_fewer(stated, offset, "rows", first))
+        if offset:
+            beyond = offset + config[size]
+            _hold_empty((yield at(beyond)), f"the page from row {begin + offset} on", f"that from {begin + beyond} on")
+
+    return ask
+
+
+def _with(document: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return the document with one value set."""
+    name, *rest = path
+    return {**document, name: _with(document.get(name) or {}, tuple(rest), value) if rest else value}
+
+
+def token(param: str, *, found: str) -> Pager:
+    """Send back the token that each page holds, with all other parameters, until a page holds none.
+
+    An empty page with a token is not the last. ``found`` is the token's name in ``Rows.more``.
+
+    Raises (the pager):
+        BodyError: a token, or a page, has come before, twice; or there are empty pages without end.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        del config
+        asked = request
+        sent: set[str] = set()
+        seen: dict[int | None, int] = {}
+        empty = 0
+        for number in count(1):
+            page = yield from _asked(
+                asked, seen, lambda page: bool(page.more.get(found)), lambda page: page.more.get(found) in sent
+            )
+            following = page.more.get(found)
+            if following in sent:
+                raise BodyError(f"the vendor answers with a {param} that it gave before; {_STUCK}")
+            _hold_new(page, seen, number, f"page {number} repeats page {{}}")
+            if not following:
+                return
+            empty = 0 if page.rows else empty + 1
+            _hold_end(empty)
+            sent.add(following)
+            asked = request.with_params({param: following})
+
+    return ask
+
+
+_STUCK = "the vendor's paging does not move on"
+
+
+def _asked(
+    request: Request,
+    seen: Collection[int | None],
+    may_be_empty: Callable[[Page], bool],
+    again: Callable[[Page], bool] = lambda _: False,
+) -> Generator[Request, Page, Page]:
+    """Ask for a page, and once more where it is doubtful: empty for no reason, or one that has come before."""
+    page = yield request
+    doubtful = _ends(page) in seen or again(page) or not (page.rows or may_be_empty(page))
+    return (yield request) if doubtful else page
+
+
+def _stating(rows: str | None, taken: int) -> Callable[[Page], bool]:
+    """Return what tells whether a page states that there are as many rows as have been taken."""
+    return lambda page: rows is not None and page.more.get(rows) == taken
+
+
+def _hold_new(page: Page, seen: dict[int | None, int], number: int, said: str) -> None:
+    """Note a page, by its number, unless it is empty; ``said`` takes the number of the one that it repeats."""
+    if (ends := _ends(page)) in seen:
+        raise BodyError(f"{said.format(seen[ends])}; {_STUCK}")
+    if page.rows:
+        seen[ends] = number
+
+
+def _hold_end(empty: int) -> None:
+    if empty == EMPTY_PAGES:
+        raise BodyError(f"{empty} pages in a row are empty, and the vendor says that there are more; {_STUCK}")
+
+
+def _hold_empty(beyond: Page, empty: str, after: str) -> None:
+    if beyond.rows:
+        raise BodyError(f"{empty} is empty, but {after} is not; the vendor leaves rows out: run again")
+
+
+def _ends(page: Page) -> int | None:
+    """Tell pages apart by a hash of their first and last record; ``None`` for empty ones."""
+    return hash((repr(page.rows[0]), repr(page.rows[-1]))) if page.rows else None
+
+
+# --- rows that move ----------------------------------------------------------------------------------
+
+
+def stable(pager: Pager, *by: str, total: str | None = None) -> Pager:
+    """Read a list once more where rows have moved between its pages while it was read.
+
+    A row that moves from a page that has been read to one that has not makes all between them move up: one at each
+    border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became
+    smaller. Then the list is read again, until a reading shows none of this, or nothing that those before did not
+    show, but for rows that have been put before or behind all others meanwhile.
+
+    Args:
+        pager: What reads the list.
+        by: The properties that tell the list's rows apart.
+        total: The number of rows that the vendor states: its name in ``Rows.more``, or a property of each row.
+
+    Raises (the pager):
+        BodyError: as ``pager`` does; or the rows move faster than they can be read.
+    """
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        known: set[int] = set()
+        for _ in range(READINGS):
+            reading = _Reading(by, total)
+            with closing(pager(request, config)) as steps:
+                asked = next(steps, None)
+                while asked is not None:
+                    page = yield asked
+                    before, asked = asked, _following(steps, page)
+                    if asked != before:
+                        reading.take(page)
+            if not reading.moved() or (known and not _missed(known, reading.keys)):
+                return
+            known.update(reading.keys)
+        raise BodyError(
+            f"rows move between the pages faster than they can be read, {READINGS} times over; "
+            "run again when less is going on, or ask for more rows at a time"
+        )
+
+    return ask
+
+
+class _Reading:
+    """The rows of one reading of a list, in order: eight bytes each."""
+
+    def __init__(self, by: Sequence[str], total: str | None) -> None:
+        self.keys = array("q")
+        self._by = by
+        self._total = total
+        self._pages = 0
+        self._stated = 0
+        self._shrunk = False
+
+    def take(self, page: Page) -> None:
+        self._pages += 1
+        self.keys.extend(hash(tuple([row[name] for name in self._by])) for row in page.rows)
+        stated = self._stated_by(page)
+        self._shrunk = self._shrunk or 0 < stated < self._stated
+        self._stated = stated or self._stated
+
+    def _stated_by(self, page: Page) -> int:
+        if not self._total:
+            return 0
+        if self._total in page.more:
+            return page.more[self._total] or 0
+        return page.rows[-1][self._total] or 0 if page.rows else 0
+
+    def moved(self) -> bool:
+        """Whether a row has come twice, or one has gone; on a single page none can have moved."""
+        return self._pages > 1 and (self._shrunk or len(set(self.keys)) < len(self.keys))
+
+
+def _missed(known: set[int], keys: Sequence[int]) -> bool:
+    """Whether there are new rows between known ones, which were passed over before."""
+    old = [at for at, key in enumerate(keys) if key in known]
+    return not old or len(old) < old[-1] - old[0] + 1
+
+
+def _following(steps: Generator[Request, Page, None], page: Page) -> Request | None:
+    try:
+        return steps.send(page)
+    except StopIteration:
+        return None

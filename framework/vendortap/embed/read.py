@@ -1,0 +1,233 @@
+"""Vendors' records in a Python program: ``vendortap.read`` and ``vendortap.read_arrow``, without Singer around them.
+
+What is read, its order, and the state are those of the tap, so that the one can go on where the other stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from vendortap.declare.model import UNKNOWN, Bookmark, Connector, Record, Stream
+from vendortap.decode import json as json_wire
+from vendortap.decode import schemas
+from vendortap.embed.arrow import arrow_schema, to_batch
+from vendortap.errors import ConfigError, VendortapError
+from vendortap.http.connect import connect
+from vendortap.plugins import extensions, host
+from vendortap.plugins.validation import settings, shapes, with_unknown
+from vendortap.sync import context, quarantine, reading, telemetry
+from vendortap.sync.context import Records, Source
+from vendortap.sync.counters import Tally
+from vendortap.sync.state import State, advance, check_state, find_entry, read_bookmark, read_fields
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecord:
+    """One record of a stream; ``received`` is when the vendor's answer arrived, aware UTC.
+
+    Values are str, bool, int, Decimal, aware datetime, date, None, and dicts and lists of these.
+    """
+
+    stream: str
+    record: Record
+    received: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """How far a stream has been read: everything that came before this is covered by it.
+
+    ``state`` is the state of all streams. Store it when what came before it is stored, and give it to the next
+    ``read``, or to the tap as ``--state``.
+    """
+
+    stream: str
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """Records of one stream as an Arrow batch."""
+
+    stream: str
+    batch: pa.RecordBatch
+
+
+def read(
+    connector: str,
+    config: Mapping[str, Any],
+    *,
+    streams: Iterable[str] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> Generator[StreamRecord | StreamState, None, None]:
+    """Read streams of an installed connector, one after the other.
+
+    Args:
+        connector: its name, as in ``vendortap list``.
+        config: its settings, as in ``vendortap describe``.
+        streams: which ones; default: all that are selected by default.
+        state: where to go on from; default: the beginning.
+
+    Yields:
+        Records, and after the records it covers each state. Closing the generator stops what is under way.
+
+    Raises:
+        PluginError: there is no such connector, or it cannot be used.
+        ConfigError: a setting or a stream's name is wrong.
+        StateError: the state is not one.
+        VendorError: what the vendor answers cannot be used; all before it has been yielded.
+    """
+    with closing(_Reading(connector, config, streams, state)) as reading:
+        for stream in reading.streams:
+            for item in reading.items(stream):
+                if isinstance(item, StreamState):
+                    yield item
+                else:
+                    yield from (StreamRecord(stream.name, record, item.received) for record in item.records)
+
+
+def read_arrow(
+    connector: str,
+    config: Mapping[str, Any],
+    *,
+    streams: Iterable[str] | None = None,
+    state: Mapping[str, Any] | None = None,
+    batch_size: int = 10_000,
+    decimal: tuple[int, int] = (38, 9),
+) -> Generator[StreamBatch | StreamState, None, None]:
+    """Read streams as Arrow batches, which DuckDB, Polars and pandas take as they are. Needs ``vendortap[arrow]``.
+
+    Args:
+        connector: as for ``read``, like ``config``, ``streams`` and ``state``.
+        config: see ``read``.
+        streams: see ``read``.
+        state: see ``read``.
+        batch_size: a batch has at least so many records, but for the last one of a stream.
+        decimal: precision and scale of amounts (vendortap.embed.arrow has all types).
+
+    Yields:
+        Batches, and states after the batches they cover.
+
+    Raises:
+        RecordError: a value that its column cannot hold exactly.
+        VendortapError: whatever ``read`` raises; or pyarrow is not installed.
+    """
+    with closing(_Reading(connector, config, streams, state)) as reading:
+        for stream in reading.streams:
+            yield from _batches(reading, stream, batch_size, decimal)
+
+
+def _batches(
+    reading: _Reading, stream: Stream, size: int, decimal: tuple[int, int]
+) -> Iterator[StreamBatch | StreamState]:
+    node = reading.shapes[stream.name].record
+    schema = arrow_schema(node, *decimal)
+    waiting: list[Record] = []
+    covered: StreamState | None = None
+
+    def flush() -> Iterator[StreamBatch | StreamState]:
+        if waiting:
+            try:
+                yield StreamBatch(stream.name, to_batch(waiting, node, schema, stream.keys))
+            except VendortapError as error:
+                raise type(error)(f"{reading.connector.name}, {stream.name}: {error}") from None
+            waiting.clear()
+        if covered:
+            yield covered
+
+    for item in reading.items(stream):
+        if isinstance(item, StreamState):
+            covered = item
+        else:
+            waiting += _with_text(item.records) if UNKNOWN in node.fields else item.records
+        if len(waiting) >= size:
+            yield from flush()
+            covered = None
+    yield from flush()
+
+
+def _with_text(records: Sequence[Record]) -> Sequence[Record]:
+    """Make JSON text of what is not declared, which has no type in Arrow; in place."""
+    for record in records:
+        record[UNKNOWN] = record[UNKNOWN] and json_wire.dumps(record[UNKNOWN]).decode()
+    return records
+
+
+class _Reading:
+    """A connector with checked settings and state, and its connection."""
+
+    def __init__(
+        self,
+        connector: str,
+        config: Mapping[str, Any],
+        streams: Iterable[str] | None,
+        state: Mapping[str, Any] | None,
+    ) -> None:
+        self.connector = host.load(connector)
+        self.streams = _chosen(self.connector, streams)
+        schema = settings(self.connector)
+        self._config = schemas.with_defaults(config, schema)
+        schemas.check_config(self._config, schema, connector)
+        self._state = check_state(deepcopy(dict(state or {})))
+        self.shapes = shapes(self.connector)
+        if self._config["keep_unknown"]:
+            self.shapes = {name: with_unknown(shape) for name, shape in self.shapes.items()}
+        kept = quarantine.of(self.connector.name, self._config)
+        records = {name: shape.record for name, shape in self.shapes.items()}
+        brought = extensions.extensions(self.connector, self._config, records)
+        told = telemetry.of_program(connector)
+        self._client = connect(self.connector, self._config, schema, observe=told.request if told else None)
+        redact = self._client.redact
+        self._source = Source(
+            self.connector,
+            self._config,
+            self._client.send,
+            self.shapes,
+            redact=redact,
+            quarantine=kept,
+            drift=context.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
+            max_depth=self._config["max_depth"],
+            extensions=brought,
+            telemetry=told,
+        )
+
+    def close(self) -> None:
+        """Stop what is under way and let go of the connections."""
+        self._client.close()
+
+    def items(self, stream: Stream) -> Iterator[Records | StreamState]:
+        """Yield the pages of a stream, and states after the pages they cover."""
+
+        def bookmark(partition: Mapping[str, str]) -> Bookmark | None:
+            if stream.replication_key is None:
+                return None
+            return read_bookmark(stream.name, find_entry(self._state, stream.name, partition) or {})
+
+        tally = Tally()
+        with closing(reading.read(self._source, stream, bookmark, tally)) as items:
+            for item in items:
+                if isinstance(item, Records):
+                    tally.emitted += len(item.records)
+                    yield item
+                else:
+                    advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
+                    yield StreamState(stream.name, deepcopy(self._state))
+        tally.check(f"{self.connector.name}, {stream.name}")
+
+
+def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:
+    if names is None:
+        return [stream for stream in connector.streams if stream.selected_by_default]
+    known = {stream.name: stream for stream in connector.streams}
+    wanted = list(names)
+    if unknown := [name for name in wanted if name not in known]:
+        raise ConfigError(f"{connector.name} has no stream {unknown[0]!r}; it has {', '.join(known)}")
+    return [known[name] for name in wanted]

@@ -1,0 +1,74 @@
+"""What auth flows keep from one run to the next: a small JSON file that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from vendortap.errors import ConfigError
+from vendortap.support.files import read_json, remove_temporary, write_atomically
+
+_CHECK = "check the setting 'token_file'"
+_ABANDONED_SECONDS = 3600.0
+"""A temporary file as old as this is no other process's any more: it was killed while it wrote."""
+
+
+class Memory:
+    """Texts by name; in ``path`` if there is one, else for the life of the process.
+
+    What is remembered is on disk, whole, before ``remember`` returns: a rotated token that were used first and
+    lost then could not be had again. For the same reason ``recall`` already refuses a file that could not be
+    written: a vendor may rotate a token with the very call that it is recalled for.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._kept: dict[str, str] | None = None
+
+    def recall(self, name: str) -> str | None:
+        """Return what was remembered.
+
+        Raises:
+            ConfigError: the file cannot be read or written, or is something else.
+        """
+        return self._read().get(name)
+
+    def remember(self, texts: Mapping[str, str]) -> None:
+        """Keep texts by name, all of them or none.
+
+        Raises:
+            ConfigError: the file cannot be written, or is something else.
+        """
+        kept = {**self._read(), **texts}
+        if self._path:
+            try:
+                write_atomically(self._path, json.dumps(kept).encode())
+            except OSError as error:
+                raise ConfigError(
+                    f"the token file {self._path} cannot be written: {error.strerror}; {_CHECK}"
+                ) from None
+        self._kept = kept
+
+    def _read(self) -> dict[str, str]:
+        if self._kept is None:
+            self._kept = _kept_in(self._path) if self._path else {}
+        return self._kept
+
+
+def _kept_in(path: Path) -> dict[str, str]:
+    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder of the token file {path} is not there, or cannot be written; {_CHECK}")
+    real = Path(os.path.realpath(path))
+    remove_temporary(real.parent, re.escape(real.name), _ABANDONED_SECONDS)
+    if not os.path.exists(path):
+        return {}
+    try:
+        document: dict[str, str] = read_json(path, ConfigError, f"the token file {path}")
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {_CHECK}, or remove the file to sign in anew") from None
+    if not all(isinstance(value, str) for value in document.values()):
+        raise ConfigError(f"{path} is not a token file, and is left alone; {_CHECK}")
+    return document

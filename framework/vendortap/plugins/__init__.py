@@ -1,0 +1,1 @@
+"""The pluggy host: hook specifications, loading of plugins, what they bring, validation of declarations."""

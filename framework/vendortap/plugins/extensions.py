@@ -1,0 +1,378 @@
+"""What plugins bring through hooks beside connectors: auth flows and pagers by name, wire formats, page actions.
+
+Such plugins are modules that entry points of the group ``vendortap.plugins`` name (vendortap.plugins.hookspecs). Each
+is loaded by itself, and whatever its code raises is told with the plugin and the hook; the pipeline adds connector and
+stream. A plugin that is installed and cannot be loaded stops a run, as what it was to mask would show: it has to
+be mended, uninstalled, or switched off by the setting ``plugins``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vendortap.declare.model import (
+    Authorize,
+    Config,
+    Connector,
+    Credentials,
+    Node,
+    Outgoing,
+    Page,
+    PageAction,
+    Pager,
+    Record,
+    Reply,
+    Request,
+    Sign,
+    WireFormat,
+)
+from vendortap.decode import json as json_wire
+from vendortap.errors import BodyError, ConfigError, DeclarationError, PluginError, VendortapError
+from vendortap.plugins import host
+from vendortap.plugins.host import Plugin
+
+if TYPE_CHECKING:
+    from pluggy import PluginManager
+
+# --- the installed plugins ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A plugin that has been imported, and what it brings; ``manager`` has its implementation of ``page_action``."""
+
+    plugin: Plugin
+    manager: PluginManager
+    auth_flows: Mapping[str, Callable[..., Authorize]]
+    pagers: Mapping[str, Callable[..., Pager]]
+    wire_formats: Mapping[str, WireFormat]
+
+    @property
+    def who(self) -> str:
+        """What messages call it."""
+        return f"plugin {self.plugin.name!r} of {self.plugin.distribution}"
+
+
+def problems() -> Mapping[str, str | None]:
+    """Load every plugin of hooks; returns the reason why each is broken, or ``None``."""
+    return host.problems_of(host.find(host.HOOKS), _load)
+
+
+def _load(plugin: Plugin) -> Brought:
+    """Import a plugin and ask what it brings.
+
+    Raises:
+        PluginError: with its distribution, and the way to do without it.
+    """
+    try:
+        return _brought(plugin)
+    except VendortapError as error:
+        raise PluginError(
+            f"plugin {plugin.name!r} of {plugin.distribution} cannot be used: {error}. Mend it, uninstall it, or "
+            f"switch it off with the setting 'plugins': {{{plugin.name!r}: false}}"
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _brought(plugin: Plugin) -> Brought:
+    manager = host.registered(plugin)
+    hooks = host.implemented(manager)
+    if not hooks:
+        raise PluginError(f"{plugin.entry_point.value} implements no hook")
+    if "register_connector" in hooks:
+        raise PluginError(
+            "it implements register_connector, which is called only in modules that an entry point of the group "
+            f"{host.GROUP} names"
+        )
+    formats = _named(manager, "register_wire_formats")
+    for media_type in formats:
+        if media_type != media_type.lower() or ";" in media_type or media_type.endswith(("json", "xml")):
+            raise PluginError(
+                f"it brings the wire format {media_type!r}; a media type is in lower case and without parameters, "
+                "and JSON and XML are vendortap's own"
+            )
+    return Brought(plugin, manager, _named(manager, "register_auth_flows"), _named(manager, "register_pagers"), formats)
+
+
+def _named(manager: PluginManager, hook: str) -> Mapping[str, Any]:
+    """Ask a plugin for what it brings by name."""
+    found: dict[str, Any] = {}
+    for result in host.guarded(f"calling {hook}", getattr(manager.hook, hook)):
+        if not isinstance(result, Mapping) or not all(isinstance(k, str) and callable(v) for k, v in result.items()):
+            raise PluginError(f"{hook} returned something else than functions by name")
+        found |= result
+    return found
+
+
+@contextmanager
+def _blaming(who: str, what: str) -> Iterator[None]:
+    """Tell whatever a plugin's code raises as its own fault; not its text, which may hold data or a secret."""
+    try:
+        yield
+    except VendortapError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise PluginError(
+            f"{who}: {what} raised {type(error).__name__} ({Path(place.filename).name}, line {place.lineno}); "
+            "report it to the plugin's author"
+        ) from None
+
+
+# --- auth flows and pagers ---------------------------------------------------------------------------
+
+
+def auth_flow(name: str, *arguments: Any, **options: Any) -> Authorize:
+    """Return the auth flow that a plugin brings under a name, made with the arguments; for declarations.
+
+    Raises:
+        DeclarationError: no installed plugin brings one of that name, or more than one does.
+        PluginError: the plugin is broken.
+    """
+    brought, make = _part("auth flow", name, lambda plugin: plugin.auth_flows)
+    what = f"its auth flow {name!r}"
+    flow: Authorize = _made(brought, what, make, arguments, options)
+
+    def authorize(config: Config) -> Generator[Any, Any, Credentials]:
+        with _blaming(brought.who, what):
+            credentials = yield from flow(config)
+        if not isinstance(credentials, Credentials):
+            raise PluginError(f"{brought.who}: {what} returned {type(credentials).__name__}, not Credentials")
+        return replace(credentials, sign=_signing(brought.who, what, credentials.sign))
+
+    return authorize
+
+
+def _signing(who: str, what: str, sign: Sign | None) -> Sign | None:
+    if sign is None:
+        return None
+
+    def signed(request: Outgoing) -> Mapping[str, str]:
+        with _blaming(who, f"the signature of {what}"):
+            return sign(request)
+
+    return signed
+
+
+def pager(name: str, *arguments: Any, **options: Any) -> Pager:
+    """Return the pager that a plugin brings under a name, made with the arguments; for declarations.
+
+    Raises:
+        DeclarationError: no installed plugin brings one of that name, or more than one does.
+        PluginError: the plugin is broken.
+    """
+    brought, make = _part("pager", name, lambda plugin: plugin.pagers)
+    what = f"its pager {name!r}"
+    pages: Pager = _made(brought, what, make, arguments, options)
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        with _blaming(brought.who, what):
+            yield from pages(request, config)
+
+    return ask
+
+
+def _part(kind: str, name: str, of: Callable[[Brought], Mapping[str, Any]]) -> tuple[Brought, Callable[..., Any]]:
+    found = host.find(host.HOOKS)
+    loaded = [_load(plugin) for plugin in found.values()]
+    having = [brought for brought in loaded if name in of(brought)]
+    if len(having) > 1:
+        raise DeclarationError(f"the {kind} {name!r} is brought by {' and by '.join(b.who for b in having)}")
+    if not having:
+        known = ", ".join(sorted(part for brought in loaded for part in of(brought))) or "none"
+        raise DeclarationError(f"no installed plugin brings the {kind} {name!r}; there are: {known}")
+    return having[0], of(having[0])[name]
+
+
+def _made(brought: Brought, what: str, make: Callable[..., Any], arguments: Any, options: Any) -> Any:
+    made = host.guarded(f"{brought.who}: making {what}", lambda: make(*arguments, **options))
+    if not callable(made):
+        raise PluginError(f"{brought.who}: making {what} gave {type(made).__name__}, not a function")
+    return made
+
+
+# --- wire formats and page actions -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A wire format, and who brings it."""
+
+    who: str
+    media_type: str
+    read: WireFormat
+
+    def as_json(self, reply: Reply) -> Reply:
+        """Return the same reply in JSON, which then goes the way of all JSON, into the quarantine too.
+
+        Raises:
+            BodyError: the body is not of the format.
+            PluginError: the plugin fails, or gives a float or something else that JSON as vendortap reads it has not.
+        """
+        what = f"its wire format {self.media_type!r}"
+        with _blaming(self.who, what):
+            try:
+                document = self.read(reply)
+            except ValueError as error:
+                raise BodyError(
+                    f"the answer is not the {self.media_type} it is declared to be ({error}); it may have been cut "
+                    "short: run again, and report it to the vendor if it stays"
+                ) from None
+        if (kind := _foreign(document)) is not None:
+            raise PluginError(f"{self.who}: {what} gave a {kind}; numbers are Decimal or int, all else is as in JSON")
+        headers = {**reply.headers, "content-type": "application/json"}
+        return replace(reply, headers=headers, body=json_wire.dumps(document))
+
+
+_PLAIN = (str, Decimal, int, bool, type(None))
+
+
+def _foreign(value: Any) -> str | None:
+    """Return the name of a type inside a document that may not be there."""
+    if isinstance(value, dict):
+        return next((kind for k, v in value.items() if (kind := _foreign(v) if isinstance(k, str) else "key")), None)
+    if isinstance(value, list):
+        return next((kind for item in value if (kind := _foreign(item))), None)
+    return None if isinstance(value, _PLAIN) else type(value).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What plugins do with the pages of one stream, in the order of their names; ``node`` is the stream's schema."""
+
+    node: Node
+    actions: Sequence[tuple[str, PageAction]]
+
+    @property
+    def alters(self) -> bool:
+        """Whether records may be changed, so that they have to be dicts of typed values."""
+        return any(action.alters for _, action in self.actions)
+
+    def act(self, records: list[Record]) -> None:
+        """Take all actions on the records of a page.
+
+        Raises:
+            PluginError: one fails, or leaves behind what its stream's schema does not have.
+        """
+        for who, action in self.actions:
+            count = len(records)
+            with _blaming(who, "page_action"):
+                action.act(records)
+            if len(records) != count:
+                raise PluginError(
+                    f"{who}: page_action made {len(records)} records of {count}; it may change values only"
+                )
+            if action.alters:
+                self._hold(who, records)
+
+    def _hold(self, who: str, records: Sequence[Record]) -> None:
+        for record in records:
+            if (place := _unfit(record, self.node)) is not None:
+                raise PluginError(f"{who}: page_action left something at ${place} that the schema does not have there")
+
+    def end(self) -> None:
+        """Tell all that the stream is over.
+
+        Raises:
+            PluginError: one fails.
+        """
+        for who, action in self.actions:
+            with _blaming(who, "the end of page_action"):
+                action.end()
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "number": (Decimal,),
+    "integer": (int,),
+    "boolean": (bool,),
+    "date-time": (datetime,),
+    "date": (date,),
+}
+
+
+def _unfit(value: Any, node: Node) -> str | None:
+    """Return the path of the first value that its schema does not have; the type itself counts, no subclass."""
+    if value is None:
+        return None if node.nullable else ""
+    if node.kind not in _TYPES:
+        return None
+    if type(value) not in _TYPES[node.kind] or not _settled(value):
+        return ""
+    if node.kind == "object":
+        if value.keys() != node.fields.keys():
+            return ""
+        inner = ((f".{name}", value[name], member) for name, member in node.fields.items())
+    elif node.item is not None:
+        inner = ((f"[{index}]", item, node.item) for index, item in enumerate(value))
+    else:
+        return None
+    return next((f"{place}{found}" for place, v, member in inner if (found := _unfit(v, member)) is not None), None)
+
+
+def _settled(value: Any) -> bool:
+    """Whether an amount is finite, and a date-time has an offset."""
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    return not isinstance(value, datetime) or value.tzinfo is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """What the installed plugins do in one connector's run: wire formats by media type, actions by stream."""
+
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    actions: Mapping[str, Actions] = field(default_factory=dict)
+
+    def alter(self, stream: str) -> bool:
+        """Whether the records of a stream may be changed."""
+        return stream in self.actions and self.actions[stream].alters
+
+
+def extensions(connector: Connector, config: Config, nodes: Mapping[str, Node]) -> Extensions:
+    """Ask the installed plugins what they do in a run. ``nodes`` are the streams' schemas, as records have them.
+
+    Raises:
+        ConfigError: the setting ``plugins`` names one that is not installed.
+        PluginError: a plugin that is not switched off cannot be used, or two bring the same wire format.
+    """
+    options = config.get("plugins") or {}
+    found = host.find(host.HOOKS)
+    for name in options:
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise ConfigError(f"the setting 'plugins' names {name!r}, which is not installed; installed: {known}")
+    loaded = [_load(plugin) for name, plugin in found.items() if options.get(name) is not False]
+    formats: dict[str, Format] = {}
+    actions: dict[str, list[tuple[str, PageAction]]] = {}
+    for brought in loaded:
+        for media_type, read in brought.wire_formats.items():
+            if media_type in formats:
+                raise PluginError(
+                    f"the wire format {media_type!r} is brought by {formats[media_type].who} and by {brought.who}"
+                )
+            formats[media_type] = Format(brought.who, media_type, read)
+        for name, action in _actions(brought, connector, options.get(brought.plugin.name) or {}):
+            actions.setdefault(name, []).append((brought.who, action))
+    return Extensions(formats, {name: Actions(nodes[name], acting) for name, acting in actions.items()})
+
+
+def _actions(brought: Brought, connector: Connector, options: Mapping[str, Any]) -> Iterator[tuple[str, PageAction]]:
+    """Ask a plugin what it does with the pages of each stream."""
+    for stream in connector.streams:
+        with _blaming(brought.who, f"page_action, asked for {stream.name},"):
+            results = brought.manager.hook.page_action(connector=connector, stream=stream, options=options)
+        for action in results:
+            if not isinstance(action, PageAction):
+                raise PluginError(f"{brought.who}: page_action returned {type(action).__name__}, not a PageAction")
+            yield stream.name, action

@@ -1,0 +1,1 @@
+"""Local servers that speak a vendor's protocol: ``kit`` is what they share, ``faults`` injects, ``serve`` runs them."""

@@ -1,0 +1,188 @@
+"""XML documents as ``Seen``: which elements are lists, which are objects, and which member of JSON they are.
+
+XML does not say what is a list. JSON of the same document does, and so does a schema that there is already; else an
+element that repeats is one, and so is an element whose children all have one name, if that name sounds like it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from vendortap.scaffold import names
+from vendortap.scaffold.notes import Notes
+from vendortap.scaffold.observations import Leaf, Seen, text_leaf
+
+_XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
+
+GUESSED_LIST = "taken for a list in XML, though no sample has two entries of it"
+ATTRIBUTES_LEFT_OUT = "attributes left out, as the element has text or is a list"
+SAME_INSIDE = "called otherwise in XML, as far as what is inside it tells"
+TEXT_LEFT_OUT = "text between elements left out"
+
+
+@dataclass
+class Element:
+    """All elements of one name in one place, over all samples."""
+
+    times: int = 0
+    nils: int = 0
+    filled: int = 0
+    """How many have elements inside."""
+    texts: Counter[Leaf] = field(default_factory=Counter)
+    children: dict[str, Element] = field(default_factory=dict)
+    most: Counter[str] = field(default_factory=Counter)
+    """The greatest number of a child within one element."""
+    present: Counter[str] = field(default_factory=Counter)
+    """How many elements have the child at all."""
+    attributes: dict[str, Seen] = field(default_factory=dict)
+    mixed: bool = False
+
+    def add(self, element: Any) -> None:
+        """Look at an element of lxml."""
+        self.times += 1
+        self.nils += element.get(f"{_XSI}nil") in ("true", "1")
+        for name, text in element.attrib.items():
+            if not name.startswith(_XSI):
+                self.attributes.setdefault(_local(name), Seen()).add(text)
+        text = (element.text or "").strip()
+        if not len(element):
+            self.texts += Counter([text_leaf(text)]) if text else Counter()
+            return
+        self.filled += 1
+        self.mixed = self.mixed or bool(text)
+        counts = Counter(_local(child.tag) for child in element)
+        self.most |= counts
+        self.present += Counter(counts.keys())
+        for child in element:
+            self.children.setdefault(_local(child.tag), Element()).add(child)
+
+    @property
+    def blanks(self) -> int:
+        """How many have nothing inside, and do not say that they are null."""
+        return self.times - self.nils - self.filled - self.texts.total()
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def seen(element: Element, tag: str, like: Seen | None, notes: Notes, path: str) -> Seen:
+    """Return what an element shows, if each is one value: a list with its entries inside, an object, or a text.
+
+    ``like`` is what is known of the same place from JSON or from a schema.
+    """
+    if element.mixed:
+        notes.say(TEXT_LEFT_OUT, path)
+    if (entry := _entry(element, tag, like)) is not None:
+        return _list(element, entry, like, notes, path)
+    if element.children or (element.attributes and not element.texts) or (like and like.objects and not element.texts):
+        return _object(element, like, notes, path)
+    if element.attributes:
+        notes.say(ATTRIBUTES_LEFT_OUT, path)
+    return Seen(nulls=element.nils, blanks=element.blanks, leaves=element.texts.copy())
+
+
+def _entry(element: Element, tag: str, like: Seen | None) -> str | None:
+    """Return the name of the entries inside, if the element is a list; empty where none was ever seen."""
+    if element.texts or len(element.children) > 1:
+        return None
+    only = next(iter(element.children), "")
+    if like is not None and like.lists:
+        return only
+    if not only or (like is not None and like.objects):
+        return None
+    guessed = not element.attributes and names.is_one_of(only, tag)
+    return only if element.most[only] > 1 or guessed else None
+
+
+def _list(element: Element, entry: str, like: Seen | None, notes: Notes, path: str) -> Seen:
+    if element.attributes:
+        notes.say(ATTRIBUTES_LEFT_OUT, path)
+    if entry and element.most[entry] == 1 and not (like and like.lists):
+        notes.say(GUESSED_LIST, path)
+    result = Seen(nulls=element.nils, lists=element.filled + element.blanks, xml_wrapped=True)
+    inner = like.item if like else None
+    result.item = seen(element.children[entry], entry, inner, notes, f"{path}[]") if entry else Seen()
+    result.item.xml_name = entry or None
+    return result
+
+
+def _object(element: Element, like: Seen | None, notes: Notes, path: str) -> Seen:
+    empty = 0 if element.attributes else element.blanks
+    result = Seen(nulls=element.nils + empty, objects=element.times - element.nils - empty)
+    known = _Known(like)
+    for tag, attribute in element.attributes.items():
+        name = known.in_xml.get((tag, True), tag)
+        name = f"{name}_attribute" if name in element.children else name
+        attribute.strings = 0
+        attribute.xml_attribute = True
+        attribute.xml_name = tag if tag != name else None
+        result.fields[name] = attribute
+    for tag, child in element.children.items():
+        repeats = element.most[tag] > 1
+        name = known.element(tag) or _by_content(child, known, element.children, notes, path) or tag
+        name = tag if name in result.fields else name
+        member = like.fields.get(name) if like else None
+        place = f"{path}.{name}"
+        if repeats or (member and member.lists and _is_entry(child, member)):
+            found = Seen(lists=element.present[tag], xml_wrapped=False)
+            found.item = named = seen(child, tag, member.item if member else None, notes, f"{place}[]")
+        else:
+            found = named = seen(child, tag, member, notes, place)
+        named.xml_name = tag if tag != name else None
+        result.fields[name] = found
+    return result
+
+
+def _is_entry(element: Element, like: Seen) -> bool:
+    """Whether a single element is an entry of a list itself, and not around its entries."""
+    if like.xml_wrapped is not None:
+        return not like.xml_wrapped
+    if element.texts or len(element.children) > 1:
+        return True
+    inner = like.item.fields if like.item else {}
+    return bool(element.children) and next(iter(element.children)) in inner
+
+
+class _Known:
+    """Which name of JSON or of a schema belongs to an element."""
+
+    def __init__(self, like: Seen | None) -> None:
+        fields = like.fields if like else {}
+        self.fields = fields
+        self.in_xml = {_name_in_xml(name, member): name for name, member in fields.items()}
+        self.folded = {name.casefold(): name for name in fields}
+
+    def element(self, tag: str) -> str | None:
+        """Return the member's name: the very one, one in another case, or a list's for one of its entries."""
+        if (named := self.in_xml.get((tag, False))) is not None:
+            return named
+        lists = (name for name, member in self.fields.items() if member.lists and names.singular(name) == tag)
+        return self.folded.get(tag.casefold()) or next(lists, None)
+
+
+def _by_content(element: Element, known: _Known, siblings: Iterable[str], notes: Notes, path: str) -> str | None:
+    """Return the member that has the same names inside as an element, where neither has another partner."""
+    taken = {known.element(tag) for tag in siblings}
+    inside = _names_inside(element)
+    for name, member in known.fields.items():
+        fields = member.item.fields if member.item else member.fields
+        own = {inner.casefold() for inner in fields}
+        if name not in taken and len(own & inside) >= max(2, len(own | inside) / 2):
+            notes.say(SAME_INSIDE, f"{path}.{name}")
+            return name
+    return None
+
+
+def _names_inside(element: Element) -> set[str]:
+    """Return the names of an element's children, or of the children of its entries, without case."""
+    holder = next(iter(element.children.values())) if len(element.children) == 1 else element
+    return {tag.casefold() for tag in holder.children}
+
+
+def _name_in_xml(name: str, member: Seen) -> tuple[str, bool]:
+    named = member.item if member.item and member.xml_wrapped is False else member
+    return named.xml_name or name, member.xml_attribute

@@ -1,0 +1,98 @@
+"""Source of a sandbox's made-up records: what fits a stream's schema, computed from a seed and an index alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vendortap.scaffold import names, schema, source
+
+KEY = 'f"A{index:05}"'
+
+
+def record(declared: Mapping[str, Any], keys: Collection[str]) -> str:
+    """Return the source of a dict with all properties of a schema; those of ``keys`` are made of the index.
+
+    It refers to ``index``, ``random`` (a Random), and what the sandbox's template imports.
+    """
+    made = {
+        name: (KEY if "string" in schema.types(member) else "index") if name in keys else _value(member, name)
+        for name, member in declared["properties"].items()
+    }
+    return source.members(made)
+
+
+def _value(declared: Mapping[str, Any], name: str) -> str:
+    kind = next(kind for kind in schema.types(declared) if kind != "null")
+    if kind == "object":
+        return source.members({inner: _value(member, inner) for inner, member in declared["properties"].items()})
+    if kind == "array":
+        value = _value(declared["items"], names.singular(name))
+        if "\n" not in value:
+            return f"[{value} for _ in range(random.randint(1, 3))]"
+        entry = source.indented(value)
+        return f"[\n{entry}\n    for _ in range(random.randint(1, 3))\n]"
+    return _leaf(str(declared.get("format", kind)), name)
+
+
+def _leaf(kind: str, name: str) -> str:
+    if kind == "string" and "currency" in name.lower():
+        return 'random.choice(("EUR", "USD"))'
+    word = names.snake(name).replace("_", "-") or "text"
+    return {
+        "number": "Decimal(random.randint(1, 100_000)) / 100",
+        "integer": "random.randint(1, 9)",
+        "boolean": "random.choice((True, False))",
+        "date-time": 'stamp(FIRST + timedelta(minutes=7 * index), "+00:00")',
+        "date": "(FIRST + timedelta(minutes=7 * index)).date().isoformat()",
+    }.get(kind, f'f"{word}-{{random.randint(1, 9)}}"')
+
+
+@dataclass
+class XmlForm:
+    """What a sandbox has to know of a schema to write it as XML; ``clash`` where two places contradict each other."""
+
+    items: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    flat: set[str] = field(default_factory=set)
+    clash: bool = False
+    _seen: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
+
+    def add(self, declared: Mapping[str, Any]) -> None:
+        """Look at an object's members, and at what is inside them."""
+        for name, member in declared["properties"].items():
+            self._add_member(name, member)
+
+    def _add_member(self, name: str, member: Mapping[str, Any]) -> None:
+        xml = member.get("xml", {})
+        renamed = str(xml.get("name", name))
+        renamed = f"@{renamed}" if xml.get("attribute") else renamed
+        item, flat = "", False
+        if "items" in member:
+            flat = not xml.get("wrapped", False)
+            item = str(member["items"].get("xml", {}).get("name", name if flat else "item"))
+            if "properties" in member["items"]:
+                self.add(member["items"])
+        elif "properties" in member:
+            self.add(member)
+        form = (renamed, item, flat)
+        self.clash = self.clash or self._seen.setdefault(name, form) != form
+        if item:
+            self.items[name] = item
+        if flat:
+            self.flat.add(name)
+        if renamed != name:
+            self.renamed[name] = renamed
+
+    def source(self, root: str, items: Mapping[str, str]) -> str:
+        """Return the source of the XmlNames of a reply: its root element, and further lists of its envelope."""
+        arguments = [source.text(root)]
+        all_items = {**items, **self.items}
+        if all_items:
+            arguments.append(f"items={source.flat_members({k: source.text(v) for k, v in all_items.items()})}")
+        if self.renamed:
+            arguments.append(f"renamed={source.flat_members({k: source.text(v) for k, v in self.renamed.items()})}")
+        if self.flat:
+            arguments.append(f"flat=frozenset({source.names(sorted(self.flat))})")
+        return source.call("XmlNames", [*arguments, "namespaces=()"], 30)

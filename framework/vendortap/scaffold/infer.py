@@ -1,0 +1,317 @@
+"""Schemas from real bodies: what several samples of one kind of reply show, drafted, or added to a schema there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from vendortap.declare.model import Node, Reply, Rows
+from vendortap.decode import json as json_wire
+from vendortap.decode import schemas
+from vendortap.decode import xml as xml_wire
+from vendortap.decode.reader import Reader
+from vendortap.decode.values import Dates, Malformed
+from vendortap.errors import BodyError, UsageError
+from vendortap.scaffold import elements, kinds, names, schema, widen
+from vendortap.scaffold.elements import Element
+from vendortap.scaffold.notes import Notes
+from vendortap.scaffold.observations import OTHER_CASE, Seen, fold_case
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The body of one reply. ``media_type`` is ``application/json`` or ``application/xml``."""
+
+    name: str
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A drafted schema; where the records are in a reply; what it rests on, and what a schema there was has changed."""
+
+    schema: dict[str, Any]
+    rows: Rows
+    keys: tuple[str, ...]
+    notes: Notes
+    changes: Sequence[str] = ()
+
+
+def read_sample(path: Path) -> Sample:
+    """Read a file; its format is told from how it begins.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"the sample {path} cannot be read: {error.strerror}") from None
+    is_xml = body.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+    return Sample(path.name, "application/xml" if is_xml else "application/json", body)
+
+
+def rows_text(rows: Rows) -> str:
+    """Return the rows as a declaration has them."""
+    parts = [repr(rows.path)] if rows.path else []
+    parts += ["many=False"] if not rows.many else []
+    parts += ["any_case=True"] if rows.any_case else []
+    parts += ["any_type=True"] if rows.any_type else []
+    return f"Rows({', '.join(parts)})".replace("'", '"')
+
+
+def infer(
+    samples: Sequence[Sample],
+    *,
+    rows: tuple[str, ...] | None = None,
+    keys: Sequence[str] = (),
+    title: str = "",
+    strict: bool = False,
+    existing: Mapping[str, Any] | None = None,
+) -> Inferred:
+    """Draft the schema of the records in these samples, or widen ``existing`` by what they show.
+
+    Args:
+        samples: Bodies of one kind of reply, in JSON or XML or both.
+        rows: The names that lead from the root of a body to its records; guessed where it is ``None``.
+        keys: The properties that identify a record, which are required; guessed where there are none.
+        title: The schema's title.
+        strict: Require whatever no sample leaves out. A few samples rarely prove it.
+        existing: The schema to widen.
+
+    Raises:
+        UsageError: a sample is neither JSON nor XML, or there are no records where they should be.
+        DeclarationError: ``existing`` is not a record schema.
+    """
+    try:
+        return _infer(_Look.at(samples), rows, keys, title, strict, existing)
+    except RecursionError:
+        raise UsageError("a sample is nested too deeply") from None
+
+
+def _infer(
+    look: _Look,
+    rows: tuple[str, ...] | None,
+    keys: Sequence[str],
+    title: str,
+    strict: bool,
+    existing: Mapping[str, Any] | None,
+) -> Inferred:
+    looking = Notes()
+    seen = look.merged(None, looking)
+    path = guess_rows(seen) if rows is None else rows
+    if existing is not None:  # what is a list in XML, and which name is which, a schema knows better than a guess
+        looking = Notes()
+        seen = look.merged(_known(existing, path, seen), looking)
+    record, many = _record(seen, path, look.root)
+    notes = Notes()
+    notes.take(looking, f"${''.join(f'.{name}' for name in path)}{'[]' if many else ''}")
+    if existing is None:
+        keys = tuple(keys) or _guess_keys(record, title, notes)
+        drafted, changes = _draft(record, keys, title, notes, strict=strict), list[str]()
+    else:
+        drafted, changes = widen.widen(existing, record, notes)
+        keys = tuple(drafted.get("required", ()))
+    if rows is None:
+        notes.say(f"the records are taken to be {_shown(path)}{'' if many else ', one in each body'}")
+    any_type = any(notes.places(sentence) for sentence in kinds.REPAIRED)
+    found = Rows(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)), any_type=any_type)
+    result = Inferred(drafted, found, keys, notes, changes)
+    _hold(result, record, look.samples)
+    return result
+
+
+# --- looking -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the samples show, each format by itself: the bodies in JSON, and the root elements in XML."""
+
+    samples: Sequence[Sample]
+    json: Seen | None
+    xml: Element | None
+    root: str
+
+    @classmethod
+    def at(cls, samples: Sequence[Sample]) -> _Look:
+        json: Seen | None = None
+        xml: Element | None = None
+        roots: list[str] = []
+        for sample in samples:
+            try:
+                if sample.media_type == "application/json":
+                    json = json or Seen()
+                    json.add(json_wire.loads(sample.body))
+                else:
+                    xml = xml or Element()
+                    element = xml_wire.parse(sample.body)
+                    xml.add(element)
+                    roots.append(element.tag.rpartition("}")[2])
+            except Malformed as error:
+                what = "JSON" if sample.media_type == "application/json" else "XML"
+                raise UsageError(f"the sample {sample.name} is not {what}: {error}") from None
+        if len(set(roots)) > 1:
+            shown = " and ".join(f"<{root}>" for root in dict.fromkeys(roots))
+            raise UsageError(f"the samples are of different kinds of replies, {shown}; infer each kind by itself")
+        return cls(samples, json, xml, roots[0] if roots else "")
+
+    def merged(self, known: Seen | None, notes: Notes) -> Seen:
+        """Return what both formats show together; what XML leaves open, JSON or what is ``known`` decides."""
+        result, like = Seen(), Seen()
+        if self.json is not None:
+            result = fold_case(self.json, known, notes, "$")
+        for part in (result, known):
+            like.merge(part or Seen())
+        if self.xml is not None:
+            in_xml = elements.seen(self.xml, self.root, like if like.times else None, notes, "$")
+            if self.json is not None:
+                _compare(result, in_xml, notes, "$")
+            result.merge(in_xml)
+        return result
+
+    def path(self, seen: Seen, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the path of the records as Rows has it: in XML a list of rows is the element around them."""
+        place = seen.at(path)
+        if self.xml is None or place is None or place.xml_wrapped is not False:
+            return path
+        if self.json is not None:
+            raise UsageError(
+                f"in XML the records stand beside other elements, in JSON they are {_shown(path)}; "
+                "Rows cannot say both, so infer each format by itself"
+            )
+        return path[:-1]
+
+
+def _compare(json: Seen, xml: Seen, notes: Notes, path: str) -> None:
+    """Say what only one of the formats has."""
+    for name in json.fields.keys() - xml.fields.keys() if json.objects and xml.objects else ():
+        notes.say("in the samples in JSON only", f"{path}.{name}")
+    for name, member in xml.fields.items():
+        if name in json.fields:
+            _compare(json.fields[name], member, notes, f"{path}.{name}")
+        elif json.objects:
+            notes.say("in the samples in XML only", f"{path}.{name}")
+    if json.item and xml.item:
+        _compare(json.item, xml.item, notes, f"{path}[]")
+
+
+def _known(existing: Mapping[str, Any], path: tuple[str, ...], seen: Seen) -> Seen:
+    """Return what a schema there is says, as a whole reply: its records are at ``path``."""
+    schemas.check(existing, "to extend")
+    node = schemas.compile_record(existing, "to extend")
+    record = widen.known(node, has_xml='"xml":' in json_wire.dumps(existing).decode())
+    place = seen.at(path)
+    result = Seen(lists=1, item=record, xml_wrapped=place.xml_wrapped) if place and place.lists else record
+    for name in reversed(path):
+        result = Seen(objects=1, fields={name: result})
+    return result
+
+
+# --- where the records are ---------------------------------------------------------------------------
+
+
+def guess_rows(seen: Seen) -> tuple[str, ...]:
+    """Return the names that lead to the records: past members that only tell of the reply, and no further."""
+    path: tuple[str, ...] = ()
+    place = seen
+    while place.objects and not place.lists:
+        names_inside = [name for name, member in place.fields.items() if _has_objects(member)]
+        others = [name for name in place.fields if name not in names_inside]
+        if len(names_inside) > 1:
+            others += [name for name in names_inside if names.is_of_reply(name)]
+            names_inside = [name for name in names_inside if not names.is_of_reply(name)]
+        if len(names_inside) != 1 or not all(map(names.is_of_reply, others)):
+            break
+        path += (names_inside[0],)
+        place = place.fields[names_inside[0]]
+    return path
+
+
+def _has_objects(seen: Seen) -> bool:
+    return bool(seen.objects or (seen.item and seen.item.objects))
+
+
+def _record(seen: Seen, path: tuple[str, ...], root: str) -> tuple[Seen, bool]:
+    """Return what the records show, and whether a body has a list of them."""
+    place = seen.at(path)
+    if place is None:
+        raise UsageError(f"the samples have nothing {_shown(path)}; {_there(seen, path)}")
+    many = place.lists > 0
+    record = schema.entries_of(place, Notes(), "$") if many else place
+    if not record.objects or any(record.leaves.values()) or record.lists:
+        raise UsageError(f"what the samples have {_shown(path)} are no records, which are objects")
+    if not many and not path:
+        record.xml_name = root or None
+    elif many and place.xml_wrapped is False:
+        record.xml_name = record.xml_name or path[-1]
+    return record, many
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return f"at {'.'.join(path)}" if path else "at the root"
+
+
+def _there(seen: Seen, path: tuple[str, ...]) -> str:
+    """Say what is there, as far down as the path leads."""
+    for length in range(len(path) - 1, -1, -1):
+        if (place := seen.at(path[:length])) is not None:
+            found = ", ".join(place.fields) or ("a list" if place.lists else "nothing")
+            return f"at {'.'.join(path[:length]) or 'the root'} there is {found}"
+    return "they are empty"
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def _guess_keys(record: Seen, title: str, notes: Notes) -> tuple[str, ...]:
+    fit = [name for name, member in record.fields.items() if _is_fit(name, member, record)]
+    key = names.key(fit, title)
+    if key is None:
+        notes.say("no property reads like the key of a record; name one with --key")
+        return ()
+    notes.say("taken for the key of a record, and so required", f"$.{key}")
+    return (key,)
+
+
+def _is_fit(name: str, member: Seen, record: Seen) -> bool:
+    """Whether a property can be a key: a text or a whole number in every record."""
+    if member.lists or member.objects or not schema.never_null(member, record, {"type": ""}):
+        return False
+    return kinds.leaf(member, name, Notes(), "") in ("string", "integer")
+
+
+def _draft(record: Seen, keys: Sequence[str], title: str, notes: Notes, *, strict: bool) -> dict[str, Any]:
+    for key in keys:
+        if (member := record.fields.get(key)) is None:
+            raise UsageError(
+                f"the records of the samples have no property {key!r}; they have {', '.join(record.fields)}"
+            )
+        if member.nulls or member.blanks or member.times < record.objects:
+            raise UsageError(f"the key property {key!r} is empty or left out in some record of the samples")
+    drafted = schema.draft(record, title, notes, "$", keys, strict=strict)
+    head = {"$schema": DIALECT, **({"title": title} if title else {})}
+    return {**head, **(drafted or {})}
+
+
+def _hold(result: Inferred, record: Seen, samples: Sequence[Sample]) -> None:
+    """Read the samples with the schema, as a tap would; what is in none of them is not looked for in a reply."""
+    schemas.check(result.schema, "drafted")
+    node = schemas.compile_record(result.schema, "drafted")
+    given = {name: Node("given") for name in node.required - record.fields.keys()}
+    row = replace(node, fields={**node.fields, **given}, required=node.required - given.keys())
+    reader = Reader(row, result.rows, result.keys, Dates())
+    for sample in samples:
+        try:
+            page = reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc)))
+        except BodyError as error:
+            raise UsageError(f"the schema does not read the sample {sample.name}: {error}") from None
+        for misfit in page.misfits.values():
+            what = f"{misfit.expected} expected at {misfit.path}"
+            raise UsageError(f"the schema does not read the sample {sample.name}: {what}")

@@ -1,0 +1,151 @@
+"""What samples show in each place of a document: how often which kind of value stood there."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from vendortap.decode.values import Dates, day
+from vendortap.scaffold.notes import Notes
+
+Leaf = Literal["boolean", "integer", "number", "date-time", "date", "whole", "decimal", "truth", "own-date", "text"]
+"""What a value without inner structure is. The first three are JSON's own; the others are texts, by what they read
+like: ``whole`` and ``decimal`` are numbers as a number would be written, ``truth`` is ``true`` or ``false``, an
+``own-date`` is a date in a form that only its vendor has."""
+
+OTHER_CASE = "written in more than one case; Rows(any_case=True) reads them all"
+
+NATIVE = frozenset({"boolean", "integer", "number"})
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\S+")
+_OWN_DATE = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{2,4}(\s.*)?|[0-9]{4}/[0-9]{1,2}/[0-9]{1,2}(\s.*)?")
+_WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,99})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,99})\.[0-9]{1,99}")
+_DATES = Dates()
+
+
+@dataclass
+class Seen:
+    """One place. A list's entries are in ``item``, an object's members in ``fields``, in the order of their appearance.
+
+    ``strings`` counts the texts that JSON had, where a text is known to be one: in XML everything is. ``xml_name`` is
+    the name in XML where it is another one, ``xml_wrapped`` whether a list there is an element around its entries.
+    """
+
+    nulls: int = 0
+    blanks: int = 0
+    leaves: Counter[Leaf] = field(default_factory=Counter)
+    strings: int = 0
+    objects: int = 0
+    fields: dict[str, Seen] = field(default_factory=dict)
+    lists: int = 0
+    item: Seen | None = None
+    xml_name: str | None = None
+    xml_wrapped: bool | None = None
+    xml_attribute: bool = False
+
+    @property
+    def times(self) -> int:
+        """How many values were seen here."""
+        return self.nulls + self.blanks + self.leaves.total() + self.objects + self.lists
+
+    def add(self, value: Any) -> None:
+        """Look at a value as ``wire.json.loads`` gives it."""
+        if value is None:
+            self.nulls += 1
+        elif isinstance(value, dict):
+            self.objects += 1
+            for name, member in value.items():
+                self.fields.setdefault(name, Seen()).add(member)
+        elif isinstance(value, list):
+            self.lists += 1
+            self.item = self.item or Seen()
+            for entry in value:
+                self.item.add(entry)
+        else:
+            self._add_leaf(value)
+
+    def _add_leaf(self, value: Any) -> None:
+        if isinstance(value, str):
+            self.strings += 1
+            if value.strip():
+                self.leaves[text_leaf(value)] += 1
+            else:
+                self.blanks += 1
+        else:
+            self.leaves[
+                "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "number"
+            ] += 1
+
+    def merge(self, other: Seen) -> None:
+        """Take in what was seen elsewhere."""
+        self.nulls += other.nulls
+        self.blanks += other.blanks
+        self.leaves += other.leaves
+        self.strings += other.strings
+        self.objects += other.objects
+        self.lists += other.lists
+        for name, member in other.fields.items():
+            self.fields.setdefault(name, Seen()).merge(member)
+        if other.item:
+            self.item = self.item or Seen()
+            self.item.merge(other.item)
+        self.xml_name = self.xml_name or other.xml_name
+        self.xml_wrapped = other.xml_wrapped if self.xml_wrapped is None else self.xml_wrapped
+        self.xml_attribute = self.xml_attribute or other.xml_attribute
+
+    def at(self, path: tuple[str, ...]) -> Seen | None:
+        """Return the place that names lead to; ``None`` where they do not."""
+        place: Seen | None = self
+        for name in path:
+            place = place.fields.get(name) if place else None
+        return place
+
+
+def fold_case(seen: Seen, like: Seen | None, notes: Notes, path: str) -> Seen:
+    """Return what was seen with names that differ only in case taken for one, unless some object has several of them.
+
+    ``like`` is what a schema says of the same place: its spelling is the one that is taken, else the first.
+    """
+    result = replace(seen, fields={}, item=None)
+    spelling = {name.casefold(): name for name in reversed([*seen.fields])}
+    spelling |= {name.casefold(): name for name in (like.fields if like else ())}
+    for name, member in seen.fields.items():
+        together = [m.times for n, m in seen.fields.items() if n.casefold() == name.casefold()]
+        declared = like is not None and name in like.fields
+        target = name if declared or sum(together) > seen.objects else spelling[name.casefold()]
+        if target != name:
+            notes.say(OTHER_CASE, f"{path}.{target}")
+        result.fields.setdefault(target, Seen()).merge(member)
+    for name, member in result.fields.items():
+        result.fields[name] = fold_case(member, like.fields.get(name) if like else None, notes, f"{path}.{name}")
+    if seen.item:
+        result.item = fold_case(seen.item, like.item if like else None, notes, f"{path}[]")
+    return result
+
+
+def text_leaf(text: str) -> Leaf:
+    """Return what a text reads like; dates by the very rules of the decoders."""
+    if text in ("true", "false"):
+        return "truth"
+    if _WHOLE.fullmatch(text):
+        return "whole"
+    if _DECIMAL.fullmatch(text):
+        return "decimal"
+    return _date_leaf(text)
+
+
+def _date_leaf(text: str) -> Leaf:
+    try:
+        if _DATE.fullmatch(text):
+            day(text)
+            return "date"
+        if _DATE_TIME.fullmatch(text):
+            _DATES.parse(text)
+            return "date-time"
+    except ValueError:
+        pass
+    return "own-date" if _OWN_DATE.fullmatch(text) else "text"

@@ -1,0 +1,662 @@
+"""Writes a plugin project: a drafted vendor through the template that lies beside this module.
+
+The template has the words, this module the code in them: it turns a Vendor into the source of its declaration, of its
+sandbox and of its settings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from vendortap.decode import schemas
+from vendortap.errors import UsageError
+from vendortap.scaffold import fake_data, layout, schema, source
+from vendortap.scaffold.vendor import Auth, DraftStream, Pages, SignIn, Vendor
+from vendortap.support.extras import require
+
+LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "none": ""}
+"""What a project can be licensed under: option → SPDX identifier."""
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_RESERVED = {"vendortap", "demo"}
+
+
+def hold_name(name: str) -> None:
+    """Hold a connector's name to what it may be.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not _NAME.fullmatch(name) or name in _RESERVED:
+        raise UsageError(
+            f"{name!r} cannot be a connector's name: lower-case letters and digits, joined by hyphens, can"
+        )
+
+
+def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> list[Path]:
+    """Write the project of a vendor into a folder that does not exist yet, or is empty; returns its files.
+
+    Raises:
+        UsageError: there is something in the folder, or it cannot be made.
+        DeclarationError: a drafted schema cannot be honoured.
+        VendortapError: the extra 'new' is not installed.
+    """
+    require("new", "a new project", "cookiecutter")
+    from cookiecutter.generate import generate_files
+
+    hold_name(vendor.name)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is there already, and not an empty folder; name another")
+    values = context(vendor) | {"license": LICENSES[license_name]}
+    for stream in vendor.streams:
+        schemas.compile_record(stream.schema, stream.name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with as_file(files("vendortap.scaffold").joinpath("template")) as template, _beside(folder) as place:
+        generate_files(str(template), {"cookiecutter": values}, str(place), accept_hooks=False)
+        project = place / values["distribution"]
+        for name, text in _documents(vendor, values, template, license_name):
+            (project / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        project.rename(folder)
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A temporary folder from which a finished project can be moved to its place in one step."""
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        yield Path(place)
+
+
+def _documents(
+    vendor: Vendor, values: Mapping[str, Any], template: Path, license_name: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what is no matter of a template: the JSON documents, and the licence. Name and text."""
+    for name, document in documents(vendor).items():
+        yield f"{values['package']}/schemas/{name}.json", layout.dumps(document)
+    if values["license"]:
+        text = (template / "licenses" / f"{license_name}.txt").read_text(encoding="utf-8")
+        yield "LICENSE", text.replace("(the distribution)", values["distribution"])
+
+
+def context(vendor: Vendor) -> dict[str, Any]:
+    """Return what the template fills in."""
+    package = f"tap_{vendor.name.replace('-', '_')}"
+    return {
+        "name": vendor.name,
+        "title": vendor.title,
+        "docs": vendor.docs,
+        "distribution": f"tap-{vendor.name}",
+        "package": package,
+        "constant": vendor.name.replace("-", "_").upper(),
+        "summary": " and ".join(stream.name for stream in vendor.streams[:2]),
+        "formats": [form.upper() for form in vendor.formats],
+        "streams": [{"name": one.name, "title": one.title, "keyed": one.keyed is not None} for one in vendor.streams],
+        "declaration": declaration(vendor, package),
+        "imports": "\n".join(_imports(vendor)),
+        "head_comments": source.comments(vendor.comments, 0),
+        "headers": _headers(vendor),
+        **_sandbox(vendor),
+        **_tests(vendor),
+    }
+
+
+# --- the declaration ---------------------------------------------------------------------------------
+
+_PAGERS = {"page-number": "page_number", "offset": "offset", "row-offset": "row_offset", "token": "token"}
+_FLOWS = {"bearer": "bearer", "api-key": "api_key", "basic": "basic", "oauth2-client": "client_credentials"}
+
+
+def declaration(vendor: Vendor, package: str) -> str:
+    """Return the source of the Connector."""
+    sandbox = source.call(
+        "Sandbox",
+        [
+            f'app="{package}.sandbox:app"',
+            f"config={source.members({k: _literal(v) for k, v in _sandbox_config(vendor).items()})}",
+            f"totals={source.quoted(_totals(vendor))}",
+        ],
+        WIDE,
+    )
+    streams = "".join(source.indented(_stream(stream)) + ",\n" for stream in vendor.streams)
+    arguments = [
+        f"name={source.text(vendor.name)}",
+        f"title={source.text(vendor.title)}",
+        f"docs={source.text(vendor.docs)}",
+        f'schemas="{package}.schemas"',
+        'base_url=setting("base_url")',
+        _auth(vendor),
+        'accept=by("format", {"json": "application/json", "xml": "application/xml"})' if _has_xml(vendor) else "",
+        "headers=request_headers" if vendor.headers or vendor.unique_headers else "",
+        "limit=Limit(rate=5, burst=5)",
+        f"streams=(\n{streams})",
+        f"sandbox={sandbox}",
+    ]
+    return source.call("Connector", arguments, WIDE)
+
+
+WIDE = source.WIDTH
+"""Used up as a line's beginning: the call is spread out."""
+
+
+def _has_xml(vendor: Vendor) -> bool:
+    return "xml" in vendor.formats
+
+
+def _auth(vendor: Vendor) -> str:
+    flows = [_flow(way) for way in vendor.auth]
+    if not flows:
+        return ""
+    if len(flows) == 1 and "\n" not in flows[0]:
+        return f"auth=({flows[0]},)"
+    return "auth=(\n" + "".join(f"{source.indented(flow)},\n" for flow in flows) + ")"
+
+
+def _stream(stream: DraftStream) -> str:
+    arguments = [
+        f"name={source.text(stream.name)}",
+        f"title={source.text(stream.title)}",
+        f"request={_request(stream)}",
+        _rows(stream),
+        f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
+        f"keyed={_keyed(stream)}" if stream.keyed else "",
+        f"keys={source.names(stream.keys)}",
+        f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
+        _summed(stream),
+        f"add={{{source.text(stream.add)}: {source.text(stream.keyed.param)}}}" if stream.add and stream.keyed else "",
+    ]
+    told = "".join(f"{line}\n" for line in source.comments(stream.comments, 8))
+    return told + source.call("Stream", arguments, WIDE)
+
+
+def _summed(stream: DraftStream) -> str:
+    """Return the source of what a report adds up; a currency whose name a path cannot say is left out."""
+    if not stream.amount:
+        return ""
+    currency = _currency(stream)
+    shown = [stream.amount, *([currency] if currency and "." not in currency else [])]
+    return f"amount={source.call('Amount', [source.text(name) for name in shown], 20)}"
+
+
+def _request(stream: DraftStream) -> str:
+    if stream.pages.kind == "row-offset":
+        return source.call("post", [source.text(stream.path), "{}"], 20)
+    wanted = dict(stream.params)
+    if stream.pages.kind == "token" and stream.pages.size_param:
+        wanted[stream.pages.size_param] = "{page_size}"
+    params = source.flat_members({name: source.text(value) for name, value in wanted.items()})
+    return source.call("get", [source.text(stream.path), f"**{params}" if wanted else ""], 20)
+
+
+def _rows(stream: DraftStream) -> str:
+    pages = stream.pages
+    more = {
+        **({"total": f'Value({source.names(pages.total)}, "integer")'} if _is_beside(pages) else {}),
+        **({"next": f"Value({source.names(pages.found)})"} if pages.found else {}),
+    }
+    arguments = [
+        source.names(stream.rows) if stream.rows else "",
+        "many=False" if not stream.many else "",
+        f"more={source.flat_members(more)}" if more else "",
+        "any_case=True" if stream.any_case else "",
+        "any_type=True" if stream.any_type else "",
+    ]
+    return f"rows={source.call('Rows', arguments, 17)}" if any(arguments) else ""
+
+
+def _pager(stream: DraftStream) -> str:
+    """Return the source of the pager, which reads a list once more where rows move between its pages."""
+    pages = stream.pages
+    total = 'total="total"' if _is_beside(pages) else ""
+    if pages.kind == "token":
+        arguments = [source.text(pages.param), 'found="next"']
+    elif pages.kind == "row-offset":
+        total = f"total={source.text(pages.total[0])}"
+        first, size = (source.names((name,)) for name in (pages.param, pages.size_param))
+        arguments = [first, f"size_path={size}", 'size="page_size"', total]
+    else:
+        arguments = [
+            source.text(pages.param),
+            f"size_param={source.text(pages.size_param)}",
+            'size="page_size"',
+            'first="first_page"' if pages.kind == "page-number" and pages.first != 1 else "",
+            'rows="total"' if pages.total else "",
+        ]
+    pager = source.call(_PAGERS[pages.kind], arguments, 16)
+    return source.call("stable", [pager, *map(source.text, stream.keys), total], 19)
+
+
+def _is_beside(pages: Pages) -> bool:
+    """Whether the number of all rows stands beside them."""
+    return bool(pages.total) and pages.kind != "row-offset"
+
+
+def _keyed(stream: DraftStream) -> str:
+    keyed = stream.keyed
+    assert keyed is not None  # noqa: S101 - asked for streams of documents only
+    arguments = [source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)"]
+    if keyed.parent:
+        arguments += [f"parent={source.text(keyed.parent)}", f"field={source.text(keyed.field)}"]
+    return source.call("Keyed", arguments, 18)
+
+
+def _flow(way: SignIn) -> str:
+    arguments = {
+        "bearer": ['setting="api_token"'],
+        "api-key": [f"header={source.text(way.header)}", 'setting="api_key"'],
+        "basic": ['username="username"', 'password="password"'],
+        "oauth2-client": ['token_url=setting("token_url")', 'client_id="client_id"', 'client_secret="client_secret"'],
+    }[way.kind]
+    return source.call(_FLOWS[way.kind], arguments, 13)
+
+
+def _imports(vendor: Vendor) -> Iterator[str]:
+    """Yield the declaration's imports, in the order that isort has."""
+    pagers = {_PAGERS[stream.pages.kind] for stream in vendor.streams if stream.pages.kind != "none"}
+    has_more = any(_is_beside(stream.pages) or stream.pages.found for stream in vendor.streams)
+    has_rows = any(_rows(stream) for stream in vendor.streams)
+    keyed = any(stream.keyed for stream in vendor.streams)
+    nouns = {
+        "Amount": any(stream.amount for stream in vendor.streams),
+        "Connector": True,
+        "Keyed": keyed,
+        "Limit": True,
+        "Rows": has_rows,
+        "Sandbox": True,
+        "Stream": True,
+        "Value": has_more,
+        "Config": bool(vendor.headers or vendor.unique_headers),
+    }
+    if vendor.unique_headers:
+        yield "from uuid import uuid4\n"
+    functions = {
+        "by": _has_xml(vendor),
+        "get": any(stream.pages.kind != "row-offset" for stream in vendor.streams),
+        "hookimpl": True,
+        "listed": keyed,
+        "post": any(stream.pages.kind == "row-offset" for stream in vendor.streams),
+        "setting": True,
+        "stable": bool(pagers),
+    }
+    used = {name for name, is_used in functions.items() if is_used} | pagers
+    used |= {_FLOWS[way.kind] for way in vendor.auth}
+    shown = [*sorted(noun for noun, is_used in nouns.items() if is_used), *sorted(used)]
+    yield _import("vendortap.declare", shown)
+
+
+def _headers(vendor: Vendor) -> str:
+    """Return the source of the function that makes the request's own headers; empty where there are none."""
+    if not (vendor.headers or vendor.unique_headers):
+        return ""
+    made = {
+        **{header: f"str(config[{source.text(name)}])" for header, name in vendor.headers.items()},
+        **dict.fromkeys(vendor.unique_headers, "uuid4().hex"),
+    }
+    head = "" if vendor.headers else "    del config\n"
+    body = source.indented(f"return {source.members(made)}")
+    return (
+        "def request_headers(config: Config) -> dict[str, str]:\n"
+        f'    """Return what every request carries."""\n{head}{body}\n'
+    )
+
+
+# --- settings and schemas ----------------------------------------------------------------------------
+
+
+def documents(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
+    """Return the JSON documents of the schema package: the settings, and one of each stream."""
+    config = {
+        "$schema": DIALECT,
+        "title": f"Settings of {vendor.title}",
+        "type": "object",
+        "properties": {name: _described(setting) for name, setting in _settings(vendor).items()},
+    }
+    required = [*_needed(vendor), *vendor.required]
+    if required:
+        config["required"] = required
+    return {"config": config, **{stream.name: stream.schema for stream in vendor.streams}}
+
+
+def _described(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a setting with its description at the end, where it may be long."""
+    rest = {keyword: value for keyword, value in setting.items() if keyword != "description"}
+    return {**rest, "description": setting["description"]}
+
+
+def _settings(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
+    """Return all settings, by name: how to sign in first, then what there is to set, then the vendor's own."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for way in vendor.auth:
+        found |= _credentials(way)
+    url = {"type": "string", "description": "Where the API is."}
+    found["base_url"] = {**url, "default": vendor.base_url} if vendor.base_url else {**url, "minLength": 1}
+    if _has_xml(vendor):
+        found["format"] = {
+            "type": "string",
+            "enum": ["json", "xml"],
+            "default": "json",
+            "description": "The format to ask for.",
+        }
+    found |= vendor.settings
+    for stream in vendor.streams:
+        found |= _paging_settings(stream)
+        if stream.keyed:
+            parent = stream.keyed.parent
+            found[stream.keyed.setting] = {
+                "type": ["array", "null"],
+                "items": {"type": "string", "minLength": 1},
+                "minItems": 1,
+                "description": f"Fetch just these in {stream.name}."
+                + (f" Otherwise: those of {parent} that changed since the last run." if parent else ""),
+            }
+    return found
+
+
+def _credentials(way: SignIn) -> dict[str, Mapping[str, Any]]:
+    text = {"type": "string", "minLength": 1}
+    secret = {**text, "secret": True}
+    known: dict[Auth, dict[str, Mapping[str, Any]]] = {
+        "none": {},
+        "bearer": {"api_token": {**secret, "description": "API token, from the account page."}},
+        "api-key": {"api_key": {**secret, "description": f"API key, sent as {way.header}."}},
+        "basic": {
+            "username": {**text, "description": "User name."},
+            "password": {**secret, "description": "Password."},
+        },
+        "oauth2-client": {
+            "client_id": {**text, "description": "Client id of the application that the vendor has registered."},
+            "client_secret": {**secret, "description": "Its secret."},
+            "token_url": {**text, "default": way.token_url, "description": "Where tokens come from."},
+        },
+    }
+    return known[way.kind]
+
+
+def _paging_settings(stream: DraftStream) -> dict[str, Mapping[str, Any]]:
+    pages = stream.pages
+    found: dict[str, Mapping[str, Any]] = {}
+    if pages.kind != "none" and pages.size_param:
+        greatest = pages.greatest or (pages.size if pages.assumed else None)
+        most = {"maximum": greatest} if greatest else {}
+        doubt = f" No maximum is documented; {pages.size} is assumed." if pages.assumed else ""
+        found["page_size"] = {
+            "type": "integer",
+            "minimum": 1,
+            **most,
+            "default": pages.size,
+            **({"assumed": True} if pages.assumed else {}),
+            "description": f"Records to ask for at a time.{doubt}",
+        }
+    if pages.kind == "page-number" and pages.first != 1:
+        found["first_page"] = {
+            "type": "integer",
+            "minimum": 0,
+            "default": pages.first,
+            "description": "The number of the first page.",
+        }
+    return found
+
+
+def _needed(vendor: Vendor) -> list[str]:
+    """Return the settings without which nothing works, but for the vendor's own."""
+    own = {name: setting for way in vendor.auth for name, setting in _credentials(way).items()}
+    return [*(n for n, s in own.items() if "default" not in s), *([] if vendor.base_url else ["base_url"])]
+
+
+# --- the sandbox -------------------------------------------------------------------------------------
+
+
+def _literal(value: Any) -> str:
+    return source.text(value) if isinstance(value, str) else repr(value)
+
+
+def _sandbox_config(vendor: Vendor) -> dict[str, Any]:
+    """Return the settings that lead a tap to the sandbox."""
+    config: dict[str, Any] = {"base_url": "{url}"}
+    for way in vendor.auth:
+        config |= {
+            "none": {},
+            "bearer": {"api_token": "sandbox-token"},
+            "api-key": {"api_key": "sandbox-key"},
+            "basic": {"username": "sandbox", "password": "sandbox-password"},
+            "oauth2-client": {
+                "client_id": "sandbox",
+                "client_secret": "sandbox-secret",
+                "token_url": "{url}/oauth/token",
+            },
+        }[way.kind]
+    samples = {"integer": 1, "boolean": True}
+    own = {name: samples.get(str(vendor.settings[name]["type"]), "sandbox") for name in vendor.required}
+    return {**config, **own, "requests_per_second": None}
+
+
+def _totals_of(vendor: Vendor) -> tuple[DraftStream, str, str]:
+    """Return the stream that a run is reconciled by, and its properties of currency and amount, where it has them."""
+    whole = [stream for stream in vendor.streams if stream.keyed is None or stream.keyed.parent]
+    ranked = sorted(whole, key=lambda stream: (not _amount(stream), stream.keyed is None))
+    return ranked[0], _currency(ranked[0]), _amount(ranked[0])
+
+
+def _amount(stream: DraftStream) -> str:
+    found = (name for name, member in stream.schema["properties"].items() if "number" in member["type"])
+    return stream.amount or next(found, "")
+
+
+def _currency(stream: DraftStream) -> str:
+    members = stream.schema["properties"].items()
+    return next((n for n, m in members if "currency" in n.lower() and "string" in m["type"] and "format" not in m), "")
+
+
+def _totals(vendor: Vendor) -> str:
+    stream, currency, amount = _totals_of(vendor)
+    group = _column(currency) if currency else "''"
+    total = f"sum({_column(amount)})" if amount else "0::DECIMAL(38, 2)"
+    return f"SELECT {group}, count(*), {total} FROM {{schema}}.{stream.name} GROUP BY ALL"  # noqa: S608 - of a draft
+
+
+def _column(name: str) -> str:
+    return name if re.fullmatch("[a-z_]+", name) else f'"{name}"'
+
+
+def _sandbox(vendor: Vendor) -> dict[str, Any]:
+    """Return what the template of the sandbox fills in."""
+    stream, currency, amount = _totals_of(vendor)
+    records = [_record(one, vendor) for one in vendor.streams]
+    values: dict[str, Any] = {
+        "handlers": [_handler(one, vendor) for one in vendor.streams],
+        "records": records,
+        "xml_names": [_xml_names(one) for one in vendor.streams] if _has_xml(vendor) else [],
+        "guard_expression": _guards(vendor),
+        "token_route": any(way.kind == "oauth2-client" for way in vendor.auth),
+        "has_documents": any(one.keyed for one in vendor.streams),
+        "total_function": f"{stream.name}_record",
+        "total_currency": f"record[{source.text(currency)}]" if currency else '""',
+        "total_amount": f"record[{source.text(amount)}]" if amount else "Decimal(0)",
+    }
+    made = "".join(record["source"] for record in records) + values["total_amount"]
+    values["dated"] = "FIRST" in made
+    return {**values, "sandbox_imports": "\n".join(_sandbox_imports(values, made, has_xml=_has_xml(vendor)))}
+
+
+def _sandbox_imports(values: Mapping[str, Any], made: str, *, has_xml: bool) -> Iterator[str]:
+    """Yield the sandbox's imports: what the records that are ``made`` and the handlers use."""
+    if values["dated"]:
+        yield "from datetime import datetime, timedelta"
+    if "Decimal" in made:
+        yield "from decimal import Decimal"
+    if values["token_route"]:
+        yield "from urllib.parse import parse_qsl"
+    if values["dated"] or "Decimal" in made or values["token_route"]:
+        yield ""
+    yield "from starlette.applications import Starlette"
+    if values["has_documents"]:
+        yield "from starlette.exceptions import HTTPException"
+    yield "from starlette.requests import Request\nfrom starlette.responses import Response\n"
+    kit = {"Bucket", "Call", "Document", "Server", "add_up", *(("XmlNames", "answer") if has_xml else ("json_answer",))}
+    kit |= {"Tokens", "json_answer"} if values["token_route"] else set()
+    kit |= {name for name in ("random_for", "stamp") if f"{name}(" in made}
+    shown = sorted(kit, key=lambda name: (not name[0].isupper(), name))
+    yield _import("vendortap.sandbox.kit", shown)
+
+
+def _import(module: str, names: Sequence[str]) -> str:
+    line = f"from {module} import {', '.join(names)}"
+    return line if len(line) <= source.WIDTH else source.call(f"from {module} import ", names, source.WIDTH)
+
+
+def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
+    """Return what a route answers with: lists page by page, documents by the key in their path."""
+    pages = stream.pages
+    lower = pages.param.lower()
+    first = {
+        "none": "",
+        "page-number": f'(call.whole("{lower}", {pages.first}, least={pages.first}) - {pages.first}) * size',
+        "offset": f'call.whole("{lower}", 0, least=0)',
+        "row-offset": f'int(call.json()["{pages.param}"])',
+        "token": f'call.whole("{lower}", 0, least=0)',
+    }[pages.kind]
+    envelope: dict[str, Any] = {}
+    if _is_beside(pages):
+        _put(envelope, pages.total, "invoices")
+    _put(envelope, pages.found, "following")
+    _put(envelope, stream.rows, "rows" if stream.many else "record")
+    shown = "rows" if stream.many else "record"
+    document = _nested(envelope) if stream.rows else shown
+    answer = (
+        source.call("answer", ["call.request", document, stream.name.upper()], 15)
+        if _has_xml(vendor)
+        else source.call("json_answer", [document], 15)
+    )
+    route = [source.text(stream.path), source.text(stream.name), f"answer_{stream.name}"]
+    route += ['methods=["POST"]'] if pages.kind == "row-offset" else []
+    route.append("guard=guard" if vendor.auth else "guard=anyone")
+    return {
+        "name": stream.name,
+        "route": source.indented(source.call("server.route", route, 9), 8),
+        "many": stream.many,
+        "key": stream.keyed.param.lower() if stream.keyed else "",
+        "paged": pages.kind != "none",
+        "token": pages.kind == "token",
+        "size": _size(pages),
+        "count": f"{source.text(pages.total[0])}: invoices" if pages.kind == "row-offset" else "",
+        "first": first,
+        "answer": source.indented(answer, 8).lstrip(),
+    }
+
+
+def _size(pages: Pages) -> str:
+    if pages.kind == "row-offset":
+        return f"int(call.json()[{source.text(pages.size_param)}])"
+    return f'call.whole("{pages.size_param.lower()}", 50)' if pages.size_param else "50"
+
+
+def _put(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
+    for name in path[:-1]:
+        tree = tree.setdefault(name, {})
+    if path:
+        tree[path[-1]] = value
+
+
+def _nested(tree: Mapping[str, Any]) -> str:
+    return source.flat_members({k: _nested(v) if isinstance(v, dict) else v for k, v in tree.items()})
+
+
+def _record(stream: DraftStream, vendor: Vendor) -> dict[str, str]:
+    """Return the source of a stream's made-up record; what only the tap adds is not in it."""
+    added = {stream.add, *(stream.pages.total if stream.pages.kind == "row-offset" else ())}
+    members = {name: member for name, member in stream.schema["properties"].items() if name not in added}
+    children = [one for one in vendor.streams if one.keyed and one.keyed.parent == stream.name]
+    for child in children:
+        if members.items() <= _comparable(child).items():
+            shown = source.names(list(members))
+            body = f"whole = {child.name}_record(seed, index)\nreturn {{name: whole[name] for name in {shown}}}"
+            return {"name": stream.name, "source": source.indented(body)}
+    keys = {*stream.keys} | {child.keyed.field for child in children if child.keyed}
+    body = f"random = random_for(seed, index)\nreturn {fake_data.record({'properties': members}, keys)}"
+    return {"name": stream.name, "source": source.indented(body)}
+
+
+def _comparable(stream: DraftStream) -> dict[str, Any]:
+    """Return a stream's properties without what its schema says of them for readers."""
+    return dict(stream.schema["properties"])
+
+
+def _xml_names(stream: DraftStream) -> dict[str, str]:
+    form = fake_data.XmlForm()
+    form.add(stream.schema)
+    item = stream.item or "item"
+    root = stream.root or ("page" if stream.many else item)
+    if stream.many and not stream.rows:
+        root = f"ArrayOf{item}"
+    items = {stream.rows[-1]: item} if stream.many and stream.rows else {}
+    return {"name": stream.name.upper(), "source": form.source(root, items)}
+
+
+def _guards(vendor: Vendor) -> str:
+    """Return the source of whether a call has the credentials."""
+    tests = {
+        "bearer": 'headers.get("authorization") == "Bearer sandbox-token"',
+        "basic": 'headers.get("authorization") == "Basic c2FuZGJveDpzYW5kYm94LXBhc3N3b3Jk"',
+        "oauth2-client": 'tokens.valid(headers.get("authorization", "").removeprefix("Bearer "))',
+    }
+    keys = (f'headers.get({source.text(way.header.lower())}) == "sandbox-key"' for way in vendor.auth)
+    found = [tests.get(way.kind, key) for way, key in zip(vendor.auth, keys, strict=True)]
+    if len(found) < 2:
+        return "".join(found)
+    return (
+        "(\n"
+        + "\n".join(f"            {'and ' if number else ''}{test}" for number, test in enumerate(found))
+        + "\n        )"
+    )
+
+
+# --- the tests ---------------------------------------------------------------------------------------
+
+
+def _key_of_seven(stream: DraftStream) -> str:
+    """Return the key of the record with the index 7, as it is in a record: as asked for, or as the document has it."""
+    is_text = "string" in schema.types(stream.schema["properties"][stream.keys[0]])
+    return "A00007" if is_text else "7"
+
+
+def _keys_query(vendor: Vendor, stream: DraftStream) -> str:
+    table = f"{vendor.name.replace('-', '_')}.{stream.name}"
+    return f"SELECT {_column(stream.keys[0])}::VARCHAR FROM {table}"  # noqa: S608 - of a draft
+
+
+def _suite(vendor: Vendor) -> list[str]:
+    """Return the arguments of the conformance suite: with a key of each stream that has no list to get them from."""
+    unlisted = [one for one in vendor.streams if one.keyed and not one.keyed.parent]
+    keys = {one.keyed.setting: f'["{_key_of_seven(one)}"]' for one in unlisted if one.keyed}
+    return [source.text(vendor.name), f"config={source.flat_members(keys)}" if keys else ""]
+
+
+def _tests(vendor: Vendor) -> dict[str, Any]:
+    """Return what the template of the tests fills in."""
+    keyed = next((one for one in vendor.streams if one.keyed and one.keyed.parent and one.replication_key), None)
+    listed = next((one for one in vendor.streams if one.keyed), None)
+    wrong = {
+        "bearer": ("api_token", "another-token"),
+        "api-key": ("api_key", "another-key"),
+        "basic": ("password", "another-password"),
+        "oauth2-client": ("client_secret", "another-secret"),
+    }
+    way = next((one for one in vendor.auth if one.kind != "none"), None)
+    return {
+        "suite": source.call("connector_suite", _suite(vendor), 16),
+        "schema": vendor.name.replace("-", "_"),
+        "whole_tables": source.names([one.name for one in vendor.streams if one.keyed is None or one.keyed.parent]),
+        "incremental": keyed.name if keyed else "",
+        "keyed": listed.name if listed else "",
+        "keyed_setting": listed.keyed.setting if listed and listed.keyed else "",
+        "keyed_query": source.quoted(_keys_query(vendor, listed)) if listed else "",
+        "keyed_value": _key_of_seven(listed) if listed else "",
+        "wrong": wrong[way.kind] if way else (),
+    }

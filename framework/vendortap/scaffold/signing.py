@@ -1,0 +1,72 @@
+"""Where an OpenAPI document says that the API is, and how it is signed in to there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from vendortap.scaffold.notes import Notes
+from vendortap.scaffold.operations import Operation
+from vendortap.scaffold.spec import Json, Spec
+from vendortap.scaffold.vendor import SignIn
+
+
+def ways(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[SignIn, ...]:
+    """Return how the drafted operations are signed in to: by the first way that the document gives for them."""
+    schemes = spec.follow(spec.document.get("securityDefinitions")) if spec.is_swagger else {}
+    schemes = schemes or spec.follow(spec.follow(spec.document.get("components")).get("securitySchemes"))
+    wanted = next((one.security[0] for one in operations if isinstance(one.security, list) and one.security), None)
+    asked = list(wanted) if isinstance(wanted, Mapping) else list(schemes)[:1]
+    found = [_sign_in(str(name), spec.follow(schemes.get(name)), left_out) for name in asked]
+    return tuple(sign_in for sign_in in found if sign_in is not None)
+
+
+def _sign_in(name: str, scheme: Json, left_out: Notes) -> SignIn | None:
+    kind, way = str(scheme.get("type", "")).lower(), str(scheme.get("scheme", "")).lower()
+    if kind == "apikey" and scheme.get("in") == "header":
+        header = str(scheme.get("name", "X-Api-Key"))
+        if header.lower() == "authorization":
+            left_out.say("Guessed: the Authorization header takes a bearer token", name)
+            return SignIn("bearer")
+        return SignIn("api-key", header=header)
+    if kind == "basic" or (kind == "http" and way == "basic"):
+        return SignIn("basic")
+    if kind == "http" and way == "bearer":
+        return SignIn("bearer")
+    if kind == "oauth2":
+        return _oauth(name, scheme, left_out)
+    left_out.say("A way to sign in that vendortap.declare.auth has no flow for; write one", name)
+    return None
+
+
+def _oauth(name: str, scheme: Json, left_out: Notes) -> SignIn:
+    flows = scheme.get("flows")
+    by_name = flows if isinstance(flows, Mapping) else {str(scheme.get("flow", "")): scheme}
+    for flow in ("clientCredentials", "application"):
+        if isinstance(found := by_name.get(flow), Mapping):
+            return SignIn("oauth2-client", token_url=str(found.get("tokenUrl") or "/oauth/token"))
+    left_out.say(
+        "OAuth for people, not for programs; a bearer token stands in. See vendortap.declare.auth.refresh_token", name
+    )
+    return SignIn("bearer")
+
+
+def base_url(spec: Spec, left_out: Notes) -> str | None:
+    """Return where the API is; ``None`` where the document does not tell the host."""
+    if spec.is_swagger:
+        host, base = spec.document.get("host"), str(spec.document.get("basePath") or "")
+        return f"https://{host}{base}".rstrip("/") if host else None
+    servers = spec.document.get("servers")
+    server = spec.follow(servers[0]) if isinstance(servers, list) and servers else {}
+    url = str(server.get("url") or "")
+    for name, variable in spec.follow(server.get("variables")).items():
+        url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", "")))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets around what is no address
+        return None
+    if not parts.hostname:
+        return None
+    if parts.scheme != "https":
+        left_out.say("Written with https, as credentials may not travel without", url)
+    return f"https://{parts.netloc}{parts.path}".rstrip("/")

@@ -1,0 +1,148 @@
+"""What the pipeline is given, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, TypeAlias
+
+from vendortap.declare.model import Bookmark, Config, Connector, Record, Rows, Send, Stream, Unit
+from vendortap.decode.drift import Drift, Fields
+from vendortap.decode.reader import Reader, prefix
+from vendortap.decode.values import dates
+from vendortap.decode.xml import DEEPEST
+from vendortap.errors import VendortapError
+from vendortap.plugins.extensions import Extensions
+from vendortap.plugins.validation import Shape
+from vendortap.support.redact import Redactor
+from vendortap.sync.documents import companion_names
+
+if TYPE_CHECKING:
+    from vendortap.sync.quarantine import Kept, Quarantine
+    from vendortap.sync.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Some records of one reply, in order; ``received`` is when the reply arrived.
+
+    ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
+    index, that do not fit their schema; they are never handed on. ``more`` says that another page may follow.
+    Whoever is handed the list may empty it: nobody else needs it, and it is most of the memory of a run.
+    """
+
+    records: list[Record]
+    received: datetime
+    settled: datetime
+    misfits: Mapping[int, Kept] = field(default_factory=dict)
+    more: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Everything of a partition up to this bookmark has been handed on."""
+
+    partition: Mapping[str, str]
+    bookmark: Bookmark
+
+
+Reading: TypeAlias = Generator[Records | Advance, None, None]
+"""What a stream gives, in order."""
+
+
+@dataclass(slots=True)
+class Source:
+    """All that the pipeline needs of its surroundings to read streams of one connector.
+
+    ``structs`` lets records be rows (vendortap.decode.structs), for those who only pass them on, and ``verbatim`` their
+    own bytes (vendortap.decode.verbatim), for those who write what they are given as it is. ``redact`` blanks out
+    secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
+    this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
+    the vendor's clock. ``extensions`` are what plugins bring, ``telemetry`` tells OpenTelemetry.
+    """
+
+    connector: Connector
+    config: Config
+    send: Send
+    shapes: Mapping[str, Shape]
+    structs: bool = False
+    verbatim: bool = False
+    redact: Redactor = field(default_factory=Redactor)
+    max_depth: int = DEEPEST
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    quarantine: Quarantine | None = None
+    drift: Mapping[str, Drift] = field(default_factory=dict)
+    extensions: Extensions = field(default_factory=Extensions)
+    telemetry: Telemetry | None = None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the first record that does not fit is an error."""
+        return self.quarantine is None or self.config.get("on_bad_record") != "quarantine"
+
+    def reader(self, stream: Stream) -> Reader:
+        """Return a reader of the stream's replies, with the connector's way of writing dates."""
+        zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
+        structs = self.structs and stream.finish is None and stream.document is None
+        structs = structs and not self.extensions.alter(stream.name)
+        return Reader(
+            self.shapes[stream.name].row,
+            rows_of(stream, self.config),
+            stream.keys,
+            dates(zone, pattern),
+            structs=structs,
+            verbatim=_asked(stream) if structs and self.verbatim else None,
+            max_depth=self.max_depth,
+            drift=self.drift.get(stream.name),
+            keep_unknown=bool(self.config.get("keep_unknown")),
+        )
+
+
+def _asked(stream: Stream) -> set[str]:
+    """Return the properties of records that the pipeline itself looks at."""
+    amount = (stream.amount.path, stream.amount.currency) if stream.amount else ()
+    return {name for name in (*stream.keys, stream.replication_key, *amount) if name}
+
+
+def rows_of(stream: Stream, config: Config) -> Rows:
+    """Return where a stream's records are inside a reply, by these settings."""
+    rows: Rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(config)
+    return rows
+
+
+def watch(
+    connector: Connector,
+    config: Config,
+    shapes: Mapping[str, Shape],
+    redact: Callable[[str], str],
+    remembered: Mapping[str, Fields],
+) -> dict[str, Drift]:
+    """Return what is going to notice the drift of each stream; nothing where the operator does not care.
+
+    ``remembered`` is what the state has of each stream's fields.
+    """
+    if config.get("on_drift") in (None, "ignore"):
+        return {}
+    watched: dict[str, Drift] = {}
+    for stream in connector.streams:
+        rows = rows_of(stream, config)
+        watched[stream.name] = Drift(
+            connector.name,
+            stream.name,
+            shapes[stream.name].row,
+            prefix=prefix(rows) + ("[]" if rows.many else ""),
+            exempt=(stream.document, *companion_names(stream.document)) if stream.document else (),
+            fail=config["on_drift"] == "fail",
+            redact=redact,
+            remembered=remembered.get(stream.name),
+        )
+    return watched
+
+
+def named(error: VendortapError, source: Source, stream: Stream, unit: Unit) -> VendortapError:
+    """Say who and where, in front of what the lower floors said."""
+    key = (stream.keyed.param,) if stream.keyed else ()
+    told = {*unit.partition, *key, *(stream.plan.windows.params if stream.plan.windows else ())}
+    where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in unit.params.items() if k in told)
+    return type(error)(f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}")

@@ -1,0 +1,132 @@
+"""Documents inside records: from Base64 text into files, or fsspec's storages, named by what they hold."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from vendortap.declare.model import Record
+from vendortap.errors import ConfigError, RecordError
+from vendortap.support.files import remove_temporary, write_atomically
+
+_SUFFIXES = {
+    "application/pdf": ".pdf",
+    "application/xml": ".xml",
+    "text/xml": ".xml",
+    "text/html": ".html",
+    "text/plain": ".txt",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/tiff": ".tiff",
+    "application/zip": ".zip",
+}
+_ZIP = b"PK\x03\x04"
+_FILE_NAME = r"[0-9a-f]{64}(\.\w+)?"
+_ABANDONED_SECONDS = 3600.0
+"""A temporary file as old as this is no other process's any more: it was killed while it wrote."""
+_SURE = 0.3
+"""Less than this is a signature of two letters, with which many a text begins."""
+
+
+def companion_names(name: str) -> tuple[str, ...]:
+    """Return the properties that say where the document in property ``name`` went, and what it is."""
+    return (f"{name}_path", f"{name}_size", f"{name}_sha256", f"{name}_media_type")
+
+
+class Documents:
+    """A folder of documents; ``keep`` may be called by any number of threads.
+
+    ``directory`` is a local path or any URL that fsspec knows. A document's name is its SHA-256, so nothing a
+    vendor sends can name a place, and the same document twice is one file.
+
+    Raises:
+        ConfigError: the folder cannot be made, or fsspec does not know the URL.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._local = Path(directory) if "://" not in directory else None
+        try:
+            if self._local:
+                self._local.mkdir(parents=True, exist_ok=True)
+                remove_temporary(self._local, _FILE_NAME, _ABANDONED_SECONDS)
+                self._storage: Any = None
+            else:
+                import fsspec  # a dependency of singer-sdk; the storage's own package is the operator's choice
+
+                self._storage, self._root = fsspec.core.url_to_fs(directory)
+                self._storage.makedirs(self._root, exist_ok=True)
+        except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
+            raise ConfigError(f"the folder 'documents_dir' cannot be used: {_reason(error)}") from None
+
+    def keep(self, record: Record, name: str) -> None:
+        """Put the Base64 text in property ``name`` into a file; the record then says where, and what it is.
+
+        ``<name>_path``, ``<name>_size`` (bytes), ``<name>_sha256`` (hexadecimal) and ``<name>_media_type`` (told
+        from the bytes) take its place.
+
+        Raises:
+            RecordError: the text is not Base64 (RFC 4648, 4).
+            ConfigError: the file cannot be written.
+        """
+        if (text := record[name]) is None:
+            return
+        try:
+            data = base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise RecordError(f"the document in {name} is not Base64; report it to the vendor") from None
+        digest, kind = hashlib.sha256(data).hexdigest(), media_type(data)
+        path = self._write(f"{digest}{_SUFFIXES.get(kind, '')}", data)
+        record[name] = None
+        record.update(zip(companion_names(name), (path, len(data), digest, kind), strict=True))
+
+    def _write(self, file_name: str, data: bytes) -> str:
+        try:
+            if self._local:
+                path = self._local / file_name
+                if not path.exists():
+                    write_atomically(path, data)
+                return str(path)
+            url = f"{self._root.rstrip('/')}/{file_name}"
+            # The size, as not every storage writes a file as a whole or not at all.
+            if not self._storage.exists(url) or self._storage.size(url) != len(data):
+                self._storage.pipe_file(url, data)
+            return str(self._storage.unstrip_protocol(url))
+        except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
+            raise ConfigError(f"a document cannot be written to 'documents_dir': {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """Say why, without the address: it may hold a password. What is not installed or not known is told in full."""
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) if isinstance(error, ImportError | ValueError) else type(error).__name__
+
+
+def media_type(data: bytes) -> str:
+    """Tell the media type from the bytes; text that nothing else lays good claim to is ``text/plain``.
+
+    A ZIP is just that: its first bytes do not tell which of the formats made of one it is.
+    """
+    import puremagic
+
+    if data.startswith(_ZIP):
+        return "application/zip"
+    try:
+        best = puremagic.magic_string(data)[0]
+    except (puremagic.PureError, ValueError):
+        best = None
+    if _is_text(data) and (best is None or not best.mime_type or best.confidence < _SURE):
+        return "text/plain"
+    return (best and best.mime_type) or "application/octet-stream"
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and "\0" not in text

@@ -1,0 +1,250 @@
+"""The state: its shape, its versions, and the file that a run keeps it in.
+
+Version 1::
+
+    {"version": 1, "bookmarks": {"<stream>": {"partitions": [{"context": {"customer_number": "1"},
+        "replication_key": "LastChanged", "replication_key_value": "2025-01-31T12:00:00+00:00",
+        "seen": [["<key>"]]}]}}}
+
+``seen`` are the keys already handed on whose replication key equals the bookmark. A stream without partitions
+has the same members in place of ``partitions``. Beside ``bookmarks`` there may be ``fields``, which
+vendortap.decode.drift remembers of each stream: ``{"<stream>": {"<field>": [<usual>, <without>]}}``.
+
+Version 0 is a state without a version, as other taps on singer-sdk write it: the same, but for ``seen``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from vendortap.declare.model import Bookmark
+from vendortap.errors import StateError
+from vendortap.support import lock
+from vendortap.support.files import read_json, remove_temporary, write_atomically
+
+State = dict[str, Any]
+Migration = Callable[[State], State]
+Fields = dict[str, tuple[int, int]]
+"""Field → two figures of vendortap.decode.drift."""
+
+
+def _from_0(state: State) -> State:
+    """Whatever lacks in a state without a version, the reader does without."""
+    return state
+
+
+MIGRATIONS: tuple[Migration, ...] = (_from_0,)
+"""What makes of a state of version n one of version n + 1, at place n. A new version is a new line here."""
+STATE_VERSION = len(MIGRATIONS)
+
+
+# --- shape -------------------------------------------------------------------------------------------
+
+
+def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> State:
+    """Return the state in today's version, if it is one that this version can go on from.
+
+    Raises:
+        StateError: not a state, or of a newer version.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("bookmarks", {}), dict):
+        raise StateError("the state is not a Singer state: an object with 'bookmarks' is expected")
+    if document and document.keys().isdisjoint(("bookmarks", "version")):
+        raise StateError("the state has neither 'bookmarks' nor a version. In a STATE message it is the 'value'")
+    state = _migrated(document, migrations)
+    for name, entry in state.get("bookmarks", {}).items():
+        if not isinstance(entry, dict):
+            raise StateError(f"the state's bookmark of {name!r} is not an object")
+        partitions = entry.get("partitions", [])
+        if not _are_partitions(partitions):
+            raise StateError(f"the state's partitions of {name!r} are not a list of one object a context")
+        for part in [entry, *partitions]:
+            read_bookmark(name, part)
+    read_fields(state)
+    return state
+
+
+def _migrated(state: State, migrations: Sequence[Migration]) -> State:
+    version, newest = state.get("version", 0), len(migrations)
+    if type(version) is not int or version < 0:
+        raise StateError(f"the state is of version {version!r}, which there never was")
+    if version > newest:
+        raise StateError(
+            f"the state is of version {version}, this vendortap reads up to version {newest}: a newer one wrote it. "
+            "Update vendortap to go on from it"
+        )
+    try:
+        for migrate in migrations[version:]:
+            state = migrate(state)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        raise StateError(f"the state says that it is of version {version}, but has not its shape") from None
+    return {**state, "version": newest}
+
+
+def _are_partitions(partitions: Any) -> bool:
+    """Whether this is a list of objects, each with a context of its own."""
+    if not isinstance(partitions, list) or not all(isinstance(part, dict) for part in partitions):
+        return False
+    contexts = [part.get("context") for part in partitions]
+    return all(isinstance(c, dict) and contexts.count(c) == 1 for c in contexts)
+
+
+def read_fields(state: Mapping[str, Any]) -> dict[str, Fields]:
+    """Return what is remembered of the fields of each stream.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    try:
+        return msgspec.convert(state.get("fields", {}), dict[str, Fields])
+    except msgspec.ValidationError:
+        raise StateError("the state's 'fields' cannot be read; remove them to start anew") from None
+
+
+def read_bookmark(stream: str, entry: Any) -> Bookmark | None:
+    """Return the bookmark in a stream's or a partition's state, if there is one.
+
+    Raises:
+        StateError: it is not one.
+    """
+    try:
+        if (text := entry.get("replication_key_value")) is None:
+            return None
+        value = msgspec.convert(text, datetime)
+        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return Bookmark(aware.astimezone(timezone.utc), tuple(tuple(map(str, key)) for key in entry.get("seen", ())))
+    except (AttributeError, TypeError, OverflowError, msgspec.ValidationError):
+        raise StateError(
+            f"the state's bookmark of {stream!r} cannot be read: 'replication_key_value' has to be a date-time. "
+            "Remove the bookmark to fetch the stream again"
+        ) from None
+
+
+def find_entry(state: Any, stream: str, partition: Mapping[str, str]) -> State | None:
+    """Return the state of a partition, or ``None`` if there is none."""
+    entry: State = state.get("bookmarks", {}).get(stream, {})
+    if not partition:
+        return entry
+    return next((part for part in entry.get("partitions", ()) if part["context"] == partition), None)
+
+
+def make_entry(state: Any, stream: str, partition: Mapping[str, str]) -> State:
+    """Return the state of a partition to write into, made if there is none."""
+    entry: State = state.setdefault("bookmarks", {}).setdefault(stream, {})
+    if (found := find_entry(state, stream, partition)) is not None:
+        return found
+    made = {"context": dict(partition)}
+    entry.setdefault("partitions", []).append(made)
+    return made
+
+
+def advance(
+    state: Any, stream: str, replication_key: str | None, partition: Mapping[str, str], bookmark: Bookmark
+) -> None:
+    """Write a bookmark into the state."""
+    make_entry(state, stream, partition).update(  # in one step: a signal in between would leave one that is not true
+        replication_key=replication_key,
+        replication_key_value=bookmark.value.isoformat(),
+        seen=[list(key) for key in bookmark.seen],
+    )
+
+
+# --- file --------------------------------------------------------------------------------------------
+
+
+class StateFile:
+    """The state file of a run that goes on; made by ``kept``.
+
+    ``keep`` may be called by one thread at a time. ``lock`` is the descriptor that the run's children are to inherit.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+        self._began_from = path.read_bytes() if path.exists() else None
+        self._now = json.loads(self._began_from) if self._began_from else None
+
+    def keep(self, state: bytes) -> None:
+        """Replace the state as a whole. The one that the run began from stays, as the previous one.
+
+        Raises:
+            OSError: as the file system has it; the old state is as it was.
+        """
+        if (document := json.loads(state)) == self._now:
+            return
+        if self._began_from is not None:
+            write_atomically(previous(self.path), self._began_from)
+            self._began_from = None
+        write_atomically(self.path, state)
+        self._now = document
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[StateFile]:
+    """Have the state file to oneself, as long as the context lasts and whoever inherits the lock lives.
+
+    What a killed run has left beside it is removed.
+
+    Raises:
+        InUseError: another run has it.
+        StateError: there cannot be such a file, or what is in it is not a state to go on from.
+    """
+    real = Path(os.path.realpath(path))  # by whatever name it is called: the lock is one
+    with ExitStack() as stack:
+        try:
+            descriptor = stack.enter_context(lock.held(real.with_name(f"{real.name}.lock"), f"the state file {path}"))
+            for file in (real, previous(real)):
+                remove_temporary(file.parent, re.escape(file.name))
+        except OSError as error:
+            raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
+        read_state(path)
+        yield StateFile(real, descriptor)
+
+
+def read_state(path: Path) -> State | None:
+    """Return the state in a file, in today's version; ``None`` if there is no file.
+
+    Raises:
+        StateError: it cannot be used; says which previous one there is, and how to go on from that.
+    """
+    if not path.exists():
+        return None
+    try:
+        return check_state(read_json(path, StateError, f"the state file {path}"))
+    except StateError as error:
+        raise StateError(
+            f"{error}. Nothing was fetched. {way_back(path)}To fetch everything again, remove {path}"
+        ) from None
+
+
+def previous(path: Path) -> Path:
+    """Return where the state stays that the last run began from."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def way_back(path: Path) -> str:
+    """Say how to go on from the previous state; nothing where there is none that can be used."""
+    before = previous(Path(os.path.realpath(path)))
+    try:
+        check_state(read_json(before, StateError, ""))
+    except StateError:
+        return ""
+    return f"The last run began from {before}: copy that to {path} to go on from there, which loses nothing. "
+
+
+def is_state(line: bytes) -> bool:
+    """Whether a line that a target printed is a state: some print other things too."""
+    try:
+        state = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(state, dict) and isinstance(state.get("bookmarks"), dict)

@@ -1,0 +1,139 @@
+"""The token file: private, whole, written before anything is used, and never somebody else's file."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from vendortap.errors import ConfigError
+from vendortap.http.token_store import Memory
+
+TEXTS = {"refresh": "r-1", "access": "a-1"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "tokens.json"
+
+
+def test_without_a_file_it_lasts_as_long_as_the_process() -> None:
+    memory = Memory()
+    assert memory.recall("refresh") is None
+    memory.remember(TEXTS)
+    assert memory.recall("refresh") == "r-1"
+    assert Memory().recall("refresh") is None
+
+
+def test_what_is_remembered_is_in_the_file_when_remember_returns(path: Path) -> None:
+    Memory(path).remember(TEXTS)
+    assert json.loads(path.read_bytes()) == TEXTS
+    assert Memory(path).recall("access") == "a-1"
+
+
+def test_what_was_there_stays(path: Path) -> None:
+    Memory(path).remember(TEXTS)
+    again = Memory(path)
+    again.remember({"refresh": "r-2"})
+    assert json.loads(path.read_bytes()) == {"refresh": "r-2", "access": "a-1"}
+    assert (again.recall("refresh"), again.recall("access")) == ("r-2", "a-1")
+
+
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
+@pytest.mark.parametrize("before", [None, 0o644, 0o666])
+def test_only_the_owner_can_read_the_file_whatever_it_was(path: Path, before: int | None) -> None:
+    if before is not None:
+        path.write_text("{}")
+        path.chmod(before)
+    umask = os.umask(0)
+    try:
+        Memory(path).remember(TEXTS)
+    finally:
+        os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.promise("State and tokens are written as a whole or not at all, and can be read by their owner only")
+def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(path: Path) -> None:
+    memory = Memory(path)
+    memory.remember({"token": "0" * 5000})
+    over = threading.Event()
+    seen: set[str] = set()
+
+    def read() -> None:
+        while not over.is_set():
+            seen.add(json.loads(path.read_bytes())["token"])
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    for number in range(1, 60):
+        memory.remember({"token": str(number % 10) * 5000})
+    over.set()
+    thread.join()
+    assert seen
+    assert all(len(token) == 5000 and len(set(token)) == 1 for token in seen)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_symbolic_link_stays_one(tmp_path: Path, path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    Memory(link).remember(TEXTS)
+    assert link.is_symlink()
+    assert Memory(path).recall("access") == "a-1"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is not JSON"),
+        (b'{"refresh": "r-', "is not JSON"),
+        (b"[]", "is not a JSON object"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b'{"client_id": "x", "concurrency": 8}', "is not a token file, and is left alone"),
+    ],
+)
+def test_a_file_that_is_something_else_is_a_sentence_and_left_alone(path: Path, content: bytes, message: str) -> None:
+    path.write_bytes(content)
+    memory = Memory(path)
+    with pytest.raises(ConfigError, match=message) as caught:
+        memory.recall("refresh")
+    assert str(path) in str(caught.value)
+    assert "'token_file'" in str(caught.value)
+    assert "r-" not in str(caught.value)
+    with pytest.raises(ConfigError, match=message):
+        memory.remember(TEXTS)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["none/tokens.json", "file/tokens.json"])
+def test_a_file_that_could_not_be_written_is_refused_before_a_token_is_asked_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written; check the setting 'token_file'"):
+        Memory(tmp_path / name).recall("refresh")
+
+
+def test_a_file_that_cannot_be_replaced_is_a_sentence_and_the_old_tokens_stay(path: Path) -> None:
+    memory = Memory(path)
+    memory.remember(TEXTS)
+    path.unlink()
+    path.mkdir()  # whoever runs the test, no file can take the place of a folder
+    with pytest.raises(ConfigError, match=r"tokens\.json cannot be written: .*; check the setting 'token_file'"):
+        memory.remember({"refresh": "r-2"})
+    assert memory.recall("refresh") == "r-1", "what is not kept may not be used"
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_token_that_a_killed_process_left_half_written_is_removed_after_a_while(path: Path) -> None:
+    """Whoever was killed while it wrote tokens leaves a file that only its owner can read, and not for ever."""
+    left, busy = (path.with_name(f".{path.name}.abcd123{number}.new") for number in (4, 5))
+    for file in (left, busy):
+        file.write_text("{")
+    os.utime(left, (time.time() - 2 * 3600,) * 2)
+    Memory(path).remember({"refresh": "new"})
+    assert sorted(path.parent.iterdir()) == sorted([path, busy])

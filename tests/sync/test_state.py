@@ -1,0 +1,262 @@
+"""The state: its versions, and the file that a run keeps it in."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from singer_sdk.helpers._state import increment_state
+
+from vendortap.errors import InUseError, StateError
+from vendortap.sync import state
+from vendortap.sync.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state
+
+BOOKMARK = {"replication_key": "At", "replication_key_value": "2025-01-31T12:00:00+00:00", "seen": [["1"]]}
+ONE: State = {"version": 1, "bookmarks": {"invoices": {"partitions": [{"context": {"customer": "1"}, **BOOKMARK}]}}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["bookmarks", "version", "partitions", "seen"]), inner)
+    ),
+)
+
+
+# --- versions ----------------------------------------------------------------------------------------
+
+
+def test_todays_state_is_taken_as_it_is() -> None:
+    assert check_state(ONE) == ONE
+    assert check_state({}) == {"version": STATE_VERSION}
+
+
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_a_state_without_a_version_as_taps_on_singer_sdk_write_it_is_migrated() -> None:
+    """Version 0 is made here by singer-sdk's own code: of a sorted stream, and of one that was interrupted."""
+    done: State = {}
+    increment_state(
+        done,
+        replication_key="At",
+        latest_record={"At": "2025-01-31T12:00:00+00:00"},
+        is_sorted=True,
+        check_sorted=True,
+    )
+    interrupted: State = {"replication_key_signpost": "2025-02-01T00:00:00+00:00"}
+    increment_state(
+        interrupted,
+        replication_key="At",
+        latest_record={"At": "2025-01-31T12:00:00+00:00"},
+        is_sorted=False,
+        check_sorted=True,
+    )
+    old = {"bookmarks": {"invoices": {"partitions": [{"context": {"customer": "1"}, **done}]}, "details": interrupted}}
+    new = check_state(json.loads(json.dumps(old)))
+    assert new["version"] == STATE_VERSION
+    found = state.read_bookmark("invoices", state.find_entry(new, "invoices", {"customer": "1"}))
+    assert found is not None
+    assert (found.value.isoformat(), found.seen) == ("2025-01-31T12:00:00+00:00", ())
+    assert state.read_bookmark("details", state.find_entry(new, "details", {})) is None, "it is read anew"
+
+
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_each_version_is_migrated_by_its_own_step_once_and_in_order() -> None:
+    """The next version is one more function in the table: tried with three of them."""
+    steps: list[str] = []
+
+    def step(name: str, change: Callable[[State], State]) -> Callable[[State], State]:
+        def migrate(old: State) -> State:
+            steps.append(name)
+            return change(old)
+
+        return migrate
+
+    def renamed(old: State) -> State:
+        return {"bookmarks": {name.replace("bills", "invoices"): entry for name, entry in old["marks"].items()}}
+
+    def moved(old: State) -> State:
+        return {**old, "marks": old["bookmarks"]}
+
+    table = (step("0 to 1", lambda old: old), step("1 to 2", moved), step("2 to 3", renamed))
+    for version in (None, 0, 1):
+        old = {"bookmarks": {"bills": dict(BOOKMARK)}} | ({} if version is None else {"version": version})
+        assert check_state(old, table) == {"version": 3, "bookmarks": {"invoices": BOOKMARK}}
+    assert steps == ["0 to 1", "1 to 2", "2 to 3"] * 2 + ["1 to 2", "2 to 3"]
+    with pytest.raises(StateError, match="says that it is of version 2, but has not its shape"):
+        check_state({"version": 2, "bookmarks": {}}, table)
+    with pytest.raises(StateError, match="of version 4, this vendortap reads up to version 3"):
+        check_state({"version": 4, "bookmarks": {}}, table)
+
+
+def test_the_table_of_migrations_leads_to_todays_version() -> None:
+    assert len(MIGRATIONS) == STATE_VERSION
+
+
+@pytest.mark.parametrize("version", [-1, True, 1.0, "1", None, [1]])
+def test_what_is_no_version_is_refused(version: Any) -> None:
+    with pytest.raises(StateError, match="which there never was"):
+        check_state({"version": version, "bookmarks": {}})
+
+
+@pytest.mark.promise("A state of an older version is migrated, one of a newer version refused")
+def test_a_newer_state_is_refused_with_what_to_do() -> None:
+    with pytest.raises(StateError) as caught:
+        check_state({**ONE, "version": STATE_VERSION + 1})
+    assert str(caught.value) == (
+        f"the state is of version {STATE_VERSION + 1}, this vendortap reads up to version {STATE_VERSION}: a newer one "
+        "wrote it. Update vendortap to go on from it"
+    )
+
+
+@pytest.mark.parametrize("document", [{"type": "STATE", "value": ONE}, {"singer_state": ONE}, {"a": 1}])
+def test_an_object_that_is_no_state_is_not_taken_for_an_empty_one(document: Any) -> None:
+    """Starting over is never what a wrong file leads to."""
+    with pytest.raises(StateError, match="neither 'bookmarks' nor a version"):
+        check_state(document)
+
+
+@given(JSON)
+def test_whatever_a_state_is_only_a_state_error_comes_out(document: Any) -> None:
+    with suppress(StateError):
+        assert check_state(document)["version"] == STATE_VERSION
+
+
+# --- file --------------------------------------------------------------------------------------------
+
+
+def line(value: str, **more: Any) -> bytes:
+    mark = {**BOOKMARK, "replication_key_value": value}
+    return json.dumps({"bookmarks": {"invoices": mark}, "version": 1, **more}).encode() + b"\n"
+
+
+JANUARY, FEBRUARY, MARCH = (line(f"2025-0{month}-01T00:00:00+00:00") for month in (1, 2, 3))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+@pytest.mark.promise("The state that a run began from is kept beside the new one")
+def test_the_state_that_a_run_began_from_is_kept_until_the_next_run_has_one(tmp_path: Path) -> None:
+    """STATE.previous is what the last run began from, however often that run wrote a state."""
+    path = tmp_path / "state.json"
+    with kept(path) as file:
+        file.keep(JANUARY)
+        file.keep(FEBRUARY)
+    assert names(tmp_path) == ["state.json"]
+    with kept(path) as file:
+        assert path.read_bytes() == FEBRUARY
+        file.keep(MARCH)
+        file.keep(JANUARY)
+    assert (path.read_bytes(), previous(path).read_bytes()) == (JANUARY, FEBRUARY)
+    assert names(tmp_path) == ["state.json", "state.json.previous"]
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in names(tmp_path)] == [0o600, 0o600]
+
+
+def test_a_run_that_comes_to_nothing_new_leaves_both_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(FEBRUARY)
+    previous(path).write_bytes(JANUARY)
+    document = json.loads(FEBRUARY)
+    with kept(path) as file:
+        file.keep(json.dumps(dict(reversed(document.items()))).encode())
+    assert (path.read_bytes(), previous(path).read_bytes()) == (FEBRUARY, JANUARY)
+
+
+def test_a_run_has_the_file_to_itself_by_whatever_name(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link.json"
+    link.symlink_to(tmp_path / "real" / "state.json")
+    with kept(link) as file:
+        for name in (link, tmp_path / "real" / "state.json", tmp_path / "real" / ".." / "real" / "state.json"):
+            with pytest.raises(InUseError, match=rf"in use by another run \(process {os.getpid()}\)"), kept(name):
+                pass
+        file.keep(JANUARY)
+    with kept(tmp_path / "real" / "state.json") as file:
+        file.keep(FEBRUARY)
+    assert link.is_symlink()
+    assert (names(tmp_path), names(tmp_path / "real")) == (
+        ["link.json", "real"],
+        ["state.json", "state.json.previous"],
+    )
+
+
+def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "state[1].json"
+    path.write_bytes(JANUARY)
+    left = [".state[1].json.abcd_123.new", ".state[1].json.previous.abcd1234.new", "state[1].json.lock"]
+    others = [".state1.json.abcd1234.new", ".state[1].json.backup.new", "abcd1234.new", ".state[1].json.abcd1234"]
+    for name in left + others:
+        (tmp_path / name).write_bytes(b"12345")
+    with kept(path):
+        pass
+    assert names(tmp_path) == sorted([*others, path.name])
+
+
+BROKEN = {
+    "empty": b"",
+    "cut in half": JANUARY[: len(JANUARY) // 2],
+    "zeros, as after a power failure": b"\0" * len(JANUARY),
+    "not UTF-8": b'{"bookmarks": {"\xff": {}}}',
+    "a list": b"[]",
+    "of a newer version": line("2025-01-01T00:00:00+00:00", version=STATE_VERSION + 1),
+    "not a state": b'{"type": "STATE", "value": {}}',
+}
+
+
+@pytest.mark.promise(
+    "A broken state file is refused, with the way back to the state before", figure="1 kinds of damage"
+)
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_refused_left_alone_and_the_way_back_is_named(content: bytes, tmp_path: Path) -> None:
+    """A run never starts over by itself; with the previous state the sentence says how to go on from that."""
+    path = tmp_path / "state.json"
+    path.write_bytes(content)
+    with pytest.raises(StateError) as caught, kept(path):
+        pass
+    assert str(caught.value).endswith(f". Nothing was fetched. To fetch everything again, remove {path}")
+
+    previous(path).write_bytes(content)
+    with pytest.raises(StateError) as caught, kept(path):
+        pass
+    assert "began from" not in str(caught.value), "what is broken as well is no way back"
+
+    previous(path).write_bytes(JANUARY)
+    with pytest.raises(StateError) as caught, kept(path):
+        pass
+    assert f"The last run began from {previous(path)}: copy that to {path} to go on from there" in str(caught.value)
+    assert path.read_bytes() == content
+    path.write_bytes(previous(path).read_bytes())
+    with kept(path):
+        assert read_state(path) == json.loads(JANUARY)
+
+
+def test_no_file_is_no_state(tmp_path: Path) -> None:
+    assert read_state(tmp_path / "state.json") is None
+
+
+@pytest.mark.promise("A state file that cannot be written is refused before anything is fetched")
+def test_where_there_can_be_no_file_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path, why in ((tmp_path / "none" / "s", "No such file"), (tmp_path / "file" / "s", "Not a directory")):
+        with pytest.raises(StateError, match=f"cannot be written: {why}"), kept(path):
+            pass
+
+
+def test_a_state_that_cannot_be_written_leaves_the_old_one_and_the_next_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_bytes(JANUARY)
+    with kept(path) as file:
+        previous(path).mkdir()  # cannot be replaced by a file
+        with pytest.raises(OSError, match="directory"):
+            file.keep(FEBRUARY)
+        assert path.read_bytes() == JANUARY
+        previous(path).rmdir()
+        file.keep(MARCH)
+    assert (path.read_bytes(), previous(path).read_bytes()) == (MARCH, JANUARY)
+    assert names(tmp_path) == ["state.json", "state.json.previous"]
