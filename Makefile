@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
@@ -103,7 +103,7 @@ lock: .venv/installed
 
 # Stamps: made again when pyproject.toml or a lock changes. What is installed is what the locks name, by hash.
 .venv/installed: pyproject.toml locks/run.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("vendortap needs Python 3.10 or later; say which: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("vendortap needs Python 3.11 or later; say which: make PYTHON=python3.12 ...")'
 	@echo "Installing into .venv ..."
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install --require-hashes --requirement locks/run.txt

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 from urllib.request import Request, urlopen
@@ -53,7 +53,7 @@ def written(rows: Iterable[Any]) -> bytes:
 
 
 def _reply(form: str, body: bytes) -> Reply:
-    return Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(timezone.utc))
+    return Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC))
 
 
 def fetched(url: str, form: str) -> Iterator[bytes]:

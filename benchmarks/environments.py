@@ -11,16 +11,12 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.paths import PLUGIN, ROOT, WORK
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 OURS = "vendortap"
 

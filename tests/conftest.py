@@ -223,8 +223,6 @@ def pytest_configure() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
-    # singer-sdk warns of Python 3.10 on standard error, where tests look for the one sentence of ours
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:Python 3.10 reached")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

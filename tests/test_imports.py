@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 CONNECTORS = sorted(path.parent.name for path in (ROOT / "connectors").glob("tap_*/__init__.py"))

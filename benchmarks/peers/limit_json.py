@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def main() -> None:
     page = 1
     while page:
         document = decode(pool.request("GET", f"{url}/invoices?page={page}&size=200").data)
-        tail = f',"time_extracted":"{datetime.now(timezone.utc).isoformat()}"}}\n'.encode()
+        tail = f',"time_extracted":"{datetime.now(UTC).isoformat()}"}}\n'.encode()
         for record in document.Invoices:
             check(record)
             out.write(HEAD + encode(record) + tail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def main() -> None:
     while page:
         reply = pool.request("GET", f"{url}/invoices?page={page}&size=200", headers={"Accept": "application/xml"})
         records, page = parse(reply.data)
-        tail = f',"time_extracted":"{datetime.now(timezone.utc).isoformat()}"}}\n'.encode()
+        tail = f',"time_extracted":"{datetime.now(UTC).isoformat()}"}}\n'.encode()
         for record in records:
             out.write(HEAD + encode(record) + tail)
 

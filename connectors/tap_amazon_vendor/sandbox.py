@@ -21,7 +21,7 @@ from base64 import b64decode, b64encode
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any, Final, Literal, NamedTuple
@@ -45,8 +45,8 @@ SHIPPING_PATH: Final = "/vendor/directFulfillment/shipping"
 VERSIONS: Final = ("v1", "2021-12-28")
 WAREHOUSES: Final = ("ABCD", "WXYZ")
 """The two values of shipFromPartyId, which orders have in turn."""
-START: Final = datetime(2026, 5, 1, tzinfo=timezone.utc)
-END: Final = datetime(2026, 6, 30, tzinfo=timezone.utc)
+START: Final = datetime(2026, 5, 1, tzinfo=UTC)
+END: Final = datetime(2026, 6, 30, tzinfo=UTC)
 
 STATIC_QUERY: Final = {
     "createdAfter": "2020-02-15T14:00:00-08:00",
@@ -253,7 +253,7 @@ def _moment(params: Mapping[str, str], name: str) -> datetime:
         moment = None
     if moment is None or "T" not in text:
         raise HTTPException(400, f"{name} must be in ISO-8601 date/time format.")
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _checksum(params: Mapping[str, str]) -> int:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import chain
@@ -127,7 +127,7 @@ _ZERO: Final = Decimal("0.00")
 _FIRST_ID: Final = 20_000
 _EPOCH: Final = datetime(2022, 1, 3, 6)
 _STEP: Final = timedelta(minutes=20)
-_CLOCK: Final = timezone.utc  # Assumption: stamps with and without offset are one clock, the +00:00 of the sample.
+_CLOCK: Final = UTC  # Assumption: stamps with and without offset are one clock, the +00:00 of the sample.
 
 
 class _Line(NamedTuple):

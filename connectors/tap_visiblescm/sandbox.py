@@ -17,7 +17,7 @@ from __future__ import annotations
 from array import array
 from base64 import b64encode
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
@@ -120,7 +120,7 @@ _HUGE: Final = {7: 123_456_789_012_345_678, 13: 2**53 + 1}
 _FIRST_NUMBER: Final = 700_000
 _EPOCH: Final = datetime(2022, 1, 3, 6)
 _STEP: Final = timedelta(minutes=20)
-_CLOCK: Final = timezone.utc  # Assumption: stamps with and without offset are one clock, the +00:00 of the sample.
+_CLOCK: Final = UTC  # Assumption: stamps with and without offset are one clock, the +00:00 of the sample.
 
 
 class _Charge(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ def test_both_formats_give_the_same_records(data: Path, served: server.Served, c
     read = {}
     for form in FORMS:
         body = fetch(f"{served.plain}/{COUNT}/invoices?page=1&size=20", form)
-        page = reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(timezone.utc)))
+        page = reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC)))
         assert page.more["next"] == 2
         read[form] = list(page.rows)
     assert read["json"] == read["xml"]

@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import cycle, repeat
 from pathlib import Path
@@ -28,7 +28,7 @@ from vendortap.sync import reading
 from vendortap.sync.context import Advance, Records, Source
 from vendortap.sync.counters import Tally
 
-START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 SETTINGS = {"concurrency": 1, "on_missing": "fail", "start": "2026-01-01", "window_days": 1, "lookback_days": 0}
 SCHEMA: Mapping[str, Any] = {
@@ -140,7 +140,7 @@ def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream) ->
 @pytest.mark.promise("However this machine's clock jumps, no invoice is lost and no request waits for it")
 def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock() -> None:
     """A reset of a rate limit in Unix time is held against the vendor's clock as well, not against ours."""
-    vendor = datetime(2026, 5, 1, 12, tzinfo=timezone.utc)
+    vendor = datetime(2026, 5, 1, 12, tzinfo=UTC)
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(vendor.timestamp()) + 7)}
     for jump in (-4000 * HOUR, timedelta(), 4000 * HOUR):
         reply = Reply(200, {**headers, "date": format_datetime(vendor, usegmt=True)}, b"", vendor + jump)

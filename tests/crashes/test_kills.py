@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -136,7 +136,7 @@ class World:
             self.vendor.wire.change[DETAIL] = self._spoiled
         self.commits = False
         self.seconds, self.most = SECONDS, REQUESTS
-        self.touched = datetime(2024, 1, 1, tzinfo=timezone.utc)
+        self.touched = datetime(2024, 1, 1, tzinfo=UTC)
 
     def _written(self, name: str, document: Any) -> Path:
         file = self.folder / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -47,7 +47,7 @@ def _answer(steps: Any, reply: Any) -> Any:
     if isinstance(reply, Exception):
         return steps.throw(reply)
     body = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-    return steps.send(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
+    return steps.send(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
 
 
 def form(request: Request) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from vendortap.declare import plan
 from vendortap.declare.model import Bookmark, Plan, Unit, Windows
 from vendortap.errors import ConfigError
 
-NOW = datetime(2025, 6, 1, tzinfo=timezone.utc)
-MARK = Bookmark(datetime(2025, 3, 1, 2, 0, tzinfo=timezone.utc))
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
+MARK = Bookmark(datetime(2025, 3, 1, 2, 0, tzinfo=UTC))
 SINCE = plan.since_date("from", start="start_date", follows=lambda config: bool(config.get("follows")))
 
 
@@ -49,7 +49,7 @@ def test_each_value_of_the_list_setting_is_a_unit_with_the_bookmark_of_its_own_p
         ({"follows": True, "start_date": "2025-01-31"}, None, {"from": "2025-01-31"}),
         ({"follows": True, "start_date": "2025-01-31"}, MARK, {"from": "2025-02-28"}),
         ({"follows": True, "start_date": "2025-03-15"}, MARK, {"from": "2025-03-15"}),
-        ({"follows": True}, Bookmark(datetime(1, 1, 1, tzinfo=timezone.utc)), {"from": "0001-01-01"}),
+        ({"follows": True}, Bookmark(datetime(1, 1, 1, tzinfo=UTC)), {"from": "0001-01-01"}),
     ],
 )
 def test_the_list_begins_at_the_start_or_a_day_before_the_bookmark_if_that_may_be_relied_on(
@@ -76,8 +76,8 @@ def test_what_a_plan_computes_goes_into_the_params_but_not_into_the_partition() 
     [
         (0, MARK),
         (1, Bookmark(MARK.value - timedelta(days=1))),
-        (60, Bookmark(datetime(2024, 12, 31, 2, tzinfo=timezone.utc))),
-        (10**6, Bookmark(datetime(1, 1, 1, tzinfo=timezone.utc))),
+        (60, Bookmark(datetime(2024, 12, 31, 2, tzinfo=UTC))),
+        (10**6, Bookmark(datetime(1, 1, 1, tzinfo=UTC))),
     ],
 )
 def test_a_look_back_sets_back_what_is_known_and_not_the_bookmark(days: int, known: Bookmark) -> None:
@@ -185,7 +185,7 @@ def test_a_start_or_an_end_that_is_no_date_is_a_sentence() -> None:
             list(plan.units(windows(), {"start": "2025-01-01", "days": 7, **wrong}, lambda _: None, NOW))
 
 
-MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2025, 12, 31), timezones=st.just(timezone.utc))
+MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2025, 12, 31), timezones=st.just(UTC))
 
 
 @given(
@@ -204,12 +204,12 @@ def test_windows_leave_nothing_out_whatever_the_settings(
     bookmark = Bookmark(mark) if mark else None
     units = list(plan.units(windows(overlap, "back"), config, lambda _: bookmark, now))
 
-    first = datetime(start.year, start.month, start.day, tzinfo=timezone.utc)
+    first = datetime(start.year, start.month, start.day, tzinfo=UTC)
     if mark:
         first = max(first, mark - timedelta(days=back))
     last = now.replace(microsecond=0)
     if end:
-        last = min(last, datetime(end.year, end.month, end.day, tzinfo=timezone.utc))
+        last = min(last, datetime(end.year, end.month, end.day, tzinfo=UTC))
     assert (units == []) == (first >= last)
     if not units:
         return

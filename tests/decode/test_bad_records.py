@@ -9,7 +9,7 @@ import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ def test_quarantine_keeps_the_bytes_and_the_run_goes_on(
         assert entry["path"] == ("$.Total" if entry["stream"] == "invoice_details" else "$[7].Total")
         assert entry["media_type"] == f"application/{form}"
         assert entry["schema"].startswith("sha256:")
-        assert datetime.fromisoformat(entry["time"]) <= datetime.now(timezone.utc)
+        assert datetime.fromisoformat(entry["time"]) <= datetime.now(UTC)
         assert entry["request"]["method"] == "GET"
         bodies = details.sent if entry["stream"] == "invoice_details" else wire.sent
         assert any(_holds(body, entry["raw"].encode(), form) for body in bodies), "the bytes are not as received"
@@ -447,7 +447,7 @@ SCHEMA: Mapping[str, Any] = {
     "required": ["Id"],
 }
 NODE = schemas.compile_record(SCHEMA, "row")
-NOW = datetime(2025, 6, 1, tzinfo=timezone.utc)
+NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
 
 def connector(form: str, *, distinct: bool, keyed: bool) -> Connector:

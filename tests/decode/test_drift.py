@@ -6,7 +6,7 @@ import json
 import logging
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ def reader(noticed: Drift | None, *, rows: Rows = PAGES, **options: Any) -> Read
 
 def reply(body: str | bytes, form: str = "json") -> Reply:
     data = body.encode() if isinstance(body, str) else body
-    return Reply(200, {"content-type": f"application/{form}"}, data, datetime.now(timezone.utc))
+    return Reply(200, {"content-type": f"application/{form}"}, data, datetime.now(UTC))
 
 
 def page(*records: Any) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -149,9 +149,9 @@ EST, EDT = timezone(timedelta(hours=-5)), timezone(timedelta(hours=-4))
         ("2025-07-18T00:13:47-05:00", datetime(2025, 7, 18, 0, 13, 47, tzinfo=EST)),
         ("2025-01-18", datetime(2025, 1, 18, tzinfo=EST)),
         ("2025-07-18", datetime(2025, 7, 18, tzinfo=EDT)),
-        ("2024-02-29T23:59:59.9999999Z", datetime(2024, 3, 1, tzinfo=timezone.utc)),
+        ("2024-02-29T23:59:59.9999999Z", datetime(2024, 3, 1, tzinfo=UTC)),
         ("9999-12-31T23:59:59.9999999", datetime.max.replace(tzinfo=EST)),
-        ("9999-12-31T23:59:59.9999999Z", datetime.max.replace(tzinfo=timezone.utc)),
+        ("9999-12-31T23:59:59.9999999Z", datetime.max.replace(tzinfo=UTC)),
         ("2025-01-18T00:13:47.2098986-05:00", datetime(2025, 1, 18, 0, 13, 47, 209899, EST)),
         ("2025-01-18T00:13:47.2098984", datetime(2025, 1, 18, 0, 13, 47, 209898, EST)),
     ],
@@ -204,13 +204,13 @@ def test_what_is_no_date_time_is_refused(text: str) -> None:
 def test_a_pattern_of_the_vendor_comes_first_and_rfc_3339_is_still_read() -> None:
     american = dates("America/New_York", "%m/%d/%Y %H:%M")
     assert american.parse("07/18/2025 13:05") == datetime(2025, 7, 18, 13, 5, tzinfo=EDT)
-    assert american.parse("2025-07-18T13:05:00Z") == datetime(2025, 7, 18, 13, 5, tzinfo=timezone.utc)
+    assert american.parse("2025-07-18T13:05:00Z") == datetime(2025, 7, 18, 13, 5, tzinfo=UTC)
     assert american.parse("01/01/0001 00:00") is None
     with pytest.raises(ValueError, match=r"."):
         american.parse("18/07/2025 13:05")
     day_first = dates("UTC", "%Y-%d-%mT%H:%M:%S")
     for read in (day_first.parse("2025-02-01T00:00:00"), decode('"2025-02-01T00:00:00"', Node("date-time"), day_first)):
-        assert read == datetime(2025, 1, 2, tzinfo=timezone.utc)
+        assert read == datetime(2025, 1, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("pattern", ["%Q", "%", "%Y %Y"])
@@ -266,7 +266,7 @@ def test_a_whole_document() -> None:
         "Total": Decimal("10.00"),
         "Count": 2,
         "Paid": True,
-        "At": datetime(2025, 1, 18, tzinfo=timezone.utc),
+        "At": datetime(2025, 1, 18, tzinfo=UTC),
         "Day": date(2025, 1, 18),
         "Lines": [{"Price": Decimal("1.10"), "Text": "a"}, {"Price": None, "Text": ""}],
         "Tags": ["x"],

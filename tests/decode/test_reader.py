@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +49,7 @@ def read(
     headers = {} if content_type is None else {"content-type": content_type}
     data = body.encode() if isinstance(body, str) else body
     return Reader(INVOICE, rows, ("Customer", "Number"), Dates(), max_depth=max_depth).read(
-        Reply(200, headers, data, datetime.now(timezone.utc))
+        Reply(200, headers, data, datetime.now(UTC))
     )
 
 
@@ -233,7 +233,7 @@ def test_a_single_object_where_a_list_is_expected_is_a_list_of_one() -> None:
         ({"Text": ""}, {"Text": ""}),
         ({"Text": 12}, {"Text": "12"}),
         ({"Text": 1.5}, {"Text": "1.5"}),
-        ({"At": " 2025-01-18T00:00:00Z "}, {"At": datetime(2025, 1, 18, tzinfo=timezone.utc)}),
+        ({"At": " 2025-01-18T00:00:00Z "}, {"At": datetime(2025, 1, 18, tzinfo=UTC)}),
         ({"Day": " 2025-01-18T00:00:00 "}, {"Day": date(2025, 1, 18)}),
         ({"Lines": {"Price": 1, "Text": "a"}}, {"Lines": [{"Price": Decimal(1), "Text": "a"}]}),
         ({"Lines": [{"Price": "1.10"}]}, {"Lines": [{"Price": Decimal("1.10"), "Text": None}]}),

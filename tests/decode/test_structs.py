@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as stdlib_json
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -52,7 +52,7 @@ def page(*records: Any, **beside: Any) -> Reply:
 
 
 def reply(body: bytes) -> Reply:
-    return Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc))
+    return Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC))
 
 
 @st.composite
@@ -137,7 +137,7 @@ def test_names_that_no_attribute_can_have_are_left_to_the_other_way(name: str) -
 
 
 def test_a_vendors_own_date_format_is_left_to_the_other_way() -> None:
-    assert structs.compile(page_node(ROW, PAGE), ROW, Dates(timezone.utc, "%d.%m.%Y")) is None
+    assert structs.compile(page_node(ROW, PAGE), ROW, Dates(UTC, "%d.%m.%Y")) is None
 
 
 def test_a_year_1_that_may_not_be_null_is_a_mismatch() -> None:

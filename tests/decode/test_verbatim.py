@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as stdlib_json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -44,7 +44,7 @@ ROW = Node(
     required=frozenset({"Number"}),
 )
 PAGE = Rows(("data", "Rows"), more={"next": Value(("next",), "integer")})
-GIVEN = {"Customer": '1 "& ü"', "Stamp": datetime(2025, 1, 2, tzinfo=timezone.utc)}
+GIVEN = {"Customer": '1 "& ü"', "Stamp": datetime(2025, 1, 2, tzinfo=UTC)}
 FULL: Mapping[str, Any] = {
     "Number": "1",
     "Total": Decimal("1.50"),
@@ -65,7 +65,7 @@ def body(*records: Any, **beside: Any) -> bytes:
 
 
 def reply(content: bytes) -> Reply:
-    return Reply(200, {"content-type": "application/json"}, content, datetime.now(timezone.utc))
+    return Reply(200, {"content-type": "application/json"}, content, datetime.now(UTC))
 
 
 def reader(*, passes: bool = True, node: Node = ROW, where: Rows = PAGE) -> Reader:
@@ -426,6 +426,6 @@ def test_what_may_be_anything_is_not_passed_on(node: Node) -> None:
 
 
 def test_a_vendors_own_date_format_is_left_to_the_other_ways() -> None:
-    dates = Dates(timezone.utc, "%d.%m.%Y")
+    dates = Dates(UTC, "%d.%m.%Y")
     made = Reader(ROW, PAGE, ("Number",), dates, structs=True, verbatim=())
     assert [is_passed_on(made.read(reply(body(FULL)), GIVEN)) for _ in range(3)] == [False] * 3

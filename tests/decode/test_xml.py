@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_a_whole_document() -> None:
         "Total": Decimal("10.00"),
         "Count": 2,
         "Paid": True,
-        "At": datetime(2025, 1, 18, tzinfo=timezone.utc),
+        "At": datetime(2025, 1, 18, tzinfo=UTC),
         "Day": date(2025, 1, 18),
         "Text": " a  b ",
         "Lines": [{"Price": Decimal("1.10"), "Text": "a"}, {"Price": None, "Text": ""}],

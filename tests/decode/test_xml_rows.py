@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -577,4 +577,4 @@ def test_a_reader_reads_lists_by_expression_and_documents_by_the_parser() -> Non
 
 
 def reply(content: bytes) -> Reply:
-    return Reply(200, {"content-type": "application/xml"}, content, datetime.now(timezone.utc))
+    return Reply(200, {"content-type": "application/xml"}, content, datetime.now(UTC))

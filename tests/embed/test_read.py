@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +122,7 @@ def in_utc(value: Any) -> Any:
         return {name: in_utc(member) for name, member in value.items()}
     if isinstance(value, list):
         return [in_utc(item) for item in value]
-    return value.astimezone(timezone.utc) if isinstance(value, datetime) else value
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def test_duckdb_polars_and_pandas_take_batches_with_exact_sums(running: Mapping[str, Vendor]) -> None:

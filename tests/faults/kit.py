@@ -9,7 +9,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -75,8 +75,8 @@ CASES = {
             "amazon-vendor",
             {"start_date": "2026-05-01", "end_date": "2026-05-12", "limit": 4},
             {
-                "start": datetime(2026, 5, 1, tzinfo=timezone.utc),
-                "end": datetime(2026, 5, 11, tzinfo=timezone.utc),
+                "start": datetime(2026, 5, 1, tzinfo=UTC),
+                "end": datetime(2026, 5, 11, tzinfo=UTC),
                 "rate_limit": 0,
             },
             "/customerInvoices",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from vendortap.sync.state import check_state, find_entry, read_bookmark
 
 Target = Callable[[bytes], None]
 
-NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 OURS = (VendortapError, Malformed, Mismatch)
 NAMES = ("amazon-vendor", "ingram-micro", "midnight", "scansource", "visiblescm")

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from errno import ECONNREFUSED
 from fractions import Fraction
@@ -56,7 +56,7 @@ from vendortap.support.redact import Redactor
 GET = Request("GET", "/invoices")
 SECRET = "s3cr3t/+value"
 CONFIG = {"key": SECRET, "id": "client-1"}
-NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 # A self-signed certificate for 127.0.0.1, made for this test; it is valid until 2120 and trusted nowhere.
 CERTIFICATE = """\
@@ -271,7 +271,7 @@ def test_an_answer_is_read_to_its_end(vendor: StartVendor, client: MakeClient) -
     reply = client(server).send(GET)
     assert (reply.status, reply.body, reply.media_type) == (200, b'{"a": 1}', "application/json")
     assert reply.headers["x-page"] == "1"
-    assert datetime.now(timezone.utc) - reply.received < timedelta(minutes=1)
+    assert datetime.now(UTC) - reply.received < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize(

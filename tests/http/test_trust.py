@@ -10,7 +10,7 @@ import socketserver
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from vendortap.plugins import host
 from vendortap.plugins.validation import settings
 
 SECRET = "s3cr3t/+value"
-PAST = datetime(2020, 1, 1, tzinfo=timezone.utc)
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 NAME = "api.vendor.test"
 vendor, client = test_http.vendor, test_http.client
 KEY = [auth.api_key(header="X-Key", setting="key")]

@@ -7,7 +7,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -157,7 +157,7 @@ def _boolean(schema: Mapping[str, Any], value: Any) -> bool:
 
 def _stamp(schema: Mapping[str, Any], value: Any) -> datetime:
     stamp = value if isinstance(value, datetime) else msgspec.convert(value.replace(" ", "T"), datetime)
-    return stamp.astimezone(timezone.utc) if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)
+    return stamp.astimezone(UTC) if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 def _object(schema: Mapping[str, Any], value: Any) -> Row:

@@ -309,7 +309,6 @@ def test_a_report_that_is_half_there_reads_as_none(tmp_path: Path) -> None:
     assert progress_file.read(file) == {}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has no -P before 3.11")
 def test_modules_of_the_current_folder_do_not_stand_in_for_installed_ones(
     tmp_path: Path, sandbox: serve.Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

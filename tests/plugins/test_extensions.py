@@ -6,7 +6,7 @@ import gzip
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -187,7 +187,7 @@ def test_what_is_replayed_from_the_quarantine_is_acted_on(install: Install, sand
         params={"customer_number": record["CustomerNumber"]},
         bookmark=None,
         schema="",
-        time=datetime.now(timezone.utc),
+        time=datetime.now(UTC),
     )
     install("mask", action("for record in records: record['PONumber'] = '***'"))
     tap = tap_class(vendor.connector)(config=vendor.config())
@@ -311,7 +311,7 @@ def test_two_plugins_that_bring_the_same_are_both_named(install: Install, sandbo
 
 
 def as_json(read: Callable[[Reply], Any]) -> Reply:
-    reply = Reply(200, {"content-type": "text/plain", "link": "<x>"}, b"body", datetime.now(timezone.utc))
+    reply = Reply(200, {"content-type": "text/plain", "link": "<x>"}, b"body", datetime.now(UTC))
     return Format("plugin 'x' of vendor-x 1", "text/plain", read).as_json(reply)
 
 
@@ -370,7 +370,7 @@ RECORDS = st.fixed_dictionaries(
     {
         "text": st.text(),
         "amount": st.none() | st.decimals(allow_nan=False, allow_infinity=False),
-        "at": st.none() | st.datetimes(timezones=st.just(timezone.utc)),
+        "at": st.none() | st.datetimes(timezones=st.just(UTC)),
         "lines": st.none() | LINES,
         "more": st.none() | st.integers() | st.text(),
     }

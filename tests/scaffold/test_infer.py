@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def as_xml(text: str, name: str = "sample.xml") -> Sample:
 def read(result: Inferred, sample: Sample) -> list[dict[str, Any]]:
     """Read a sample as a tap does that has the drafted schema."""
     node = schemas.compile_record(result.schema, "drafted")
-    reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc))
+    reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
     page = Reader(node, result.rows, result.keys, Dates()).read(reply)
     assert not page.misfits
     return list(page.rows)
@@ -125,7 +125,7 @@ def test_a_drafted_schema_reads_a_vendors_samples_as_the_declared_one_does(conne
     )
     for name in SAMPLES[connector, stream]:
         sample = read_sample(FIXTURES / name)
-        reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc))
+        reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
         rows = Reader(shape, result.rows, (), Dates()).read(reply).rows
         for mine, theirs in zip(read(result, sample), rows, strict=True):
             for field in mine.keys() & theirs.keys():

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -460,9 +460,9 @@ def test_singer_decimals_are_announced_in_the_schema(vendor: Vendor, read_tap: C
 
 
 def test_time_extracted_is_when_the_reply_arrived(vendor: Vendor, read_tap: Callable[..., Output]) -> None:
-    before = datetime.now(timezone.utc)
+    before = datetime.now(UTC)
     output = read_tap(vendor.config(page_size=7))
-    after = datetime.now(timezone.utc)
+    after = datetime.now(UTC)
     times = [stamp(message["time_extracted"].replace("Z", "+00:00")) for message in output.of("RECORD", "invoices")]
     assert all(before <= at <= after for at in times)
     # 45 and 15 invoices of the two customers, seven a page: one time a reply

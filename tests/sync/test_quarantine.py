@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ def kept(raw: bytes = b"{}", **changes: Any) -> Kept:
         "params": {"customer": "7"},
         "bookmark": None,
         "schema": "sha256:0",
-        "time": datetime(2025, 1, 31, tzinfo=timezone.utc),
+        "time": datetime(2025, 1, 31, tzinfo=UTC),
     }
     return Kept(**{**values, **changes})
 
@@ -50,7 +50,7 @@ def private(folder: Path) -> Path:
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     raws=st.lists(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), min_size=1, max_size=4),
-    stamp=st.none() | st.datetimes(timezones=st.just(timezone.utc)),
+    stamp=st.none() | st.datetimes(timezones=st.just(UTC)),
     text=st.text(max_size=10),
 )
 def test_what_is_put_in_comes_out_byte_for_byte(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from random import Random
@@ -33,7 +33,7 @@ from vendortap.sync.context import Advance, Records, Source
 from vendortap.sync.counters import Tally
 from vendortap.sync.ordering import EARLY, PAGES_AHEAD, UNITS_AHEAD, Lane, Pool, in_order, ordered
 
-NOW = datetime(2025, 6, 1, 12, tzinfo=timezone.utc)
+NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 CONCURRENCIES = (1, 2, 8, 32)
 quick = hypothesis_settings(max_examples=30, deadline=None)
 
@@ -516,7 +516,7 @@ def test_a_stamp_for_ever_is_handed_on_and_is_no_bookmark(stream: Stream) -> Non
     vendor = Memory({"a": {"1": "9999-12-31T23:59:59.9999999-05:00", "2": at(0)}})
     reader = Reader(vendor, stream)
     assert {record["Id"] for record in reader.run()} == {"1", "2"}
-    assert reader.bookmarks["a"].value < datetime(9000, 1, 1, tzinfo=timezone.utc)
+    assert reader.bookmarks["a"].value < datetime(9000, 1, 1, tzinfo=UTC)
     assert [record["Id"] for record in reader.run()] == ["1"]
 
 
@@ -538,7 +538,7 @@ def test_a_bookmark_remembers_a_bounded_number_of_keys(stream: Stream) -> None:
 
 def test_the_hour_that_a_clock_put_back_repeats_hides_nothing() -> None:
     """2025-11-02 in New York: 01:50 comes in summer time, an hour later comes 01:10 in winter time."""
-    vendor = Memory({"a": {"1": "2025-11-02T01:50:00"}}, now=datetime(2025, 12, 1, tzinfo=timezone.utc))
+    vendor = Memory({"a": {"1": "2025-11-02T01:50:00"}}, now=datetime(2025, 12, 1, tzinfo=UTC))
     vendor.zone = "America/New_York"
     reader = Reader(vendor)
     reader.run()

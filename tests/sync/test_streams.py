@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
@@ -87,7 +87,7 @@ def always(document: Any) -> Answer:
 
 
 def now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def day(days_ago: float) -> datetime:
@@ -101,9 +101,9 @@ def source(answer: Answer, *streams: Stream, clock: timedelta = timedelta(), **c
         document = answer(request)
         if isinstance(document, Exception):
             raise document
-        at = datetime.now(timezone.utc) + clock
+        at = datetime.now(UTC) + clock
         headers = {"content-type": "application/json", "date": format_datetime(at, usegmt=True)}
-        return Reply(200, headers, json.dumps(document).encode(), datetime.now(timezone.utc))
+        return Reply(200, headers, json.dumps(document).encode(), datetime.now(UTC))
 
     settings = {
         "concurrency": 4,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ def page_action(connector: Connector, stream: Stream, options: Mapping[str, Any]
         counts["records"] += len(records)
 
     def end() -> None:
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"time": now, "connector": connector.name, "stream": stream.name, **counts})
         with Path(options["file"]).open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Generator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ def hmac_sha256(*, key_id: str, key: str) -> Authorize:
         yield from ()  # there is no token call to be made
 
         def sign(request: Outgoing) -> Mapping[str, str]:
-            now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            now = datetime.now(UTC).isoformat(timespec="seconds")
             return {
                 "X-Time": now,
                 "X-Signature": signature(config[key], request.method, request.url, now, request.body),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
@@ -106,7 +106,7 @@ class Reply:
             date = parsedate_to_datetime(self.headers["date"])
         except (KeyError, ValueError, TypeError, OverflowError):
             return self.received
-        return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+        return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from vendortap.errors import ConfigError
 Bookmarks = Callable[[Mapping[str, str]], Bookmark | None]
 """Partition → its bookmark."""
 
-_BEGINNING = datetime(1, 1, 1, tzinfo=timezone.utc)
+_BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
 def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> Iterator[Unit]:
@@ -96,7 +96,7 @@ def since_date(
 
 def _midnight(text: str, setting: str) -> datetime:
     day = date.fromisoformat(_day(text, setting))
-    return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _day(text: str, setting: str) -> str:

@@ -237,7 +237,7 @@ def _type(node: Node) -> Any:
 
 
 def _typed_dict(node: Node) -> Any:
-    """Required and optional keys are mixed by inheritance, which Python 3.10 has too (PEP 589)."""
+    """Required and optional keys are mixed by inheritance (PEP 589)."""
     for name in node.fields:  # a non-ASCII key that was never encoded is not found (msgspec issue 1126)
         msgspec.json.encode(name)
     required = {name: _type(member) for name, member in node.fields.items() if name in node.required}

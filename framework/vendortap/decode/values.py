@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timezone, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
@@ -65,7 +65,7 @@ class Dates:
     ``9999-12-31T23:59:59.9999999``, cannot be rounded up: it is the last microsecond.
     """
 
-    zone: tzinfo = timezone.utc
+    zone: tzinfo = UTC
     pattern: str | None = None
 
     def parse(self, text: str) -> datetime | None:

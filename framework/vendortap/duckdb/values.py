@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from functools import partial
 from typing import Any
@@ -220,12 +220,11 @@ def _timestamp(value: Any) -> datetime:
         moment = msgspec.convert(text, datetime)
     except msgspec.ValidationError:
         moment = _iso(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _iso(text: str) -> datetime:
     try:
-        # Python 3.10's own reads less; singer_sdk replaces it there with 3.11's.
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise Misfit("is not a date-time (RFC 3339)") from None

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
@@ -288,7 +288,7 @@ class Client:
                 answer.close()
                 answer.release_conn()
                 self.traffic.answered(time.monotonic() - began, size)
-            outcome = Reply(answer.status, headers, body, datetime.now(timezone.utc))
+            outcome = Reply(answer.status, headers, body, datetime.now(UTC))
         except READ_ERRORS as error:
             outcome = failure(error)
             if time.monotonic() - began >= self._reply_seconds:

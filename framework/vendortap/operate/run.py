@@ -250,12 +250,11 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 # --- commands ----------------------------------------------------------------------------------------
 
-_SAFE_PATH = ["-P"] if sys.version_info >= (3, 11) else []
-"""Keeps the modules of the current folder from standing in for installed ones."""
+# -P keeps the modules of the current folder from standing in for installed ones.
 
 
 def _tap_command(job: Job) -> list[str]:
-    command = [sys.executable, *_SAFE_PATH, "-m", "vendortap.singer", job.connector]
+    command = [sys.executable, "-P", "-m", "vendortap.singer", job.connector]
     for config in job.configs:
         command += ["--config", config]
     if job.catalog:
@@ -287,7 +286,7 @@ def duckdb_command(connector: str, to: Path) -> Iterator[list[str]]:
         config = Path(folder) / "target.json"
         settings = {"path": str(to), "default_target_schema": schema_name(connector)}
         config.write_text(json.dumps(settings), encoding="utf-8")
-        yield [sys.executable, *_SAFE_PATH, "-m", "vendortap.duckdb", "--config", str(config)]
+        yield [sys.executable, "-P", "-m", "vendortap.duckdb", "--config", str(config)]
 
 
 def schema_name(connector: str) -> str:

@@ -16,7 +16,7 @@ import struct
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
 from itertools import chain, repeat
@@ -180,7 +180,7 @@ class Wire:
         """Wait until the other side has had enough, or the server ends; whether that is so within ``seconds``."""
         try:
             await asyncio.wait_for(self.lost.wait(), seconds)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return False
         except asyncio.CancelledError:
             self.transport.abort()
@@ -409,7 +409,7 @@ def refusal(kind: str) -> tuple[int, dict[str, str]]:
     status, _, form = kind.partition("-")
     if status != "429":
         return int(status), {}
-    soon = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=2), usegmt=True)  # rounded down to seconds
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # rounded down to seconds
     return 429, {"Retry-After": {"date": soon, "absurd": str(ABSURD_SECONDS)}.get(form, "1")}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -309,7 +309,7 @@ def _hold(result: Inferred, record: Seen, samples: Sequence[Sample]) -> None:
     reader = Reader(row, result.rows, result.keys, Dates())
     for sample in samples:
         try:
-            page = reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(timezone.utc)))
+            page = reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC)))
         except BodyError as error:
             raise UsageError(f"the schema does not read the sample {sample.name}: {error}") from None
         for misfit in page.misfits.values():

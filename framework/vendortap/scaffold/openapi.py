@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from vendortap.declare.model import Reply, Rows
@@ -307,7 +307,7 @@ def _hold_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
     for example in operation.examples:
         try:
             body = json_wire.dumps(example)
-            page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
+            page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
         except BodyError as error:
             notes.say(f"An example of the document is not what it declares: {str(error).partition(';')[0]}.")
             continue

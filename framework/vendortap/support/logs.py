@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 ENVIRONMENT = "VENDORTAP_LOG_FORMAT"
@@ -69,12 +69,12 @@ class _Formatter(logging.Formatter):
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:
             more["error"] = record.exc_text
-        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        moment = datetime.fromtimestamp(record.created, UTC)
         return _object(moment, record.levelname.lower(), message, more)
 
 
 def _now() -> datetime:
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def _object(time: datetime, level: str, message: str, more: dict[str, Any]) -> str:

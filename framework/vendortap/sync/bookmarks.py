@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timezone
+from datetime import UTC, datetime, time
 
 from vendortap.declare.model import Bookmark, Stream, Unit
 
@@ -28,9 +28,9 @@ def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top, settle
 def _utc(value: datetime) -> datetime:
     """Return a moment in UTC; one that lies beyond the calendar there ("for ever") is its last."""
     try:
-        return value.astimezone(timezone.utc)
+        return value.astimezone(UTC)
     except OverflowError:
-        return datetime.max.replace(tzinfo=timezone.utc)
+        return datetime.max.replace(tzinfo=UTC)
 
 
 class Top:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from vendortap.declare.model import Bookmark, Config, Connector, Record, Rows, Send, Stream, Unit
@@ -70,7 +70,7 @@ class Source:
     verbatim: bool = False
     redact: Redactor = field(default_factory=Redactor)
     max_depth: int = DEEPEST
-    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     quarantine: Quarantine | None = None
     drift: Mapping[str, Drift] = field(default_factory=dict)
     extensions: Extensions = field(default_factory=Extensions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from vendortap.declare.model import Keyed, Record, Stream, Unit
 from vendortap.decode.reader import refusal
@@ -15,7 +15,7 @@ from vendortap.sync.filter import keep
 from vendortap.sync.ordering import Lane, in_order
 from vendortap.sync.scratch import database
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Row = tuple[str, "str | None", "int | None"]
 """A document's key, and when it changed: in ISO 8601, and in microseconds since 1970."""
 

@@ -25,7 +25,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,7 +105,7 @@ class Quarantine:
             ConfigError: the file cannot be written.
         """
         closed = [entry for entry in ids if entry in self._open]
-        now = datetime.now(timezone.utc).isoformat()
+        now = datetime.now(UTC).isoformat()
         self._append([json.dumps({"id": entry, "time": now, "done": done}) for entry in closed])
         for entry in closed:
             stream, key = self._open.pop(entry)

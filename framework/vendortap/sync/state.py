@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,8 @@ def read_bookmark(stream: str, entry: Any) -> Bookmark | None:
         if (text := entry.get("replication_key_value")) is None:
             return None
         value = msgspec.convert(text, datetime)
-        aware = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
-        return Bookmark(aware.astimezone(timezone.utc), tuple(tuple(map(str, key)) for key in entry.get("seen", ())))
+        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return Bookmark(aware.astimezone(UTC), tuple(tuple(map(str, key)) for key in entry.get("seen", ())))
     except (AttributeError, TypeError, OverflowError, msgspec.ValidationError):
         raise StateError(
             f"the state's bookmark of {stream!r} cannot be read: 'replication_key_value' has to be a date-time. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -84,7 +84,7 @@ def _has_keys(stream: Stream, config: Config) -> bool:
 
 def _until_today(streams: Iterable[Stream]) -> dict[str, Any]:
     """Return an end for windows, so that a replay asks for those that were recorded."""
-    today = datetime.now(timezone.utc).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
     return {stream.plan.windows.end: today for stream in streams if stream.plan.windows}
 
 

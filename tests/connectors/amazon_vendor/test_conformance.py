@@ -1,6 +1,6 @@
 """Amazon Vendor Direct Fulfillment keeps to what every connector has to."""
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from vendortap.testing import connector_suite
 
@@ -12,7 +12,7 @@ TestAmazonVendor = connector_suite(
         "purchase_order_numbers": ["D10000000x", "D10000007x", "D10000011x"],
     },
     options={
-        "start": datetime(2026, 5, 1, tzinfo=timezone.utc),
-        "end": datetime(2026, 5, 11, tzinfo=timezone.utc),
+        "start": datetime(2026, 5, 1, tzinfo=UTC),
+        "end": datetime(2026, 5, 11, tzinfo=UTC),
     },
 )

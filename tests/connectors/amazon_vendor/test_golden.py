@@ -6,7 +6,7 @@ The vendor gives no whole answer: the bodies have every name of its models.
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def page(stream: str, version: str, body: bytes) -> Page:
     rows = declared.rows({"api_version": version})
     assert isinstance(rows, Rows)
     reader = Reader(SHAPES[stream].row, rows, declared.keys, dates("UTC", None))
-    found = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
+    found = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
     assert declared.check is not None
     declared.check(found)
     return found

@@ -11,7 +11,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -270,7 +270,7 @@ def test_bounds_decide_on_orders_exactly_at_midnight(bounds: str, counts: tuple[
 
 
 def test_start_and_end_may_be_set_and_orders_added() -> None:
-    start, end = datetime(2025, 1, 1, 6, tzinfo=timezone.utc), datetime(2025, 1, 3, tzinfo=timezone.utc)
+    start, end = datetime(2025, 1, 1, 6, tzinfo=UTC), datetime(2025, 1, 3, tzinfo=UTC)
     with serving(invoices=10, start=start, end=end) as client:
         assert len(client.window(start, end)) == 10
         assert client.window(end, end + DAY) == []

@@ -8,7 +8,7 @@ import json
 import logging
 import stat
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +29,8 @@ NAME = "amazon-vendor"
 LISTS = {version: f"{sandbox.SHIPPING_PATH}/{version}/customerInvoices" for version in sandbox.VERSIONS}
 LIST = LISTS["v1"]
 END = "2026-07-01"
-FIRST = datetime(2026, 5, 1, tzinfo=timezone.utc)
-LAST = datetime(2026, 7, 1, tzinfo=timezone.utc)
+FIRST = datetime(2026, 5, 1, tzinfo=UTC)
+LAST = datetime(2026, 7, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 Start = Callable[..., "Vendor"]
 Catalog = Callable[..., Any]
@@ -138,10 +138,10 @@ def test_windows_of_at_most_the_days_allowed_overlap_from_the_start_to_the_end(s
 @pytest.mark.parametrize("end", [None, "2999-12-31"])
 def test_the_last_window_ends_now_and_never_later(start: Start, end: str | None) -> None:
     vendor = start(invoices=20)
-    began = datetime.now(timezone.utc).replace(microsecond=0)
+    began = datetime.now(UTC).replace(microsecond=0)
     output = vendor.read(start_date=(began - timedelta(days=9)).date().isoformat(), end_date=end)
     last = windows(vendor.wire.to(LIST))[-1][1]
-    assert began <= last <= datetime.now(timezone.utc)
+    assert began <= last <= datetime.now(UTC)
     assert began - timedelta(minutes=2) <= bookmark(output) <= last
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def rows(stream: str, body: bytes) -> list[Any]:
     declared = INGRAM_MICRO.stream(stream)
     assert isinstance(declared.rows, Rows)
     reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("UTC")))
-    page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc)))
+    page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
     assert declared.check is not None
     declared.check(page)
     return [{name: value for name, value in row.items() if name in documented(stream)} for row in page.rows]

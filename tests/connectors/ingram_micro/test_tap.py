@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -475,7 +475,7 @@ def granted(expires_in: Any) -> Credentials:
     assert isinstance(next(flow), Request)
     body = json.dumps({"access_token": "t", "token_type": "Bearer", "expires_in": expires_in}).encode()
     with pytest.raises(StopIteration) as end:
-        flow.send(Reply(200, {}, body, datetime.now(timezone.utc)))
+        flow.send(Reply(200, {}, body, datetime.now(UTC)))
     credentials = end.value.value
     assert isinstance(credentials, Credentials)
     return credentials

@@ -7,7 +7,7 @@ byte. In ``invoice.record.json`` decimals are text.
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ def rows_of(stream: str) -> Rows:
 def read(stream: str, form: str, body: bytes) -> Page:
     declared = MIDNIGHT.stream(stream)
     reader = Reader(SHAPES[stream].row, rows_of(stream), declared.keys, dates("UTC", None))
-    return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(timezone.utc)))
+    return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
 def vendors(record: Record) -> Record:

@@ -6,7 +6,7 @@ import json
 import time
 from collections import Counter
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -551,7 +551,7 @@ def test_touch_pays_an_invoice() -> None:
         [row] = [row for row in client.rows() if row["InvoiceID"] == 20000]
         assert row["PaymentStatus"] == "Unpaid"
         before, total = client.json(DETAIL, {"Guid": row["Guid"]}), client.state.totals()
-        client.state.touch(row["Guid"], datetime(2030, 1, 2, 12, tzinfo=timezone.utc))
+        client.state.touch(row["Guid"], datetime(2030, 1, 2, 12, tzinfo=UTC))
         [paid] = [row for row in client.rows() if row["InvoiceID"] == 20000]
         assert {name for name in paid if paid[name] != row[name]} == {
             "CustomerPaymentID",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -223,7 +223,7 @@ def test_each_run_looks_back_as_many_days_as_are_set_and_so_finds_payments(sandb
     latest = max(dated.values())
     early, late = min(dated, key=lambda guid: dated[guid]), max(dated, key=lambda guid: dated[guid])
     for guid in (early, late):
-        vendor.state.touch(guid, datetime(2022, 2, 1, tzinfo=timezone.utc))
+        vendor.state.touch(guid, datetime(2022, 2, 1, tzinfo=UTC))
     for days in (1, 90):
         recent = {guid for guid, at in dated.items() if at >= latest - timedelta(days)}
         output = vendor.read(state=state, lookback_days=days)
@@ -371,7 +371,7 @@ def signed_in(steps: Generator[Any, Any, Credentials], answer: bytes) -> Credent
         except StopIteration as end:
             credentials: Credentials = end.value
             return credentials
-        reply = Reply(200, {}, answer, datetime.now(timezone.utc)) if isinstance(asked, Request) else None
+        reply = Reply(200, {}, answer, datetime.now(UTC)) if isinstance(asked, Request) else None
 
 
 def test_where_the_refresh_token_is_refused_it_signs_in_again(small: Vendor) -> None:

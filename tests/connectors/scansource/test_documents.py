@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def test_the_next_run_fetches_the_documents_of_what_has_changed(start: StartVend
     assert again.of("RECORD") == []
     assert vendor.state.requests["pdf"] == 20
 
-    vendor.state.touch(NUMBER, datetime(2021, 6, 1, tzinfo=timezone.utc))
+    vendor.state.touch(NUMBER, datetime(2021, 6, 1, tzinfo=UTC))
     (record,) = vendor.read(catalog=DOCUMENTS, format=form, state=again.state).records("invoice_documents")
     assert record["InvoiceNumber"] == NUMBER
     assert b", revision 1)" in pdf(record)
@@ -289,7 +289,7 @@ def test_json_and_xml_of_any_answer_give_that_record(record: dict[str, Any], dro
     assert isinstance(stream.rows, Rows)
     reader = Reader(NODE, stream.rows, stream.keys, dates("UTC", None))
     found = [
-        reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(timezone.utc))).rows
+        reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC))).rows
         for form, body in (
             ("json", to_json(record, drop_nulls=drop_nulls).encode()),
             ("xml", to_xml(record, NODE, drop_nulls=drop_nulls)),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def decoded(stream: str, body: bytes, content_type: str) -> list[Any]:
     declared = SCANSOURCE.stream(stream)
     assert isinstance(declared.rows, Rows)
     reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("America/New_York")))
-    return list(reader.read(Reply(200, {"content-type": content_type}, body, datetime.now(timezone.utc))).rows)
+    return list(reader.read(Reply(200, {"content-type": content_type}, body, datetime.now(UTC))).rows)
 
 
 def kinds(fields: Mapping[str, Node]) -> dict[str, str]:

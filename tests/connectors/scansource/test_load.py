@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -46,7 +46,7 @@ def test_tables_hold_what_the_sandbox_holds_to_the_cent_and_a_second_run_fetches
     assert vendor.state.requests["detail"] == asked == 400
 
     ((top,),) = warehouse.query("SELECT epoch(max(LastChanged)) FROM scansource.invoices")
-    vendor.state.touch("40000003", datetime.fromtimestamp(top + 3600, tz=timezone.utc))
+    vendor.state.touch("40000003", datetime.fromtimestamp(top + 3600, tz=UTC))
     vendor.state.add(5)
     assert warehouse.load(vendor.config()).exit_code == 0
     assert vendor.state.requests["detail"] == asked + 6

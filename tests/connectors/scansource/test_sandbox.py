@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -606,7 +606,7 @@ def test_touch_moves_last_changed_and_adds_a_tracking_number() -> None:
     with serving(invoices=20, date_filter="changed") as client:
         number = "40000001"
         before = client.json(f"/invoice/detail/{FIRST}/{number}")
-        client.state.touch(number, datetime(2030, 1, 2, 12, 0, 0, 250_000, timezone.utc))
+        client.state.touch(number, datetime(2030, 1, 2, 12, 0, 0, 250_000, UTC))
         [row] = client.summaries(FIRST, fromDate="2030-01-02")
         assert (row["InvoiceNumber"], row["LastChanged"]) == (number, "2030-01-02T07:00:00.25")
         after = client.json(f"/invoice/detail/{FIRST}/{number}")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def rows_of(stream: str) -> Rows:
 def read(stream: str, form: str, body: bytes) -> Page:
     declared = VISIBLESCM.stream(stream)
     reader = Reader(SHAPES[stream].row, rows_of(stream), declared.keys, dates("UTC", None))
-    return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(timezone.utc)))
+    return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
 def detail(form: str, body: bytes) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +124,7 @@ def test_a_list_of_none_is_no_error(sandboxes: StartVendor, form: str) -> None:
 
 def test_a_start_date_and_a_status_filter_the_list_and_with_it_the_details(vendor: Vendor) -> None:
     invoices = truth(vendor).values()
-    start = datetime(2022, 1, 4, tzinfo=timezone.utc)
+    start = datetime(2022, 1, 4, tzinfo=UTC)
     issued = {i["InvoiceRefNumber"] for i in invoices if i["IssuedDate"] and i["IssuedDate"] >= start}
     past_due = {i["InvoiceRefNumber"] for i in invoices if i["InvoiceFriendlyStatus"] == "Past Due"}
     cases: list[tuple[dict[str, str], set[str]]] = [
@@ -161,7 +161,7 @@ def test_the_next_run_fetches_what_was_issued_since_and_what_is_not_issued_yet(
         assert output.state == state
 
     issued, known = waiting.pop(), set(truth(vendor))
-    at = datetime(2022, 2, 1, tzinfo=timezone.utc)
+    at = datetime(2022, 2, 1, tzinfo=UTC)
     vendor.state.touch(issued, at)
     vendor.state.add(3)
     output = vendor.read(state=state, **settings)

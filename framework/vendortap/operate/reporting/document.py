@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from vendortap.operate.reporting.history import History
@@ -47,7 +47,7 @@ class Recorder:
         self.quarantine: str | None = None
         """The folder of the quarantine, if there is one."""
         self._head = {"connector": connector, "title": title, "vendortap": version()}
-        self._started, self._began = datetime.now(timezone.utc), time.monotonic()
+        self._started, self._began = datetime.now(UTC), time.monotonic()
         self._report: Report = {}
         self._history = History()
         self._end: dict[str, Any] = {}
