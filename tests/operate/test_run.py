@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -335,3 +336,28 @@ def test_the_table_name_shown_works_in_sql(file: str, name: str, tmp_path: Path)
         catalog = database.execute("SELECT current_database()").fetchall()[0][0]
         database.execute(f'CREATE TABLE "{catalog}".acme_one.bills (a INT)')
         assert database.execute(f"SELECT count(*) FROM {name}").fetchall() == [(0,)]
+
+
+# --- what a target leaves behind ---------------------------------------------------------------------
+
+DAEMON = """
+import subprocess, sys
+sys.stdin.read()
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open(sys.argv[1], "w").write(str(child.pid))
+print('{"bookmarks": {"kept": {}}}', flush=True)
+"""
+
+
+def test_a_run_ends_with_its_target_whatever_that_has_left_running(tmp_path: Path, sandbox: serve.Served) -> None:
+    """A child of the target holds its output open; the state that the target printed is kept."""
+    state, child = tmp_path / "state.json", tmp_path / "child"
+    target = [sys.executable, "-c", DAEMON, str(child)]
+    began = time.monotonic()
+    try:
+        job = Job("scansource", configured(tmp_path, sandbox), target, state, environment=QUIET)
+        assert run.run(job).exit_code == 0
+        assert time.monotonic() - began < 30
+        assert json.loads(state.read_text()) == {"bookmarks": {"kept": {}}}
+    finally:
+        os.kill(int(child.read_text()), signal.SIGKILL)

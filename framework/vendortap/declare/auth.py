@@ -27,6 +27,8 @@ Flow = Generator[Request | Recall | Remember, Any, Credentials]
 """An auth flow that has been begun."""
 ClientAuth = Literal["body", "basic"]
 """How the client identifies itself to the token endpoint (RFC 6749, 2.3.1)."""
+RENEWAL_ATTEMPTS = 2
+"""How often a renewal is sent before the flow signs in again."""
 
 
 def api_key(*, header: str, setting: str) -> Authorize:
@@ -200,7 +202,7 @@ def json_login(
         scheme: What stands before it there; empty for nothing.
         unit_seconds: The seconds in one unit of ``expires_in``, for vendors that do not say which unit it is.
         renewal: How a token is exchanged for the next one. Tokens are remembered before they are used. Where
-            the vendor refuses a renewal, the flow signs in again.
+            the vendor refuses a renewal, or fails at it, the flow signs in again.
 
     Raises:
         ConfigError: a setting is missing.
@@ -237,15 +239,18 @@ class JsonRenewal:
     answer_member: str = "refresh_token"
 
     def run(self, config: Config) -> Generator[Request | Recall | Remember, Any, dict[str, Any] | None]:
-        """Renew what is remembered; ``None`` where there is nothing, or the vendor refuses it."""
+        """Renew what is remembered; ``None`` where there is nothing, or the vendor answers with an error."""
         auth = yield Recall(self._name(config, "access"))
         refresh = yield Recall(self._name(config, "refresh"))
         if not auth or not refresh:
             return None
         call = _json_call(_resolve(config, self.url), {self.auth_member: auth, self.refresh_member: refresh})
         try:
-            return token_document((yield call))
-        except (CredentialsError, RefusedError):
+            return token_document((yield replace(call, attempts=RENEWAL_ATTEMPTS)))
+        except (
+            CredentialsError,
+            RefusedError,
+        ):  # with a 500, some
             return None
 
     def remembered(self, config: Config, document: Mapping[str, Any], token: str) -> dict[str, str]:

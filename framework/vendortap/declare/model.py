@@ -62,7 +62,9 @@ class Request:
     """One HTTP request, before credentials are added. ``path`` is joined to the base URL unless absolute.
 
     ``document`` is a body that is still to be written, in the media type of ``Content-Type``; pagers may change
-    it. ``endpoint`` names the vendor's operation, where it has a rate limit of its own.
+    it. ``endpoint`` names the vendor's operation, where it has a rate limit of its own. ``attempts`` is how many
+    answers may be errors that usually pass, where there is another way to what it asks for (``None``: as many as the
+    retry budget allows).
     """
 
     method: str
@@ -72,6 +74,7 @@ class Request:
     body: bytes | None = None
     document: Mapping[str, Any] | None = None
     endpoint: str = ""
+    attempts: int | None = None
 
     def with_params(self, params: Mapping[str, Any]) -> Request:
         """Return the same request with these query parameters set as well."""

@@ -10,7 +10,8 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vendortap.declare.model import UNKNOWN, Bookmark, Connector, Record, Stream
 from vendortap.decode import json as json_wire
@@ -27,6 +28,8 @@ from vendortap.sync.state import State, advance, check_state, find_entry, read_b
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ def read_arrow(
         decimal: precision and scale of amounts (vendortap.embed.arrow has all types).
 
     Yields:
-        Batches, and states after the batches they cover.
+        Batches, and states after the batches they cover. Where the stream fails, first what came before.
 
     Raises:
         RecordError: a value that its column cannot hold exactly.
@@ -130,20 +133,19 @@ def _batches(
 ) -> Iterator[StreamBatch | StreamState]:
     node = reading.shapes[stream.name].record
     schema = arrow_schema(node, *decimal)
+    batch = partial(_batch, reading, stream, schema)
     waiting: list[Record] = []
     covered: StreamState | None = None
+    failed: list[VendortapError] = []
 
     def flush() -> Iterator[StreamBatch | StreamState]:
         if waiting:
-            try:
-                yield StreamBatch(stream.name, to_batch(waiting, node, schema, stream.keys))
-            except VendortapError as error:
-                raise type(error)(f"{reading.connector.name}, {stream.name}: {error}") from None
+            yield batch(waiting)
             waiting.clear()
         if covered:
             yield covered
 
-    for item in reading.items(stream):
+    for item in _until_failure(reading.items(stream), failed):
         if isinstance(item, StreamState):
             covered = item
         else:
@@ -152,6 +154,23 @@ def _batches(
             yield from flush()
             covered = None
     yield from flush()
+    for error in failed:
+        raise error
+
+
+def _batch(reading: _Reading, stream: Stream, schema: pa.Schema, records: list[Record]) -> StreamBatch:
+    try:
+        return StreamBatch(stream.name, to_batch(records, reading.shapes[stream.name].record, schema, stream.keys))
+    except VendortapError as error:
+        raise type(error)(f"{reading.connector.name}, {stream.name}: {error}") from None
+
+
+def _until_failure(items: Iterator[Item], failed: list[VendortapError]) -> Iterator[Item]:
+    """Yield items until getting one fails; what came before is whole, and is handed on before the error is raised."""
+    try:
+        yield from items
+    except VendortapError as error:
+        failed.append(error)
 
 
 def _with_text(records: Sequence[Record]) -> Sequence[Record]:

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError
 from typing import Any
 
@@ -30,6 +30,8 @@ from vendortap.support.version import version
 
 log = logging.getLogger("vendortap.http")
 
+QUIET_SECONDS = 60.0
+"""A wait for the limit of an endpoint is told at most this often."""
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -113,6 +115,7 @@ class Client:
         self._stop = stop or threading.Event()
         self._limit = limit
         self._buckets: dict[str, TokenBucket] = {}
+        self._quiet_until: dict[str, float] = {}
         self._pace = pace
         self._fresh = headers
         self._keyring = Keyring(name, auth, config, self._send_token_call, self.redact, memory=memory)
@@ -188,9 +191,19 @@ class Client:
         began = time.monotonic()
         self.traffic.add(waiting=1)
         try:
-            self._bucket(call).acquire(self._stop)
+            self._bucket(call).acquire(self._stop, lambda left: self._say_waiting(call, left))
         finally:
             self.traffic.add(waiting=-1, waited_seconds=time.monotonic() - began)
+
+    def _say_waiting(self, call: Call, seconds: float) -> None:
+        """Say that the limit holds requests back: once a minute and endpoint, however many requests wait."""
+        now = time.monotonic()
+        if now < self._quiet_until.get(call.request.endpoint, now):
+            return
+        self._quiet_until[call.request.endpoint] = now + QUIET_SECONDS
+        until = datetime.now().astimezone() + timedelta(seconds=seconds)
+        clock = f"{until:%H:%M:%S}"
+        log.warning("%s: %s waits for the rate limit, %.0f s more, until %s.", self._name, call.label, seconds, clock)
 
     def _follow(self, call: Call, reply: Reply) -> None:
         """Keep to what the vendor says about its limit. An operator's own rate is never exceeded."""
@@ -222,7 +235,9 @@ class Client:
                 self._observe(self._attempted(call, outcome, retry, time.monotonic() - began))
             if isinstance(outcome, Reply):
                 self._follow(call, outcome)
-            if isinstance(outcome, Reply) and self._answers.is_final(outcome, retry):
+            if isinstance(outcome, Reply) and (
+                self._answers.is_final(outcome, retry) or retry + 1 == call.request.attempts
+            ):
                 return outcome
             self._wait(call, outcome, retry, deadline)
             retry += 1

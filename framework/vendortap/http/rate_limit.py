@@ -16,6 +16,8 @@ BACKOFF_SECONDS = 0.5
 """Upper bound of the first wait; it doubles with each retry."""
 BACKOFF_CAP_SECONDS = 30.0
 """Upper bound of any wait that the vendor did not ask for."""
+SILENT_SECONDS = 5.0
+"""A wait for a token that takes longer is told once it has taken so long."""
 
 
 class Stopped(VendortapError):
@@ -72,18 +74,25 @@ class TokenBucket:
             self._paused_until = max(self._paused_until, self._clock() + round(seconds * 1e9))
             self._full_at = max(self._full_at, self._paused_until + self._tolerance)
 
-    def acquire(self, stop: threading.Event) -> None:
+    def acquire(self, stop: threading.Event, notice: Callable[[float], None] = lambda _: None) -> None:
         """Take a token, waiting for it as long as it takes.
+
+        ``notice`` is called once where that takes more than ``SILENT_SECONDS``, with the seconds that are left.
 
         Raises:
             Stopped: ``stop`` was set before there was a token.
         """
+        told = False
         with self._turn:  # One thread watches the clock, the others queue here.
             while not stop.is_set():
-                wait = self.take()
-                if wait == 0:
+                seconds = self.take() / 1e9
+                if seconds == 0:
                     return
-                stop.wait(min(wait / 1e9, 3600))
+                if told or seconds <= SILENT_SECONDS:
+                    stop.wait(min(seconds, 3600))
+                elif not stop.wait(SILENT_SECONDS):
+                    told = True
+                    notice(seconds - SILENT_SECONDS)
         raise Stopped("stopped while waiting for the rate limit.")
 
 

@@ -181,7 +181,7 @@ class _Pipeline:
             for process in (self.tap, self.target):
                 _kill(process)
             os.close(self._lifeline)
-        self.keeper.join()
+        self.keeper.stop(GRACE_SECONDS)
         for relay in self._relays:
             relay.join(GRACE_SECONDS)
 
@@ -315,6 +315,8 @@ class _Keeper(threading.Thread):
     def __init__(self, lines: IO[bytes], file: state.StateFile | None) -> None:
         super().__init__(name="state", daemon=True)
         self.problem: str | None = None
+        self._turn = threading.Lock()
+        self._stopped = False
         self._lines = lines
         self._file = file
         self.start()
@@ -323,7 +325,19 @@ class _Keeper(threading.Thread):
         with self._lines:
             for line in self._lines:
                 if self._file and state.is_state(line):
-                    self._keep(self._file, line)
+                    with self._turn:
+                        if self._stopped:
+                            return
+                        self._keep(self._file, line)
+
+    def stop(self, seconds: float) -> None:
+        """Keep what the target has printed, and nothing from then on.
+
+        The target has ended. What it started may live on and hold its output open: that is not waited for.
+        """
+        self.join(seconds)
+        with self._turn:
+            self._stopped = True
 
     def _keep(self, file: state.StateFile, line: bytes) -> None:
         """Keep a state; where a disk does not take it, the next one may find it with room again."""

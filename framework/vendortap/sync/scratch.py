@@ -19,7 +19,7 @@ def database() -> Connection:
     """Return a new SQLite database in a file without a name, that holds at most 2 MB of it in memory."""
     import sqlite3  # here, as most streams need none
 
-    database = sqlite3.connect("")
+    database = sqlite3.connect("", check_same_thread=False)  # one thread at a time, but not always the same
     database.execute("PRAGMA cache_size = -2000")
     return database
 
