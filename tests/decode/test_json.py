@@ -409,3 +409,10 @@ def test_threads_may_all_convert_for_the_first_time_at_once() -> None:
     """In a process of its own: what two threads did to msgspec ended it with a segmentation fault."""
     done = subprocess.run([sys.executable, "-c", ALL_AT_ONCE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_local_time_of_before_there_were_zones_keeps_its_seconds() -> None:
+    """New York's was 4:56:02 behind until 1883; offsets in RFC 3339 have no seconds."""
+    found = NEW_YORK.parse("1880-01-01T00:00:00")
+    assert found is not None
+    assert found.isoformat() == "1880-01-01T04:56:02+00:00"

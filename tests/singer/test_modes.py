@@ -496,6 +496,24 @@ def test_settings_are_left_as_they_were_given(vendor: Vendor, read_tap: Callable
     assert config == before
 
 
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"format": "jsonl", "compression": "none"},
+        {"format": "jsonl"},
+        {"format": "jsonl", "compression": "zstd"},
+        {"format": "csv", "compression": "gzip"},
+        {"format": "parquet", "compression": "gzip"},
+    ],
+)
+def test_batch_files_that_would_not_be_as_asked_are_refused(
+    vendor: Vendor, read_tap: Callable[..., Output], tmp_path: Path, encoding: dict[str, str]
+) -> None:
+    wanted = {**batch_config(tmp_path), "encoding": encoding}
+    with pytest.raises(ConfigError, match=r"'batch_config' (asks for files that are not written|needs 'encoding')"):
+        read_tap(vendor.config(batch_config=wanted))
+
+
 @pytest.mark.parametrize("broken", [{"encoding": {}}, {"storage": {"root": "file:///x"}}, {"size": 5}])
 def test_a_batch_config_that_cannot_be_used_is_a_sentence(
     vendor: Vendor, read_tap: Callable[..., Output], broken: dict[str, Any]

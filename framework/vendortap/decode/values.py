@@ -77,7 +77,12 @@ class Dates:
         value = self._read(text)
         if value.year == 1:
             return None
-        return value if value.tzinfo else value.replace(tzinfo=self.zone)
+        if value.tzinfo:
+            return value
+        local = value.replace(tzinfo=self.zone)
+        offset = local.utcoffset()
+        # RFC 3339 has no seconds in offsets, and before there were zones a place's time had them.
+        return local.astimezone(UTC) if offset and offset.total_seconds() % 60 else local
 
     def _read(self, text: str) -> datetime:
         if self.pattern:

@@ -6,7 +6,8 @@
   instants go to the nearest one. ``date`` and ``time`` become DATE and TIME.
 - Objects become STRUCT, arrays LIST, recursively; what has no single type becomes JSON, digits untouched.
 - Rows are upserted by the stream's key properties (``load_method``: upsert, append-only or overwrite); a stream
-  without keys is appended to. ``overwrite`` empties the table with the first commit of the run.
+  without keys is appended to. ``overwrite`` replaces the table, its columns included, with the first commit of the
+  run.
 - Columns, and fields inside STRUCTs, are added as the schema grows; types widen where nothing can be lost.
 - Everything pending is committed in one transaction, and STATE is printed only after it: when
   ``batch_size_rows`` rows are pending (default 10,000), at a STATE message at least ``max_batch_age_seconds``

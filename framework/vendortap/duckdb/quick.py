@@ -140,6 +140,8 @@ def _decoder(kind: Any, *, documents: bool) -> Callable[[bytes | str], Any]:
 
 
 def _read_foreign(kind: type, value: Any) -> Any:
+    if kind is Document and value is None:
+        raise ValueError("null, where the schema has none")  # the other way says so, or leaves it out
     return Document(document(value)) if kind is Document else _IGNORED
 
 

@@ -71,7 +71,8 @@ class DuckdbSink(BatchSink):
         try:
             check_names([self.stream_name], where)
             check_nested_names(Column("STRUCT", fields=wanted), where)
-            grown = widen_fields(database.columns_of(self._target.connection, self.table), wanted, where)
+            existing = {} if self._replaces_table else database.columns_of(self._target.connection, self.table)
+            grown = widen_fields(existing, wanted, where)
         except LoadError as error:
             raise complain(str(error)) from None
         columns = {name: grown[name] for name in wanted}
@@ -139,11 +140,16 @@ class DuckdbSink(BatchSink):
         """Make the table ready for the columns, inside the transaction of the first commit."""
         if self._prepared:
             return
+        if self._replaces_table:
+            self._target.connection.execute(f"DROP TABLE IF EXISTS {self.table.sql}")
+            self._target.replaced.add(self.stream_name)
         database.grow(self._target.connection, self.table, self.columns)
-        if self.config["load_method"] == "overwrite" and self.stream_name not in self._target.emptied:
-            self._target.connection.execute(f"DELETE FROM {self.table.sql}")  # noqa: S608 (quoted)
-            self._target.emptied.add(self.stream_name)
         self._prepared = True
+
+    @property
+    def _replaces_table(self) -> bool:
+        """Whether the table that is there, its columns included, gives way to this run's."""
+        return self.config["load_method"] == "overwrite" and self.stream_name not in self._target.replaced
 
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 (one batch)
         """Load the batch, inside the target's transaction."""
@@ -183,7 +189,7 @@ class DuckdbTarget(Target):
         except SingerSDKError as error:
             raise ConfigError(f"setting stream_maps: cannot be used ({type(error).__name__})") from None
         self.reader = cast(LineReader, self.message_reader)
-        self.emptied: set[str] = set()
+        self.replaced: set[str] = set()
         self._names: dict[str, str] = {}
         self._pending = 0
         self._committed_at = time.monotonic()
@@ -379,7 +385,7 @@ class DuckdbTarget(Target):
                     take = self._taker(stream)
                     for line, text in enumerate(file, start=1):
                         self.reader.inside = f", BATCH file {number}, its line {line}"
-                        if not take(text):
+                        if not text.isspace() and not take(text):
                             record = self.reader.deserialize_json(text)
                             self._process_record_message({"type": "RECORD", "stream": stream, "record": record})
         except (OSError, EOFError, zlib.error) as error:

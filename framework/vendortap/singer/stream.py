@@ -128,10 +128,10 @@ class ConnectorStream(Stream):
         """Return the setting `batch_config`.
 
         Raises:
-            ConfigError: a part of it is missing or unknown.
+            ConfigError: a part of it is missing or unknown, or it asks for files that are not written.
         """
         try:
-            return super().get_batch_config(config)
+            return _written_as_asked(super().get_batch_config(config))
         except TypeError:
             raise ConfigError(
                 "the setting 'batch_config' needs 'encoding' with 'format' and 'compression', and 'storage' with "
@@ -332,6 +332,16 @@ class ConnectorStream(Stream):
                     self._counted(counter)
                     self._account(batches.add(record), record)
             batches.write()
+
+
+def _written_as_asked(config: BatchConfig | None) -> BatchConfig | None:
+    """Return the setting, unless singer-sdk would write other files than it says: it writes gzip in any case."""
+    if config is not None and (config.encoding.format, config.encoding.compression) != ("jsonl", "gzip"):
+        raise ConfigError(
+            "the setting 'batch_config' asks for files that are not written: 'encoding' has to have the 'format' "
+            '"jsonl" and the \'compression\' "gzip"'
+        )
+    return config
 
 
 class _Batches:
