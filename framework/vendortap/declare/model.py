@@ -35,7 +35,8 @@ class Node:
     ``fields`` is set for objects, ``item`` for arrays. ``xml_name`` is the element (or attribute) name; for an
     array with ``xml_wrapped`` it names the wrapper, and the items are ``item.xml_name`` inside it (any
     element, where that is not given). OpenAPI 3.1, "XML Object". ``extra`` are names that an object has beside its
-    fields, known of and left out; any other makes the decoders raise Undeclared. ``None`` lets all names pass.
+    fields, known of and left out; any other makes the decoders raise Undeclared. ``None`` lets all names pass. A list
+    that is ``closed`` has nothing but items: an element of another name in it is an error.
     """
 
     kind: Kind
@@ -47,6 +48,7 @@ class Node:
     xml_wrapped: bool = False
     xml_attribute: bool = False
     extra: frozenset[str] | None = None
+    closed: bool = False
 
 
 # --- requests and replies ----------------------------------------------------------------------------

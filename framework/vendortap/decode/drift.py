@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -25,6 +26,8 @@ from typing import Any, Literal
 from vendortap.declare.model import Node, Record
 from vendortap.errors import DriftError
 
+_ATTRIBUTE = re.compile(r"((?:^|(?<=\.))@)")
+"""The mark of an attribute in a name."""
 _log = logging.getLogger("vendortap.drift")
 
 ENOUGH = 100
@@ -76,7 +79,7 @@ def strict(node: Node, extra: Collection[str] = ()) -> Node:
         node,
         fields={name: strict(member) for name, member in node.fields.items()},
         item=node.item and strict(node.item),
-        extra=frozenset(extra) - node.fields.keys() if node.kind == "object" else None,
+        extra=frozenset(extra) - node.fields.keys() if node.kind in ("object", "array") else None,
     )
 
 
@@ -162,7 +165,7 @@ class Drift:
         Raises:
             DriftError: the operator wants to stop at it.
         """
-        event = Event(*self._who, kind, self._redact(name), self._redact(path), expected)
+        event = Event(*self._who, kind, self._shown(name), self._shown(path), expected)
         with self._lock:
             new = (kind, name) not in self._noted and len(self.events) < EVENTS_AT_MOST
             if new:
@@ -171,6 +174,10 @@ class Drift:
                 _log.warning("drift %s", json.dumps(asdict(event)), extra={"drift": asdict(event)})
         if self._fail and governed:
             raise DriftError(f"{event.sentence}. Extend the schema of the stream, or set on_drift to 'warn'")
+
+    def _shown(self, name: str) -> str:
+        """Return a name or path as it may be shown; the ``@`` of an attribute does not make it a mail address."""
+        return "".join(part if part == "@" else self._redact(part) for part in _ATTRIBUTE.split(name))
 
     def look(self, records: Iterable[Record]) -> None:
         """Look for fields that have not come up in this run, in records in their order; costs less the more have."""

@@ -88,13 +88,13 @@ def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[
                 _refuse_dtd(root)
             holder = find(root, where.elements) if holder is None and root is not None else holder
             if holder is not None:  # of what is in it by now, all but the last is there as a whole
-                items.extend(_take(holder, where, most, but=1))
+                items.extend(_take(holder, where, but=1))
         root = parser.close()
     except etree.XMLSyntaxError:
         raise Malformed("not well-formed") from None
     _refuse_dtd(root)
     if holder is not None:
-        items.extend(_take(holder, where, most, but=0))
+        items.extend(_take(holder, where, but=0))
         if items:
             holder.clear()  # beside elements, neither text nor xsi:nil counts
     if too_deep(root, most):
@@ -118,14 +118,14 @@ def find(root: Any, elements: tuple[str, ...]) -> Any:
     return element
 
 
-def _take(holder: Any, where: Listed, most: int, *, but: int) -> Iterator[Any]:
+def _take(holder: Any, where: Listed, *, but: int) -> Iterator[Any]:
     """Read the items from the front and drop them, until ``but`` elements are left."""
     children = list(holder)
     for child in children[: len(children) - but]:
         if where.item is None or is_named(child, where.item):
             yield where.read(child)
-        elif too_deep(child, most - len(where.elements) - 1):
-            raise Malformed("nested too deeply")
+        else:  # what it is, and whether it may be there, is told by the document as a whole
+            raise Malformed("an element of another name stands in the list")
         holder.remove(child)
 
 

@@ -22,6 +22,7 @@ from vendortap.declare.model import UNKNOWN, Misfit, Node, Page, Record, Reply, 
 from vendortap.decode import json as json_wire
 from vendortap.decode import xml as xml_wire
 from vendortap.decode.bounds import is_deeper
+from vendortap.decode.charset import hold_json, without_lone_surrogates, xml_as_utf8
 from vendortap.decode.decoders import Form, Ways
 from vendortap.decode.drift import Drift, field_name, strict, text, with_extra
 from vendortap.decode.values import Dates, Malformed, Mismatch, Place, TooDeep, Undeclared
@@ -36,6 +37,8 @@ NAMES_AT_MOST = 200
 """Names of a stream that are noticed and let pass; beyond that all do, as they seem to be data."""
 WHOLE = "(the record)"
 """What is noted as a field where a record is something else altogether."""
+HALF = "text in whole characters"
+"""What stands in the place of half of a surrogate pair."""
 SAMPLE = 10
 """About so many records of a page are looked at where a closer look is taken."""
 
@@ -75,6 +78,7 @@ class Reader:
         self._quick = structs and not rows.any_case and bool(rows.path or not rows.more) and not keep_unknown
         self._drift = drift
         self._keep = keep_unknown
+        self._siblings: frozenset[str] = frozenset()
         self._lenient = self._ways_of(node)
         watched = drift is not None or keep_unknown
         self._beside = _beside(rows)
@@ -96,18 +100,24 @@ class Reader:
             DriftError: there is drift, and the operator wants to stop at it.
         """
         form = _format(reply.media_type)
+        content_type = reply.headers.get("content-type", "")
+        body = xml_as_utf8(reply.body, content_type) if form == "XML" else reply.body
         try:
-            passed = self._passing.read(reply.body, given or {}) if self._passing and form == "JSON" else None
+            passed = self._passing.read(body, given or {}) if self._passing and form == "JSON" else None
             if passed and not (page := self._whole(form, passed[0])).rows:
                 page.rows.extend(passed[1])
                 return page
-            return self._whole(form, reply.body)
+            return self._whole(form, body)
         except TooDeep:
             raise BodyError(
                 f"the answer is nested more than {self._max_depth} levels deep (max_depth), which no invoice is; "
                 "report it to the vendor"
             ) from None
         except Malformed as error:
+            if form == "JSON":
+                hold_json(body, content_type)
+                if mended := without_lone_surrogates(body):
+                    return self._with_halves(body, *mended)
             raise BodyError(
                 f"the answer is not the {form} it is declared to be ({error}); "
                 "it may have been cut short: run again, and report it to the vendor if it stays"
@@ -115,7 +125,11 @@ class Reader:
 
     def split(self, reply: Reply) -> list[bytes]:
         """Return the own bytes of each record of a reply that has been read."""
-        return self._split(_format(reply.media_type), reply.body)
+        form = _format(reply.media_type)
+        if form == "XML":
+            return self._split(form, xml_as_utf8(reply.body, reply.headers.get("content-type", "")))
+        mended = without_lone_surrogates(reply.body)
+        return self._split(form, mended[0] if mended else reply.body)
 
     def again(self, raw: bytes, media_type: str) -> Record:
         """Decode the bytes of one record, as ``split`` gave them.
@@ -133,7 +147,7 @@ class Reader:
         return record
 
     def _ways_of(self, row: Node) -> Ways:
-        page = page_node(row, self.rows)
+        page = page_node(row, self.rows, self._siblings)
         inner = row if self.rows.path or self.rows.many else page
         return Ways(page, inner, self._dates, any_case=self.rows.any_case, quick=self._quick, max_depth=self._max_depth)
 
@@ -148,6 +162,8 @@ class Reader:
             return self._through(self._ways, form, body)
         except Undeclared:
             strays = self._noted_strays(form, self._split(form, body))
+            if form == "XML" and self.rows.many:
+                self._note_siblings(xml_wire.beside_records(body, self.rows.path, self._row))
         if not self._keep:
             self._learn(strays)
             with suppress(Undeclared):
@@ -167,11 +183,37 @@ class Reader:
         more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
         for name in _looked_for_inside(self._row, self.rows) if value else ():
             del value[name]
-        if self._drift and _is_one_of_few(self._repaired if repaired else self._pages):
-            self._look_closer(form, self._split(form, body), repaired=repaired)
+        looks = self._drift and form == "JSON" and not self.rows.any_type
+        if looks and _is_one_of_few(self._repaired if repaired else self._pages):
+            self._look_closer(self._split(form, body), repaired=repaired)
         return Page([], more, absent=True) if rows is None else Page(rows, more)
 
     # --- a page with records that do not fit ---------------------------------------------------------
+
+    def _with_halves(self, body: bytes, mended: bytes, mark: bytes) -> Page:
+        """Read a JSON page of which texts have halves of surrogate pairs: each record that does is a bad one.
+
+        ``mended`` is as long as the body, and has the mark in their place.
+
+        Raises:
+            BodyError: they are not in a record, or the rest of the page cannot be read.
+        """
+        try:
+            page, raws = self._whole("JSON", mended), self._split("JSON", mended)
+        except Malformed as error:
+            raise BodyError(f"the answer is not the JSON it is declared to be ({error})") from None
+        rows, misfits = self._each_by_itself("JSON", raws)
+        whole, at = len(misfits), 0
+        for index, raw in enumerate(raws):
+            at = mended.index(raw, at)
+            if mark in raw and index not in misfits:
+                place = _place_of(json_wire.loads(raw), json_wire.loads(b'"%b"' % mark), "$")
+                own = body[at : at + len(raw)]
+                misfits[index] = self._misfit(Mismatch(place, HALF), rows[index], index, own)
+            at += len(raw)
+        if len(misfits) == whole:
+            raise BodyError(f"the page: {HALF} expected; half of a surrogate pair is no character (RFC 8259, 8.2)")
+        return replace(page, rows=rows, misfits=misfits)
 
     def _apart(self, form: Form, body: bytes, first: Mismatch) -> Page:
         """Read a page record by record, each by itself.
@@ -263,6 +305,15 @@ class Reader:
                 self._note("unknown", place, index)
         return found
 
+    def _note_siblings(self, names: Sequence[str]) -> None:
+        """Note elements that stand among the records, and let them pass from now on."""
+        for name in names:
+            if self._drift:
+                self._drift.note("unknown", name, f"{prefix(self.rows)}.{name}")
+        with self._learning:
+            if len(self._siblings) < NAMES_AT_MOST:
+                self._siblings |= frozenset(names)
+
     def _strays(self, form: Form, raw: bytes) -> list[tuple[Place, Any]]:
         try:
             found = list(_WIRES[form].undeclared(raw, self._row, any_case=self.rows.any_case))
@@ -286,23 +337,32 @@ class Reader:
                 row = with_extra(row, place)
             self._ways = self._ways_of(row) if _extra_names(row) <= NAMES_AT_MOST else self._lenient
 
-    def _look_closer(self, form: Form, raws: Sequence[bytes], *, repaired: bool) -> None:
-        """Look at some records of a page for what the decoders cannot see: amounts as strings, XML attributes."""
+    def _look_closer(self, raws: Sequence[bytes], *, repaired: bool) -> None:
+        """Look at some records of a JSON page for what the decoders cannot see: amounts as strings."""
         step = 1 if repaired else max(1, len(raws) // SAMPLE)
         for index in range(0, len(raws), step):
-            if form == "XML":
-                for place, _ in self._strays(form, raws[index]):
-                    self._note("unknown", place, index)
-            elif not self.rows.any_type:
-                with suppress(Malformed):  # likewise
-                    for place, expected in json_wire.retyped(raws[index], self._row):
-                        self._note("type", place, index, expected)
+            with suppress(Malformed):  # likewise
+                for place, expected in json_wire.retyped(raws[index], self._row):
+                    self._note("type", place, index, expected)
 
     def _note(self, kind: Literal["unknown", "type"], place: Place, index: int, expected: str | None = None) -> None:
         if self._drift:
             record = prefix(self.rows) + (f"[{index}]" if self.rows.many else "")
             inside = f".{text(place)}" if place else ""
             self._drift.note(kind, field_name(place) or WHOLE, f"{record}{inside}", expected)
+
+
+def _place_of(value: Any, mark: str, place: str) -> str:
+    """Return the JSON path of the first text that has a mark; of the object, where it is in a name."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            if mark in name:
+                return place
+            if found := _place_of(member, mark, f"{place}.{name}"):
+                return found
+    elif isinstance(value, list):
+        return next((found for i, item in enumerate(value) if (found := _place_of(item, mark, f"{place}[{i}]"))), "")
+    return place if isinstance(value, str) and mark in value else ""
 
 
 def _is_one_of_few(pages: Iterator[int]) -> bool:
@@ -348,9 +408,12 @@ def _format(media_type: str) -> Form:
     )
 
 
-def page_node(row: Node, rows: Rows) -> Node:
-    """Return the schema of a whole reply, of which only the rows and what pager and check need is looked at."""
-    many = Node("array", item=row, xml_wrapped=True)
+def page_node(row: Node, rows: Rows, siblings: frozenset[str] = frozenset()) -> Node:
+    """Return the schema of a whole reply, of which only the rows and what pager and check need is looked at.
+
+    ``siblings`` are the elements that are known to stand among the records, where ``row`` is strict.
+    """
+    many = Node("array", item=row, xml_wrapped=True, closed=True, extra=None if row.extra is None else siblings)
     leaf = many if rows.many else replace(row, nullable=bool(rows.path))
     if not rows.path:
         also = _looked_for_inside(row, rows)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
+from functools import cache, partial
 from typing import Any
 
 from vendortap.declare.model import Node
@@ -31,12 +32,15 @@ from vendortap.decode.values import (
     integer,
     number,
 )
+from vendortap.errors import BodyError
 
 DEEPEST = 250
 """How many levels can be asked for at the most: at 256 libxml2 gives up."""
 INSTANCE = "http://www.w3.org/2001/XMLSchema-instance"
 """The namespace of ``xsi:nil`` and of other attributes that are no data."""
 _NIL = f"{{{INSTANCE}}}nil"
+TEXT = "#text"
+"""The name under which text beside elements is noticed and kept."""
 
 Read = Callable[[Any], Any]
 """Element → value; raises Mismatch with the path inside the element."""
@@ -167,6 +171,17 @@ def split(body: bytes, path: Sequence[str], row: Node, *, many: bool) -> list[by
     return [write(element) for element in named]
 
 
+def beside_records(body: bytes, path: Sequence[str], row: Node) -> list[str]:
+    """Return the names of the elements that stand among the records of a list and are none.
+
+    Raises:
+        Malformed: not XML.
+    """
+    holder = incremental.find(parse(body), tuple(path))
+    names = [_local(child.tag) for child in holder] if holder is not None else []
+    return [name for name in dict.fromkeys(names) if row.xml_name not in (None, name)]
+
+
 def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tuple[Place, Any]]:
     """Yield what a record has beside its schema: the text, or what is inside by name; attributes start with ``@``."""
     del any_case  # names have one in XML
@@ -174,25 +189,46 @@ def undeclared(raw: bytes, node: Node, *, any_case: bool = False) -> Iterator[tu
 
 
 def _undeclared(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
-    if node.kind == "object":
-        yield from _undeclared_members(element, node)
-    elif node.item is not None:
-        items = [child for child in element if node.item.xml_name in (None, _local(child.tag))]
-        for index, item in enumerate(items):
-            yield from (((index, *place), inside) for place, inside in _undeclared(item, node.item))
-
-
-def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]:
     known = _names(node)
-    for name, text in element.attrib.items():
+    for name, value in element.attrib.items():
         if f"@{name}" not in known and not name.startswith(f"{{{INSTANCE}}}"):
-            yield (f"@{_local(name)}",), text
+            yield (f"@{_local(name)}",), value
+    if node.kind in ("object", "array") and len(element) and (texts := _texts_beside(element)):
+        yield (TEXT,), texts if len(texts) > 1 else texts[0]
+    if node.kind == "object":
+        yield from _undeclared_members(element, node, known)
+    elif node.item is not None:
+        yield from _undeclared_items(element, node.item)
+
+
+def _texts_beside(element: Any) -> list[str]:
+    """Return the texts that stand beside the elements inside an element."""
+    texts = [element.text, *(child.tail for child in element)]
+    return [text.strip() for text in texts if text and not text.isspace()]
+
+
+def _undeclared_items(element: Any, item: Node) -> Iterator[tuple[Place, Any]]:
+    beside: dict[str, list[Any]] = {}
+    index = 0
+    for child in element:
+        tag = _local(child.tag)
+        if item.xml_name in (None, tag):
+            yield from (((index, *place), inside) for place, inside in _undeclared(child, item))
+            index += 1
+        else:
+            beside.setdefault(tag, []).append(_content(child))
+    for tag, contents in beside.items():
+        yield (tag,), contents if len(contents) > 1 else contents[0]
+
+
+def _undeclared_members(element: Any, node: Node, known: Mapping[str, tuple[str, Node]]) -> Iterator[tuple[Place, Any]]:
     beside: dict[str, list[Any]] = {}
     times: dict[str, int] = {}
     for child in element:
         tag = _local(child.tag)
         if tag not in known:
-            beside.setdefault(tag, []).append(_content(child))
+            if tag not in _given(node):
+                beside.setdefault(tag, []).append(_content(child))
             continue
         name, member = known[tag]
         place: Place = (name,)
@@ -202,6 +238,11 @@ def _undeclared_members(element: Any, node: Node) -> Iterator[tuple[Place, Any]]
         yield from (((*place, *deeper), inside) for deeper, inside in _undeclared(child, member))
     for tag, contents in beside.items():
         yield (tag,), contents if len(contents) > 1 else contents[0]
+
+
+def _given(node: Node) -> frozenset[str]:
+    """Return the fields that come from the request: what a reply has under their names does not count."""
+    return frozenset(name for name, member in node.fields.items() if member.kind == "given")
 
 
 def _names(node: Node) -> dict[str, tuple[str, Node]]:
@@ -239,17 +280,19 @@ def _is_nil(element: Any) -> bool:
     return element.get(_NIL) in ("true", "1")
 
 
-def _reader(node: Node, dates: Dates, levels: int | None = None) -> Read:
+def _reader(node: Node, dates: Dates, levels: int | None = None, *, watched: bool = False) -> Read:
     """Return what reads an element, which may be nested so many ``levels`` deep, itself the first.
 
     How deep it is where its schema leads is known beforehand: only what is not declared is looked into, which is a
-    tenth faster than looking into it all. ``None``: somebody else has seen to it.
+    tenth faster than looking into it all. ``None``: somebody else has seen to it. ``watched``: what is around the
+    element sees to it that nothing undeclared stands in it.
     """
     inside = None if levels is None else levels - 1
+    watches = node.extra is not None and not watched
     if node.kind == "object":
-        read = _object(node, dates, inside)
+        read = _object(node, dates, inside, watched=watched or watches)
     elif node.kind == "array":
-        read = _wrapped(node, dates, inside)
+        read = _wrapped(node, dates, inside, watched=watched or watches)
     elif node.kind == "string":
         read = _string
     elif node.kind == "any":
@@ -258,7 +301,38 @@ def _reader(node: Node, dates: Dates, levels: int | None = None) -> Read:
         read = _leaf(_text_reader(node, dates))
     if levels is not None and levels < 1:
         return _refuse_depth
+    if watches:
+        read = _watching(read, node)
     return read if node.nullable else _never_null(read)
+
+
+def _watching(read: Read, node: Node) -> Read:
+    """Have a reader look for what converters pass over: attributes, and text beside elements."""
+
+    def watched(element: Any) -> Any:
+        value = read(element)
+        if _has_more()(element) and not all(_passes(node, place) for place, _ in _undeclared(element, node)):
+            raise Undeclared("an attribute or text that is not declared")
+        return value
+
+    return watched
+
+
+@cache
+def _has_more() -> Callable[[Any], Any]:
+    """Return what tells, in C, whether an element has attributes that may be data, or text beside elements inside."""
+    from lxml import etree
+
+    data = f"descendant-or-self::*/@*[namespace-uri() != '{INSTANCE}']"
+    return etree.XPath(f"boolean({data} | descendant-or-self::*[*]/text()[normalize-space()])")
+
+
+def _passes(node: Node, place: Place) -> bool:
+    """Whether a strict schema lets the name at a place pass."""
+    *inside, name = place
+    for step in inside:
+        node = (node.item or node) if isinstance(step, int) else node.fields[step]
+    return name in (node.extra or ())
 
 
 def _refuse_depth(_: Any) -> None:
@@ -331,10 +405,10 @@ def _text_reader(node: Node, dates: Dates) -> ReadText:
     return read
 
 
-def _wrapped(node: Node, dates: Dates, inside: int | None) -> Read:
+def _wrapped(node: Node, dates: Dates, inside: int | None, *, watched: bool) -> Read:
     """A list as one element with the items inside. Without a declared item name, every child is an item."""
     assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
-    item, name = _reader(node.item, dates, inside), node.item.xml_name
+    item, name = _reader(node.item, dates, inside, watched=watched), node.item.xml_name
     texts = node.item.kind == "string"
 
     def read(element: Any) -> Any:
@@ -347,12 +421,31 @@ def _wrapped(node: Node, dates: Dates, inside: int | None) -> Read:
                 if name is None or child.tag == name or _local(child.tag) == name:
                     values.append((texts and not len(child) and child.text) or item(child))
                 else:
-                    _hold_depth(child, inside)
+                    _leave_item(child, node, inside)
         except Mismatch as error:
             raise error.inside(f"[{len(values)}]") from None
         return values
 
     return read
+
+
+def _leave_item(child: Any, node: Node, inside: int | None) -> None:
+    """Let an element of another name than the items' pass, where the schema does.
+
+    Raises:
+        BodyError: it may be a record, as it has elements inside, and only records may stand in the list.
+        Undeclared: the name is not known.
+    """
+    name = _local(child.tag)
+    if node.closed and len(child):
+        wanted = node.item.xml_name if node.item else None
+        raise BodyError(
+            f"the list of records, <{_local(child.getparent().tag)}>, has the element <{name[:60]}>, and records are "
+            f"declared to be <{wanted}>; they may have been renamed: report it, or mend the stream's schema"
+        )
+    if node.extra is not None and name not in node.extra:
+        raise Undeclared("an element that is not declared")
+    _hold_depth(child, inside)
 
 
 def _hold_no_text(element: Any, expected: str) -> None:
@@ -376,8 +469,9 @@ class _Members:
     many levels deep each may be nested.
     """
 
-    def __init__(self, node: Node, dates: Dates, inside: int | None) -> None:
+    def __init__(self, node: Node, dates: Dates, inside: int | None, *, watched: bool) -> None:
         self.inside = inside
+        read = partial(_reader, dates=dates, levels=inside, watched=watched)
         self.elements: dict[str, tuple[str, int, Read]] = {}
         self.attributes: dict[str, tuple[str, ReadText]] = {}
         self.repeated: list[str] = []
@@ -390,10 +484,10 @@ class _Members:
                 self.attributes[member.xml_name or name] = (name, _text_reader(member, dates))
             elif member.item is not None and not member.xml_wrapped:
                 self.repeated.append(name)
-                self.elements[member.item.xml_name or name] = (name, _AGAIN, _reader(member.item, dates, inside))
+                self.elements[member.item.xml_name or name] = (name, _AGAIN, read(member.item))
             else:
                 form = _FORMS.get(member.kind, _NESTED)
-                self.elements[member.xml_name or name] = (name, form, _reader(member, dates, inside))
+                self.elements[member.xml_name or name] = (name, form, read(member))
 
     def absent(self, element: Any, *, nullable: bool) -> bool:
         """Tell whether an element without elements inside stands for null."""
@@ -407,8 +501,8 @@ class _Members:
         _hold_depth(element, self.inside)
 
 
-def _object(node: Node, dates: Dates, inside: int | None) -> Read:
-    members = _Members(node, dates, inside)
+def _object(node: Node, dates: Dates, inside: int | None, *, watched: bool) -> Read:
+    members = _Members(node, dates, inside, watched=watched)
     nulls = dict.fromkeys(node.fields)
 
     def read(element: Any) -> Any:
