@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
-from importlib.metadata import version
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
+from types import FunctionType
 
 import pytest
+from typing_extensions import deprecated
 
 import vendortap
 from tests.api import MODULES, NAMES, api, step
-from vendortap.support import deprecation
-from vendortap.support.deprecation import Deprecation, deprecate, deprecated
+from vendortap.plugins import host
+from vendortap.plugins.host import Plugin
 
 ROOT = Path(__file__).resolve().parents[1]
 PROMISED = (ROOT / "tests" / "api.txt").read_text(encoding="utf-8").splitlines()
@@ -73,34 +77,24 @@ def test_what_a_change_means(now: list[str], expected: str) -> None:
 # --- deprecations ------------------------------------------------------------------------------------
 
 
-def test_who_uses_what_is_deprecated_is_warned_at_his_own_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deprecation, "DEPRECATIONS", [])
-
-    @deprecated(since="0.2.0", removed_in="0.4.0", instead="vendortap.declare.paging.page_number")
-    def numbered(size: int) -> int:
-        """Count."""
-        return size + 1
-
-    sentence = "is deprecated since 0.2.0 and is removed in 0.4.0; use vendortap.declare.paging.page_number"
-    with pytest.warns(DeprecationWarning, match=f"^vendortap: .*numbered {sentence}$") as caught:
-        assert numbered(size=2) == 3
-    assert caught[0].filename == __file__
-    assert (numbered.__name__, numbered.__doc__) == ("numbered", "Count.")
-    assert sentence in numbered.__deprecated__  # type: ignore[attr-defined] # PEP 702
-    assert [item.removed_in for item in deprecation.DEPRECATIONS] == ["0.4.0"]
+REMOVED_IN = re.compile(r"vendortap: .+ is deprecated since ([0-9.]+) and is removed in ([0-9.]+); use .+")
 
 
-def test_what_is_no_function_warns_as_well() -> None:
-    def declare(old: int | None = None) -> None:
-        if old is not None:
-            deprecate(Deprecation("the argument 'old' of declare", "0.2.0", "0.4.0", "'new'"))
+def test_what_a_plugin_uses_that_is_deprecated_is_shown_at_its_own_line_when_plugins_are_checked() -> None:
+    @deprecated("vendortap: old is deprecated since 0.2.0 and is removed in 0.4.0; use new")
+    def old(_: Plugin) -> None:
+        """Do nothing."""
 
-    with pytest.warns(DeprecationWarning, match="vendortap: the argument 'old' of declare is deprecated") as caught:
-        declare(old=1)
-    assert caught[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        declare()
+    plugin = Plugin("acme", EntryPoint("acme", "tap_acme", "vendortap.connectors"))
+    with pytest.warns(DeprecationWarning, match=REMOVED_IN) as caught:
+        assert _silently(lambda: host.problems_of({"acme": plugin}, lambda found: old(found))) == {"acme": None}
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+def _silently(run: Callable[[], object]) -> object:
+    """Run what would show no warning by itself, as a command does."""
+    warnings.simplefilter("ignore")
+    return run()
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -108,6 +102,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def test_nothing_that_is_deprecated_outlives_its_version() -> None:
-    for item in deprecation.DEPRECATIONS:
-        assert _numbers(item.since) < _numbers(item.removed_in), item
-        assert _numbers(version("vendortap")) < _numbers(item.removed_in), f"remove it: {item}"
+    for module in map(importlib.import_module, [*MODULES, *NAMES]):
+        for name, value in vars(module).items():
+            if text := vars(value).get("__deprecated__") if isinstance(value, type | FunctionType) else None:
+                found = REMOVED_IN.fullmatch(text)
+                assert found, f"{name} does not say when it is removed, and what to use: {text}"
+                assert _numbers(found[1]) < _numbers(found[2]), text
+                assert _numbers(version("vendortap")) < _numbers(found[2]), f"remove it: {text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -64,4 +65,8 @@ def test_the_plugin_passes_its_own_tests(site: Path, tmp_path: Path) -> None:
 
 
 def test_the_declaration_is_short() -> None:
-    assert len((ACME / "tap_acme" / "__init__.py").read_text(encoding="utf-8").splitlines()) <= 60
+    """But for the names that it imports, which stand one a line."""
+    text = (ACME / "tap_acme" / "__init__.py").read_text(encoding="utf-8")
+    (imports,) = (node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom))
+    assert imports.end_lineno is not None
+    assert len(text.splitlines()[imports.end_lineno :]) <= 45

@@ -1,4 +1,4 @@
-"""A local server that imitates Acme; it knows nothing of the connector that is held against it."""
+"""A local server that imitates Acme; it knows nothing of the connector that is tested with it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ERROR = XmlNames("error", namespaces=())
 
 
 def app(*, invoices: int = 2000, seed: int = 1, latency_ms: float = 0, rate: float = 0) -> Starlette:
-    """Return the server; its ``state.totals()`` is the truth that a run is held against."""
+    """Return the server; its ``state.totals()`` is the truth that a run is compared with."""
 
     def guard(call: Call) -> Response | None:
         headers = call.request.headers

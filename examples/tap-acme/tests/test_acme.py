@@ -1,4 +1,4 @@
-"""Acme, held against its sandbox: a real server, real processes, a real database."""
+"""Acme, compared with its sandbox: a real server, real processes, a real database."""
 
 import json
 import subprocess
@@ -41,8 +41,8 @@ def rows(database: Path, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
-def hold(database: Path, served: serve.Served) -> None:
-    """Hold what was loaded against what the sandbox has."""
+def compare(database: Path, served: serve.Served) -> None:
+    """Compare what was loaded with what the sandbox has."""
     for table in ("invoices", "invoice_details"):
         assert rows(database, f"SELECT count(*) FROM acme.{table}") == [(INVOICES,)]
     sandbox = host.load("acme").sandbox
@@ -56,7 +56,7 @@ def test_every_invoice_arrives_to_the_cent_in_both_formats_alike(served: serve.S
     for database in databases:
         done = load(served, database, format=database.stem)
         assert done.returncode == 0, done.stderr
-        hold(database, served)
+        compare(database, served)
     for table in ("invoices", "invoice_details"):
         query = f"SELECT COLUMNS('^[^_]')::VARCHAR FROM acme.{table} ORDER BY ALL"
         as_json, as_xml = (rows(database, query) for database in databases)

@@ -29,10 +29,7 @@ def _value(declared: Mapping[str, Any], name: str) -> str:
         return source.members({inner: _value(member, inner) for inner, member in declared["properties"].items()})
     if kind == "array":
         value = _value(declared["items"], names.singular(name))
-        if "\n" not in value:
-            return f"[{value} for _ in range(random.randint(1, 3))]"
-        entry = source.indented(value)
-        return f"[\n{entry}\n    for _ in range(random.randint(1, 3))\n]"
+        return f"[{value} for _ in range(random.randint(1, 3))]"
     return _leaf(str(declared.get("format", kind)), name)
 
 
@@ -87,12 +84,16 @@ class XmlForm:
 
     def source(self, root: str, items: Mapping[str, str]) -> str:
         """Return the source of the XmlNames of a reply: its root element, and further lists of its envelope."""
-        arguments = [source.text(root)]
         all_items = {**items, **self.items}
-        if all_items:
-            arguments.append(f"items={source.flat_members({k: source.text(v) for k, v in all_items.items()})}")
-        if self.renamed:
-            arguments.append(f"renamed={source.flat_members({k: source.text(v) for k, v in self.renamed.items()})}")
-        if self.flat:
-            arguments.append(f"flat=frozenset({source.names(sorted(self.flat))})")
-        return source.call("XmlNames", [*arguments, "namespaces=()"], 30)
+        return source.call(
+            "XmlNames",
+            source.text(root),
+            f"items={_texts(all_items)}" if all_items else "",
+            f"renamed={_texts(self.renamed)}" if self.renamed else "",
+            f"flat=frozenset({source.names(sorted(self.flat))})" if self.flat else "",
+            "namespaces=()",
+        )
+
+
+def _texts(entries: Mapping[str, str]) -> str:
+    return source.members({name: source.text(value) for name, value in entries.items()})

@@ -7,9 +7,7 @@ sandbox and of its settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.resources import as_file, files
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 from vendortap.decode import schemas
 from vendortap.errors import UsageError
 from vendortap.scaffold import fake_data, layout, schema, source
-from vendortap.scaffold.vendor import Auth, DraftStream, Pages, SignIn, Vendor
+from vendortap.scaffold.vendor import Auth, DraftStream, Listed, Pages, SignIn, Vendor
 from vendortap.support.extras import require
 
 LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "none": ""}
@@ -47,9 +45,7 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
         DeclarationError: a drafted schema cannot be honoured.
         VendortapError: the extra 'new' is not installed.
     """
-    require("new", "a new project", "cookiecutter")
-    from cookiecutter.generate import generate_files
-
+    require("new", "a new project", "jinja2", "ruff")
     hold_name(vendor.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not an empty folder; name another")
@@ -57,33 +53,39 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
     for stream in vendor.streams:
         schemas.compile_record(stream.schema, stream.name)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with as_file(files("vendortap.scaffold").joinpath("template")) as template, _beside(folder) as place:
-        generate_files(str(template), {"cookiecutter": values}, str(place), accept_hooks=False)
-        project = place / values["distribution"]
-        for name, text in _documents(vendor, values, template, license_name):
-            (project / name).write_text(text, encoding="utf-8")
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
+        project = Path(place) / "project"  # moved to its place in one step, once it is whole
+        for name, text in _files(vendor, values, license_name):
+            path = project / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        layout.tidy(project)
         if folder.exists():
             folder.rmdir()
         project.rename(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A temporary folder from which a finished project can be moved to its place in one step."""
-    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as place:
-        yield Path(place)
+def _files(vendor: Vendor, values: Mapping[str, Any], license_name: str) -> Iterator[tuple[str, str]]:
+    """Yield the files of a project: path and text. In the template's paths, ``package`` stands for its name."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-
-def _documents(
-    vendor: Vendor, values: Mapping[str, Any], template: Path, license_name: str
-) -> Iterator[tuple[str, str]]:
-    """Yield what is no matter of a template: the JSON documents, and the licence. Name and text."""
+    environment = Environment(  # noqa: S701 - what is written is no HTML; the values are literals already
+        loader=PackageLoader("vendortap.scaffold", "template"),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    package = values["package"]
+    paths = {"package": package, "test_package.py": f"test_{package.removeprefix('tap_')}.py"}
+    for name in environment.list_templates(filter_func=lambda name: name.startswith("project/")):
+        parts = name.removeprefix("project/").removesuffix(".jinja").split("/")
+        yield "/".join(paths.get(part, part) for part in parts), environment.get_template(name).render(values)
     for name, document in documents(vendor).items():
-        yield f"{values['package']}/schemas/{name}.json", layout.dumps(document)
+        yield f"{package}/schemas/{name}.json", layout.dumps(document)
     if values["license"]:
-        text = (template / "licenses" / f"{license_name}.txt").read_text(encoding="utf-8")
-        yield "LICENSE", text.replace("(the distribution)", values["distribution"])
+        yield "LICENSE", environment.get_template(f"licenses/{license_name}.jinja").render(values)
 
 
 def context(vendor: Vendor) -> dict[str, Any]:
@@ -100,9 +102,9 @@ def context(vendor: Vendor) -> dict[str, Any]:
         "formats": [form.upper() for form in vendor.formats],
         "streams": [{"name": one.name, "title": one.title, "keyed": one.keyed is not None} for one in vendor.streams],
         "declaration": declaration(vendor, package),
-        "imports": "\n".join(_imports(vendor)),
-        "head_comments": source.comments(vendor.comments, 0),
+        "comments": source.comments(vendor.comments),
         "headers": _headers(vendor),
+        "reads_config": bool(vendor.headers),
         **_sandbox(vendor),
         **_tests(vendor),
     }
@@ -118,62 +120,49 @@ def declaration(vendor: Vendor, package: str) -> str:
     """Return the source of the Connector."""
     sandbox = source.call(
         "Sandbox",
-        [
-            f'app="{package}.sandbox:app"',
-            f"config={source.members({k: _literal(v) for k, v in _sandbox_config(vendor).items()})}",
-            f"totals={source.quoted(_totals(vendor))}",
-        ],
-        WIDE,
+        f'app="{package}.sandbox:app"',
+        f"config={source.members({name: _literal(value) for name, value in _sandbox_config(vendor).items()})}",
+        f"totals={source.text(_totals(vendor))}",
+        spread=True,
     )
-    streams = "".join(source.indented(_stream(stream)) + ",\n" for stream in vendor.streams)
-    arguments = [
+    return source.call(
+        "Connector",
         f"name={source.text(vendor.name)}",
         f"title={source.text(vendor.title)}",
         f"docs={source.text(vendor.docs)}",
         f'schemas="{package}.schemas"',
         'base_url=setting("base_url")',
-        _auth(vendor),
+        f"auth=({', '.join(map(_flow, vendor.auth))},)" if vendor.auth else "",
         'accept=by("format", {"json": "application/json", "xml": "application/xml"})' if _has_xml(vendor) else "",
         "headers=request_headers" if vendor.headers or vendor.unique_headers else "",
         "limit=Limit(rate=5, burst=5)",
-        f"streams=(\n{streams})",
+        f"streams=({', '.join(map(_stream, vendor.streams))},)",
         f"sandbox={sandbox}",
-    ]
-    return source.call("Connector", arguments, WIDE)
-
-
-WIDE = source.WIDTH
-"""Used up as a line's beginning: the call is spread out."""
+        spread=True,
+    )
 
 
 def _has_xml(vendor: Vendor) -> bool:
     return "xml" in vendor.formats
 
 
-def _auth(vendor: Vendor) -> str:
-    flows = [_flow(way) for way in vendor.auth]
-    if not flows:
-        return ""
-    if len(flows) == 1 and "\n" not in flows[0]:
-        return f"auth=({flows[0]},)"
-    return "auth=(\n" + "".join(f"{source.indented(flow)},\n" for flow in flows) + ")"
-
-
 def _stream(stream: DraftStream) -> str:
-    arguments = [
+    call = source.call(
+        "Stream",
         f"name={source.text(stream.name)}",
         f"title={source.text(stream.title)}",
         f"request={_request(stream)}",
         _rows(stream),
         f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
-        f"keyed={_keyed(stream)}" if stream.keyed else "",
+        f"keyed={_keyed(stream.keyed)}" if stream.keyed else "",
         f"keys={source.names(stream.keys)}",
         f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
         _summed(stream),
         f"add={{{source.text(stream.add)}: {source.text(stream.keyed.param)}}}" if stream.add and stream.keyed else "",
-    ]
-    told = "".join(f"{line}\n" for line in source.comments(stream.comments, 8))
-    return told + source.call("Stream", arguments, WIDE)
+        spread=True,
+    )
+    told = source.comments(stream.comments)
+    return f"\n{told}{call}" if told else call
 
 
 def _summed(stream: DraftStream) -> str:
@@ -182,17 +171,17 @@ def _summed(stream: DraftStream) -> str:
         return ""
     currency = _currency(stream)
     shown = [stream.amount, *([currency] if currency and "." not in currency else [])]
-    return f"amount={source.call('Amount', [source.text(name) for name in shown], 20)}"
+    return f"amount={source.call('Amount', *map(source.text, shown))}"
 
 
 def _request(stream: DraftStream) -> str:
     if stream.pages.kind == "row-offset":
-        return source.call("post", [source.text(stream.path), "{}"], 20)
+        return source.call("post", source.text(stream.path), "{}")
     wanted = dict(stream.params)
     if stream.pages.kind == "token" and stream.pages.size_param:
         wanted[stream.pages.size_param] = "{page_size}"
-    params = source.flat_members({name: source.text(value) for name, value in wanted.items()})
-    return source.call("get", [source.text(stream.path), f"**{params}" if wanted else ""], 20)
+    params = source.members({name: source.text(value) for name, value in wanted.items()})
+    return source.call("get", source.text(stream.path), f"**{params}" if wanted else "")
 
 
 def _rows(stream: DraftStream) -> str:
@@ -204,11 +193,11 @@ def _rows(stream: DraftStream) -> str:
     arguments = [
         source.names(stream.rows) if stream.rows else "",
         "many=False" if not stream.many else "",
-        f"more={source.flat_members(more)}" if more else "",
+        f"more={source.members(more)}" if more else "",
         "any_case=True" if stream.any_case else "",
         "any_type=True" if stream.any_type else "",
     ]
-    return f"rows={source.call('Rows', arguments, 17)}" if any(arguments) else ""
+    return f"rows={source.call('Rows', *arguments)}" if any(arguments) else ""
 
 
 def _pager(stream: DraftStream) -> str:
@@ -229,8 +218,8 @@ def _pager(stream: DraftStream) -> str:
             'first="first_page"' if pages.kind == "page-number" and pages.first != 1 else "",
             'rows="total"' if pages.total else "",
         ]
-    pager = source.call(_PAGERS[pages.kind], arguments, 16)
-    return source.call("stable", [pager, *map(source.text, stream.keys), total], 19)
+    pager = source.call(_PAGERS[pages.kind], *arguments)
+    return source.call("stable", pager, *map(source.text, stream.keys), total)
 
 
 def _is_beside(pages: Pages) -> bool:
@@ -238,13 +227,9 @@ def _is_beside(pages: Pages) -> bool:
     return bool(pages.total) and pages.kind != "row-offset"
 
 
-def _keyed(stream: DraftStream) -> str:
-    keyed = stream.keyed
-    assert keyed is not None  # noqa: S101 - asked for streams of documents only
-    arguments = [source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)"]
-    if keyed.parent:
-        arguments += [f"parent={source.text(keyed.parent)}", f"field={source.text(keyed.field)}"]
-    return source.call("Keyed", arguments, 18)
+def _keyed(keyed: Listed) -> str:
+    of_parent = [f"parent={source.text(keyed.parent)}", f"field={source.text(keyed.field)}"] if keyed.parent else []
+    return source.call("Keyed", source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)", *of_parent)
 
 
 def _flow(way: SignIn) -> str:
@@ -254,57 +239,16 @@ def _flow(way: SignIn) -> str:
         "basic": ['username="username"', 'password="password"'],
         "oauth2-client": ['token_url=setting("token_url")', 'client_id="client_id"', 'client_secret="client_secret"'],
     }[way.kind]
-    return source.call(_FLOWS[way.kind], arguments, 13)
-
-
-def _imports(vendor: Vendor) -> Iterator[str]:
-    """Yield the declaration's imports, in the order that isort has."""
-    pagers = {_PAGERS[stream.pages.kind] for stream in vendor.streams if stream.pages.kind != "none"}
-    has_more = any(_is_beside(stream.pages) or stream.pages.found for stream in vendor.streams)
-    has_rows = any(_rows(stream) for stream in vendor.streams)
-    keyed = any(stream.keyed for stream in vendor.streams)
-    nouns = {
-        "Amount": any(stream.amount for stream in vendor.streams),
-        "Connector": True,
-        "Keyed": keyed,
-        "Limit": True,
-        "Rows": has_rows,
-        "Sandbox": True,
-        "Stream": True,
-        "Value": has_more,
-        "Config": bool(vendor.headers or vendor.unique_headers),
-    }
-    if vendor.unique_headers:
-        yield "from uuid import uuid4\n"
-    functions = {
-        "by": _has_xml(vendor),
-        "get": any(stream.pages.kind != "row-offset" for stream in vendor.streams),
-        "hookimpl": True,
-        "listed": keyed,
-        "post": any(stream.pages.kind == "row-offset" for stream in vendor.streams),
-        "setting": True,
-        "stable": bool(pagers),
-    }
-    used = {name for name, is_used in functions.items() if is_used} | pagers
-    used |= {_FLOWS[way.kind] for way in vendor.auth}
-    shown = [*sorted(noun for noun, is_used in nouns.items() if is_used), *sorted(used)]
-    yield _import("vendortap.declare", shown)
+    return source.call(_FLOWS[way.kind], *arguments)
 
 
 def _headers(vendor: Vendor) -> str:
-    """Return the source of the function that makes the request's own headers; empty where there are none."""
-    if not (vendor.headers or vendor.unique_headers):
-        return ""
+    """Return the source of the request's own headers; empty where there are none."""
     made = {
         **{header: f"str(config[{source.text(name)}])" for header, name in vendor.headers.items()},
         **dict.fromkeys(vendor.unique_headers, "uuid4().hex"),
     }
-    head = "" if vendor.headers else "    del config\n"
-    body = source.indented(f"return {source.members(made)}")
-    return (
-        "def request_headers(config: Config) -> dict[str, str]:\n"
-        f'    """Return what every request carries."""\n{head}{body}\n'
-    )
+    return source.members(made) if made else ""
 
 
 # --- settings and schemas ----------------------------------------------------------------------------
@@ -480,35 +424,8 @@ def _sandbox(vendor: Vendor) -> dict[str, Any]:
         "total_currency": f"record[{source.text(currency)}]" if currency else '""',
         "total_amount": f"record[{source.text(amount)}]" if amount else "Decimal(0)",
     }
-    made = "".join(record["source"] for record in records) + values["total_amount"]
-    values["dated"] = "FIRST" in made
-    return {**values, "sandbox_imports": "\n".join(_sandbox_imports(values, made, has_xml=_has_xml(vendor)))}
-
-
-def _sandbox_imports(values: Mapping[str, Any], made: str, *, has_xml: bool) -> Iterator[str]:
-    """Yield the sandbox's imports: what the records that are ``made`` and the handlers use."""
-    if values["dated"]:
-        yield "from datetime import datetime, timedelta"
-    if "Decimal" in made:
-        yield "from decimal import Decimal"
-    if values["token_route"]:
-        yield "from urllib.parse import parse_qsl"
-    if values["dated"] or "Decimal" in made or values["token_route"]:
-        yield ""
-    yield "from starlette.applications import Starlette"
-    if values["has_documents"]:
-        yield "from starlette.exceptions import HTTPException"
-    yield "from starlette.requests import Request\nfrom starlette.responses import Response\n"
-    kit = {"Bucket", "Call", "Document", "Server", "add_up", *(("XmlNames", "answer") if has_xml else ("json_answer",))}
-    kit |= {"Tokens", "json_answer"} if values["token_route"] else set()
-    kit |= {name for name in ("random_for", "stamp") if f"{name}(" in made}
-    shown = sorted(kit, key=lambda name: (not name[0].isupper(), name))
-    yield _import("vendortap.sandbox.kit", shown)
-
-
-def _import(module: str, names: Sequence[str]) -> str:
-    line = f"from {module} import {', '.join(names)}"
-    return line if len(line) <= source.WIDTH else source.call(f"from {module} import ", names, source.WIDTH)
+    values["dated"] = any("FIRST" in record["value"] for record in records)
+    return values
 
 
 def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
@@ -530,16 +447,21 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
     shown = "rows" if stream.many else "record"
     document = _nested(envelope) if stream.rows else shown
     answer = (
-        source.call("answer", ["call.request", document, stream.name.upper()], 15)
+        source.call("answer", "call.request", document, stream.name.upper())
         if _has_xml(vendor)
-        else source.call("json_answer", [document], 15)
+        else source.call("json_answer", document)
     )
-    route = [source.text(stream.path), source.text(stream.name), f"answer_{stream.name}"]
-    route += ['methods=["POST"]'] if pages.kind == "row-offset" else []
-    route.append("guard=guard" if vendor.auth else "guard=anyone")
+    route = source.call(
+        "server.route",
+        source.text(stream.path),
+        source.text(stream.name),
+        f"answer_{stream.name}",
+        'methods=["POST"]' if pages.kind == "row-offset" else "",
+        "guard=guard" if vendor.auth else "guard=anyone",
+    )
     return {
         "name": stream.name,
-        "route": source.indented(source.call("server.route", route, 9), 8),
+        "route": route,
         "many": stream.many,
         "key": stream.keyed.param.lower() if stream.keyed else "",
         "paged": pages.kind != "none",
@@ -547,7 +469,7 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "size": _size(pages),
         "count": f"{source.text(pages.total[0])}: invoices" if pages.kind == "row-offset" else "",
         "first": first,
-        "answer": source.indented(answer, 8).lstrip(),
+        "answer": answer,
     }
 
 
@@ -565,22 +487,23 @@ def _put(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
 
 
 def _nested(tree: Mapping[str, Any]) -> str:
-    return source.flat_members({k: _nested(v) if isinstance(v, dict) else v for k, v in tree.items()})
+    return source.members({k: _nested(v) if isinstance(v, dict) else v for k, v in tree.items()})
 
 
 def _record(stream: DraftStream, vendor: Vendor) -> dict[str, str]:
-    """Return the source of a stream's made-up record; what only the tap adds is not in it."""
+    """Return the source of a stream's made-up record; what only the tap adds is not in it.
+
+    Where the record of another stream has all of it, it is part ``of`` that one.
+    """
     added = {stream.add, *(stream.pages.total if stream.pages.kind == "row-offset" else ())}
     members = {name: member for name, member in stream.schema["properties"].items() if name not in added}
     children = [one for one in vendor.streams if one.keyed and one.keyed.parent == stream.name]
     for child in children:
         if members.items() <= _comparable(child).items():
-            shown = source.names(list(members))
-            body = f"whole = {child.name}_record(seed, index)\nreturn {{name: whole[name] for name in {shown}}}"
-            return {"name": stream.name, "source": source.indented(body)}
+            value = f"{{name: whole[name] for name in {source.names(list(members))}}}"
+            return {"name": stream.name, "of": child.name, "value": value}
     keys = {*stream.keys} | {child.keyed.field for child in children if child.keyed}
-    body = f"random = random_for(seed, index)\nreturn {fake_data.record({'properties': members}, keys)}"
-    return {"name": stream.name, "source": source.indented(body)}
+    return {"name": stream.name, "of": "", "value": fake_data.record({"properties": members}, keys)}
 
 
 def _comparable(stream: DraftStream) -> dict[str, Any]:
@@ -608,13 +531,7 @@ def _guards(vendor: Vendor) -> str:
     }
     keys = (f'headers.get({source.text(way.header.lower())}) == "sandbox-key"' for way in vendor.auth)
     found = [tests.get(way.kind, key) for way, key in zip(vendor.auth, keys, strict=True)]
-    if len(found) < 2:
-        return "".join(found)
-    return (
-        "(\n"
-        + "\n".join(f"            {'and ' if number else ''}{test}" for number, test in enumerate(found))
-        + "\n        )"
-    )
+    return " and ".join(found)
 
 
 # --- the tests ---------------------------------------------------------------------------------------
@@ -631,11 +548,11 @@ def _keys_query(vendor: Vendor, stream: DraftStream) -> str:
     return f"SELECT {_column(stream.keys[0])}::VARCHAR FROM {table}"  # noqa: S608 - of a draft
 
 
-def _suite(vendor: Vendor) -> list[str]:
-    """Return the arguments of the conformance suite: with a key of each stream that has no list to get them from."""
+def _suite(vendor: Vendor) -> str:
+    """Return the source of the conformance suite: with a key of each stream that has no list to get them from."""
     unlisted = [one for one in vendor.streams if one.keyed and not one.keyed.parent]
     keys = {one.keyed.setting: f'["{_key_of_seven(one)}"]' for one in unlisted if one.keyed}
-    return [source.text(vendor.name), f"config={source.flat_members(keys)}" if keys else ""]
+    return source.call("connector_suite", source.text(vendor.name), f"config={source.members(keys)}" if keys else "")
 
 
 def _tests(vendor: Vendor) -> dict[str, Any]:
@@ -650,13 +567,13 @@ def _tests(vendor: Vendor) -> dict[str, Any]:
     }
     way = next((one for one in vendor.auth if one.kind != "none"), None)
     return {
-        "suite": source.call("connector_suite", _suite(vendor), 16),
+        "suite": _suite(vendor),
         "schema": vendor.name.replace("-", "_"),
         "whole_tables": source.names([one.name for one in vendor.streams if one.keyed is None or one.keyed.parent]),
         "incremental": keyed.name if keyed else "",
         "keyed": listed.name if listed else "",
         "keyed_setting": listed.keyed.setting if listed and listed.keyed else "",
-        "keyed_query": source.quoted(_keys_query(vendor, listed)) if listed else "",
+        "keyed_query": source.text(_keys_query(vendor, listed)) if listed else "",
         "keyed_value": _key_of_seven(listed) if listed else "",
         "wrong": wrong[way.kind] if way else (),
     }
