@@ -1,8 +1,7 @@
-"""The floors: import-linter holds them, and here is held that it holds all of them, and that the papers tell them."""
+"""The rooms: import-linter checks what they import; here, that it checks all of them, and that the tests follow."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sysconfig
 import tomllib
@@ -12,6 +11,11 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "framework" / "vendortap"
+TESTS = ROOT / "tests"
+ACROSS = {"benchmarks", "connectors", "crashes", "faults", "fuzz", "integration"}
+"""Folders of tests that are of no single room."""
+LONGEST = 600
 CONNECTORS = sorted(path.parent.name for path in (ROOT / "connectors").glob("tap_*/__init__.py"))
 
 
@@ -48,10 +52,25 @@ def test_every_connector_is_held_by_the_contracts(linter: dict[str, Any], packag
         assert package in sandboxes["forbidden_modules"]
 
 
-def test_the_floors_of_the_architecture_are_those_of_the_contract(linter: dict[str, Any]) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)
-    layers = [set(layer.split(" | ")) for layer in contract(linter, "points down")["layers"]]
-    floors = {int(number) for number, _ in rows}
-    shown = [{name for number, name in rows if int(number) == floor} for floor in sorted(floors, reverse=True)]
-    assert shown == layers
+def test_the_package_is_the_api_the_errors_and_the_rooms_of_the_contract(linter: dict[str, Any]) -> None:
+    layers = [layer.split(" | ") for layer in contract(linter, "rooms point down")["layers"]]
+    names = sorted(name for layer in layers for name in layer)
+    rooms = [f"{name}.py" if name == "errors" else name for name in names]
+    there = [path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert sorted(there) == sorted(["__init__.py", "py.typed", *rooms])
+    assert all((PACKAGE / room / "__init__.py").exists() for room in rooms if room != "errors.py")
+
+
+def test_the_tests_have_the_rooms_of_the_package() -> None:
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    folders = {path.relative_to(TESTS).parts[0] for path in TESTS.glob("*/**/*.py")}
+    assert folders == rooms | ACROSS
+    assert sorted(path.name for path in (TESTS / "connectors").glob("[!_]*")) == [
+        package.removeprefix("tap_") for package in CONNECTORS
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(TESTS.rglob("*.py")), ids=lambda path: path.relative_to(TESTS).as_posix())
+def test_no_module_of_the_tests_is_too_long_to_read(module: Path) -> None:
+    lines = len(module.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST, "split it: a module for each subject, and what they share in a kit.py beside them"

@@ -18,8 +18,7 @@ import pytest
 import trustme
 
 from tests.conftest import RunTap
-from tests.http import test_client as test_http
-from tests.http.test_client import GET, MakeClient, Say, StartVendor, Vendor, issuer, say
+from tests.http.kit import GET, MakeClient, Say, StartVendor, Vendor, issuer, say
 from vendortap.declare import auth
 from vendortap.decode.schemas import check_config
 from vendortap.errors import ConfigError, RefusedError, TransportError
@@ -29,7 +28,6 @@ from vendortap.plugins.validation import settings
 SECRET = "s3cr3t/+value"
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 NAME = "api.vendor.test"
-vendor, client = test_http.vendor, test_http.client
 KEY = [auth.api_key(header="X-Key", setting="key")]
 
 
