@@ -1,8 +1,7 @@
-"""The floors: import-linter holds them, and here is held that it holds all of them, and that the papers tell them."""
+"""The contracts of imports: import-linter checks them, and here is checked that they have every connector."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sysconfig
 import tomllib
@@ -46,12 +45,3 @@ def test_every_connector_is_held_by_the_contracts(linter: dict[str, Any], packag
         sandboxes = contract(linter, "sandbox")
         assert f"{package}.sandbox" in sandboxes["source_modules"]
         assert package in sandboxes["forbidden_modules"]
-
-
-def test_the_floors_of_the_architecture_are_those_of_the_contract(linter: dict[str, Any]) -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", text, re.MULTILINE)
-    layers = [set(layer.split(" | ")) for layer in contract(linter, "points down")["layers"]]
-    floors = {int(number) for number, _ in rows}
-    shown = [{name for number, name in rows if int(number) == floor} for floor in sorted(floors, reverse=True)]
-    assert shown == layers
