@@ -17,7 +17,7 @@ help:
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
-	@echo "make docs     regenerate docs/connectors and docs/hooks.md"
+	@echo "make docs     regenerate docs/connectors, docs/hooks.md and docs/architecture.svg"
 	@echo "make site     build the documentation as a site in build/site; it reads offline"
 	@echo "make catalog  regenerate catalog.json"
 	@echo "make meltano  regenerate the plugin definitions for Meltano: meltano/ and examples/meltano/plugins/"
@@ -61,6 +61,7 @@ docs: .venv/installed
 	done
 	$(BIN)/python -m vendortap.operate.reference > docs/hooks.md.new
 	mv docs/hooks.md.new docs/hooks.md
+	$(BIN)/python docs/architecture_picture.py
 
 # Read it at once: python3 -m http.server --directory build/site
 site: .venv/sited

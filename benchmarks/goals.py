@@ -26,7 +26,7 @@ TRIED = {
     "xml": "",
     "details": (
         "The first documents are asked for while the index is read, and held until it is complete; see "
-        "docs/architecture.md, Documents. All twenty places are taken from the first page of the index on (19.9, "
+        "docs/decisions/0008. All twenty places are taken from the first page of the index on (19.9, "
         "measured inside the tap), so what counts is the start, mostly singer-sdk's imports, and 101 rounds of the "
         "server's 50 ms and 2 ms more: a thread of twenty spends 0.9 ms of CPU time on a request, and about as long "
         "waiting for the interpreter. Fewer system calls for a request, one that costs nothing to name, a thread or "

@@ -11,8 +11,10 @@ import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+PACKAGES = ("vendortap", "vendortap.declare")
+"""Of these, all that they export; what it is, its own module says."""
 MODULES = (
-    "vendortap",
+    *PACKAGES,
     "vendortap.declare.auth",
     "vendortap.declare.checks",
     "vendortap.embed.read",
@@ -30,7 +32,7 @@ NAMES = {
     "vendortap.sandbox.faults": ("Faulty",),
     "vendortap.plugins.extensions": ("auth_flow", "pager"),
     "vendortap.declare.plan": ("in_file", "listed", "since_date"),
-    "vendortap.plugins": ("load",),
+    "vendortap.plugins.host": ("load",),
     "vendortap.singer": ("run_tap",),
     "vendortap.testing": ("connector_suite",),
 }
@@ -42,10 +44,8 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def api() -> list[str]:
     """Return all lines, sorted."""
-    import vendortap
-
-    lines = {f"vendortap.{name}" for name in vendortap.__all__}
-    for module in sorted({*MODULES, *NAMES} - {"vendortap"}):
+    lines = {f"{package}.{name}" for package in PACKAGES for name in importlib.import_module(package).__all__}
+    for module in sorted({*MODULES, *NAMES} - {*PACKAGES}):
         lines |= set(_module(module, _tree(module), NAMES.get(module)))
     return sorted(lines)
 

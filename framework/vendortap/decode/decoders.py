@@ -1,4 +1,16 @@
-"""All ways to read one schema, the quickest first: structs, dicts, repairs; and XML."""
+"""The decoders of one schema, and the order in which they are tried.
+
+JSON: ``structs`` where records go out as they came, else ``json`` into dicts; both parse, check and type a page in one
+step in C, and a pass over the result fills in absent properties and date-times. What does not fit is decoded without
+types, coerced (``coerce``) and converted. A stream whose names differ in case always takes that last step, since the
+typed decoders would not see such a name. XML: ``xml_rows`` where records go out as they came, else ``xml``; neither
+needs coercion, because their converters read text by the schema in the first place.
+
+Each gives the same record for the same document, in the schema's order, so the bytes that are written do not depend on
+the decoder; tests/decode/test_structs.py, test_verbatim.py and test_xml_rows.py compare them. ``structs``, ``verbatim``
+and ``xml_rows`` decode a page as a whole or not at all: they never say what is wrong, and leave that to the others.
+``verbatim`` comes before all of these, in ``reader``, because it needs to know what the request adds to records.
+"""
 
 from __future__ import annotations
 

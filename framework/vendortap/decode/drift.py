@@ -4,7 +4,9 @@ Three kinds, in ``Event.kind``:
 
 ``unknown``
     a field that is not declared. The decoders forbid names that they do not know, which costs nothing while there
-    are none; what is found becomes an ``extra`` name, and pages go the quick way again.
+    are none. At the first one the page is searched, each name found becomes an ``extra`` name of its node, and the
+    types are made again with it: read over, and not written. Another name raises again, so none is missed. After 200
+    names all pass, since such names are data.
 ``type``
     another type than is declared: repaired in silence, or a record that does not fit.
 ``absent``

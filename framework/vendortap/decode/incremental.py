@@ -1,7 +1,7 @@
 """Large XML documents in pieces: the items of a document's list are read while the rest is parsed, and dropped.
 
-The tree of a page takes eight times the memory of its text; in pieces it is never there as a whole. This way only
-ever says yes: what is wrong with a document, and where, is left to ``xml`` to say.
+The tree of a page takes eight times the memory of its text; in pieces it is never there as a whole. What is wrong
+with a document, and where, is left to ``xml`` to say.
 """
 
 from __future__ import annotations

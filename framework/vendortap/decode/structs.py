@@ -2,7 +2,7 @@
 
 A struct costs about a third less than a dict to make, to hold and to write. A row is read and changed by property
 name like a record; its properties are in the schema's order, and all there. A page that does not fit is left to
-``json`` and its repairs: this way only ever says yes.
+``json`` and its coercion, as a whole; so nothing that is wrong is named here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bytes to typed values, driven by a compiled schema: one module a format, each with one ``compile``.
 
-Both give the same value for the same document: every declared property is present (``None`` where the vendor
+Each gives the same value for the same document: every declared property is present (``None`` where the vendor
 left it out), numbers are Decimals, date-times are aware. What does not fit raises ``Mismatch`` with its place.
 
 Each also takes replies apart for those who look closer: ``split`` into the records' own bytes, ``undeclared`` into

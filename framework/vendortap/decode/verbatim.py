@@ -3,8 +3,14 @@
 A regular expression made of the schema is both the typed check and the proof: what it matches is in the schema's order,
 and decoding and encoding it would give the same bytes, and cost half as much again or more. Outside of lists, what is
 known to be missing is put between the vendor's bytes: nulls for what was left out, what the request knows, and
-date-times where the vendor writes them in another way. Everything else is left to the other ways: this one only ever
-says yes, and to a page as a whole.
+date-times where the vendor writes them in another way, each read and written by the decoder's own rules. Everything
+else is left to the other decoders, and so is a page in which anything does not match, as a whole.
+
+It is used from the second page of a list on, where amounts stay numbers and nested values stay nested, and takes 0.4 to
+0.8 of the time of decoding and encoding; the slower the memory, the smaller the gain. A stream in which more pages
+fail than match is not tried any more. A record is read by property name like a row: keys, replication key and amount
+by themselves, anything else by decoding the record after all. What is beside the records is decoded as a page with an
+empty list.
 """
 
 from __future__ import annotations

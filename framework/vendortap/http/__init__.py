@@ -7,7 +7,7 @@ must not happen here: cookies, following redirects, credentials out of ``~/.netr
 No message and no log line holds a body, a header, a query string or a value known to be secret.
 
 The modules, in the order of a request's way: ``client`` leads it through the others, ``addresses`` checks where it
-goes, ``credentials`` drives the auth flows, ``pace`` says when it may go, ``calls`` makes what is sent, ``connection``
-sends it, ``bodies`` reads the answer, ``failures`` says why there is none, ``answers`` judges it, with the vendor's own
-sentence out of ``messages``, and ``traffic`` is what others are told of all that.
+goes, ``credentials`` drives the auth flows, ``rate_limit`` says when it may go, ``calls`` makes what is sent,
+``connection`` sends it, ``bodies`` reads the answer, ``failures`` says why there is none, ``answers`` judges it, with
+the vendor's own sentence out of ``messages``, and ``traffic`` is what others are told of all that.
 """

@@ -28,7 +28,7 @@ def register_connector() -> Connector | None:
 
 @hookspec
 def register_auth_flows() -> Mapping[str, Callable[..., Authorize]] | None:
-    """Return makers of auth flows by name; a declaration uses one by ``extensions.auth_flow(name, ...)``.
+    """Return makers of auth flows by name, for ``vendortap.plugins.extensions.auth_flow(name, ...)`` in declarations.
 
     Each takes what a declaration gives it, such as names of settings, and returns the flow: a generator that yields
     token calls, is sent their replies, and returns ``Credentials``, whose ``sign`` signs each request where need be.
@@ -37,7 +37,7 @@ def register_auth_flows() -> Mapping[str, Callable[..., Authorize]] | None:
 
 @hookspec
 def register_pagers() -> Mapping[str, Callable[..., Pager]] | None:
-    """Return makers of pagers by name; a declaration uses one by ``extensions.pager(name, ...)``.
+    """Return makers of pagers by name, for ``vendortap.plugins.extensions.pager(name, ...)`` in declarations.
 
     A pager is a generator that yields requests and is sent pages, headers and the values of ``Rows.more`` among them.
     """

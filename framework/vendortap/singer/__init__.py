@@ -1,7 +1,7 @@
 """The only package that knows Singer: a Connector becomes a singer-sdk Tap.
 
 ``command`` runs a tap, ``discovery`` asks one before it runs. ``tap`` and ``stream`` are what singer-sdk knows of a
-connector. ``catalogs`` checks what it is given, ``shaping`` makes records and schemas Singer's, ``writer`` writes
+connector. ``catalogs`` checks what it is given, ``serialisation`` makes records and schemas Singer's, ``writer`` writes
 messages, ``encoding`` has the JSON of both, and ``filters`` keeps data and secrets out of the log.
 
 Every RECORD and BATCH goes through one way: selection (inside arrays too), amounts and dates as Singer has them,

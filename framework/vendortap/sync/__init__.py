@@ -5,7 +5,8 @@ records and their order do not depend on the concurrency, and a bookmark moves o
 of complete units. The pipeline takes ``send``; it opens no connection of its own.
 
 The modules, from the top: ``reading`` reads a stream, and ``listing`` the list that its documents are asked for by;
-``ordering`` has the threads, ``fetching`` what they do. ``sieve`` leaves out what is not to be handed on, ``bookmarks``
-says how far they lead, ``tally`` counts, ``scratch`` keeps on disk what memory should not hold, and ``source`` has what
-all of them are given.
+``ordering`` has the threads, ``fetching`` what they do. ``filter`` leaves out what is not to be handed on,
+``bookmarks`` says how far they lead, ``counters`` counts, ``scratch`` keeps on disk what memory should not hold, and
+``context`` has what all of them are given. ``state``, ``quarantine``, ``documents``, ``totals`` and ``telemetry`` are
+what it keeps.
 """

@@ -6,8 +6,8 @@
 
     TestAcme = connector_suite("acme")
 
-``checks`` has the checks, which know nothing of pytest; ``subject`` runs a connector in this process against its
-sandbox or a recording; ``recording`` records, ``made_up`` replaces personal data, ``replaying`` serves what was
+``checks`` has the checks, which know nothing of pytest; ``harness`` runs a connector in this process against its
+sandbox or a recording; ``recording`` records, ``fake_data`` replaces personal data, ``replaying`` serves what was
 recorded, and ``tape`` is what that looks like on disk.
 """
 
