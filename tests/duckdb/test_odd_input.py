@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.duckdb.test_target import INTEGER, STRING, file, load, obj, record, rows, schema, types
+from tests.duckdb.kit import INTEGER, STRING, load, obj, record, rows, schema, types
 from vendortap.errors import LoadError
-
-__all__ = ["file"]  # a fixture
 
 ANY: dict[str, Any] = {}
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.http.test_client import GET, Answer, Got, MakeClient, Say, StartVendor, client, vendor
+from tests.http.kit import GET, Answer, Got, MakeClient, Say, StartVendor
 from vendortap.declare.auth import RENEWAL_ATTEMPTS, JsonRenewal, json_login
 from vendortap.declare.model import Limit
 from vendortap.http import rate_limit
 from vendortap.http.token_store import Memory
-
-__all__ = ["client", "vendor"]  # fixtures
 
 LOGIN = json_login(
     url="/login",
