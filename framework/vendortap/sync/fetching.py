@@ -210,9 +210,9 @@ class Completer:
         Raises:
             RecordError: it is another record than was asked for, or the document inside it is none; with its key.
         """
-        self._hold_echo(record, params)
         for name, value in given.items():
             record[name] = value
+        self._hold_echo(record, params)
         for name in self._companions:
             record[name] = None
         if self._documents and self._stream.document:
