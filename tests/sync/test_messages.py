@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import make_catalog, read
 from tests.sync.test_replies import (
     AMAZON,
     DETAILS,
     INGRAM,
     ORDERS,
     SCANSOURCE,
+    TOKEN,
     Said,
     failed,
     one,
@@ -63,9 +65,7 @@ def test_the_vendors_own_reason_is_shown_without_values_and_secrets() -> None:
     with pytest.raises(RefusedError, match=r": Invalid request: invoiceFromDate is no date; \*\*\*\.") as caught:
         run(INGRAM, lambda *_: said, ["invoices"])
     assert "PERSONAL" not in str(caught.value)
-    detailed = Said(
-        {"errors": [{"code": "Unauthorized", "message": "Denied.", "details": "The role is missing."}]}, 403
-    )
+    error = {"code": "Unauthorized", "message": "Denied.", "details": "The role is missing."}
     with pytest.raises(CredentialsError, match=r": Denied: The role is missing\."):
         run(AMAZON, lambda *_: Said({"errors": [error]}, 403), ["customer_invoices"])
 
