@@ -39,6 +39,7 @@ from vendortap.errors import (
     MissingError,
     RefusedError,
     TransportError,
+    UnavailableError,
     VendorError,
     VendortapError,
 )
@@ -565,8 +566,8 @@ def test_a_name_that_does_not_exist_is_not_asked_for_again(
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (301, RefusedError),
-        (304, RefusedError),
+        (301, UnavailableError),
+        (304, UnavailableError),
         (400, RefusedError),
         (401, CredentialsError),
         (403, CredentialsError),
@@ -574,8 +575,8 @@ def test_a_name_that_does_not_exist_is_not_asked_for_again(
         (409, RefusedError),
         (410, RefusedError),
         (422, RefusedError),
-        (501, RefusedError),
-        (505, RefusedError),
+        (501, UnavailableError),
+        (505, UnavailableError),
         (599, TransportError),
     ],
 )
@@ -1493,7 +1494,9 @@ def test_what_was_remembered_is_a_secret_too(vendor: StartVendor, client: MakeCl
         client(server, auth=[rotating()], memory=Memory(path)).send(GET)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, CredentialsError), (401, CredentialsError), (404, RefusedError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, CredentialsError), (401, CredentialsError), (404, UnavailableError)]
+)
 def test_a_flow_is_thrown_the_refusal_of_its_token_call_and_may_go_another_way(
     vendor: StartVendor, client: MakeClient, status: int, kind: type[VendorError]
 ) -> None:
