@@ -24,6 +24,7 @@ from vendortap.declare import (
     Stream,
     Value,
     Windows,
+    absent,
     amazon_rate_limit,
     by,
     first,
@@ -50,13 +51,18 @@ _SANDBOX = by("region", {r: f"https://sandbox.sellingpartnerapi-{r}.amazon.com" 
 
 
 def _rows(*path: str, many: bool) -> Setting:
-    """v1 wraps in ``payload``, the later version does not; only a list has pages, and may be absent in the model."""
+    """v1 wraps in ``payload``, the later version does not; only a list has pages.
+
+    In the model all members are optional: an envelope without a list is a list without rows, and one without a document
+    says that there is none.
+    """
     versions = {"v1": ("payload",), "2021-12-28": ()}
     errors = {"errors": Value(("errors",), "any")}
 
     def rows(payload: tuple[str, ...]) -> Rows:
         paging = {"next": Value((*payload, "pagination", "nextToken"))} if many else {}
-        return Rows((*payload, *path), many, {**paging, **errors}, optional=many)
+        place = (*payload, *path)
+        return Rows(place, many, {**paging, **errors}, empty=(absent(*place, beside=("pagination", "errors")),))
 
     return by("api_version", {version: rows(payload) for version, payload in versions.items()})
 
@@ -145,6 +151,7 @@ AMAZON_VENDOR = Connector(
                     listed("purchase_order_numbers"),
                     in_file("purchase_order_numbers_file", column="purchase_order_numbers_column"),
                 ),
+                echo=("purchaseOrderNumber",),
             ),
             rows=_rows(many=False),
             check=no_errors("errors"),

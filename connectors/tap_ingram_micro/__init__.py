@@ -7,6 +7,7 @@ one changes the case of its names between accounts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from uuid import uuid4
 
@@ -25,9 +26,11 @@ from vendortap.declare import (
     both,
     by,
     client_credentials,
+    error_list,
     first,
     get,
     hookimpl,
+    ignoring_marks,
     in_file,
     listed,
     no_errors,
@@ -44,6 +47,9 @@ from vendortap.declare import (
 _V4 = ("serviceresponse", "invoicedetailresponse")
 _FAULT = {"errors": Value(("errors",), "any"), "fault": Value(("faultstring",))}
 _PREAMBLE = ("serviceresponse", "responsepreamble")
+# The schema says id, the examples traceid.
+_NOT_FOUND = tuple(error_list(404, "errors", name, "type", "message") for name in ("id", "traceid"))
+_BRANCH = re.compile("^[0-9]{2}-")
 _DAY = 86_400
 _SINCE = Plan(since=since_date("from_date", start="start_date", follows=lambda _: True), lookback="lookback_days")
 
@@ -66,9 +72,19 @@ def _token_expired(reply: Reply) -> bool:
     return reply.status == 401 and b"apiproduct" not in reply.body
 
 
+def _not_found(reply: Reply) -> bool:
+    """Tell 404 with the body of the specification's examples from that of a gateway, or of a wrong address."""
+    return any(tells(reply) for tells in _NOT_FOUND)
+
+
 def _missing(reply: Reply) -> bool:
     """Tell that there is no such invoice, which the specification's example of a 500 says inside."""
-    return reply.status == 404 or (reply.status == 500 and b"(404) Not Found" in reply.body)
+    return _not_found(reply) or (reply.status == 500 and b"(404) Not Found" in reply.body)
+
+
+def _same_order(key: str, number: str) -> bool:
+    """Tell whether v4 answers with the order asked for: 20-RCW67-11 has the invoice number RCW67-11."""
+    return ignoring_marks(key, number) or ignoring_marks(_BRANCH.sub("", key), number)
 
 
 INGRAM_MICRO = Connector(
@@ -111,7 +127,12 @@ INGRAM_MICRO = Connector(
             plan=_SINCE,
             # The same number may stand on several pages: re-issued, with a later date. In this order the last one
             # that a target is handed is the newest.
-            rows=Rows(("invoices",), more={"found": Value(("recordsFound",), "integer"), **_FAULT}, any_type=True),
+            rows=Rows(
+                ("invoices",),
+                more={"found": Value(("recordsFound",), "integer"), **_FAULT},
+                any_type=True,
+                empty=_NOT_FOUND,
+            ),
             check=no_errors(*_FAULT),
             pages=stable(
                 page_number("pageNumber", size_param="pageSize", size="page_size", rows="found"),
@@ -119,7 +140,6 @@ INGRAM_MICRO = Connector(
                 "invoiceDate",
                 total="found",
             ),
-            missing_is_empty=True,
             keys=("invoiceNumber",),
             replication_key="invoiceDate",
             amount=Amount("invoicedAmountDue", "currencyCode"),
@@ -134,6 +154,8 @@ INGRAM_MICRO = Connector(
                 (listed("invoice_numbers"), in_file("invoice_numbers_file", column="invoice_numbers_column")),
                 parent="invoices",
                 field="invoiceNumber",
+                echo=("invoiceNumber",),
+                same=ignoring_marks,
             ),
             rows=Rows(many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True, any_type=True),
             check=both(no_errors(*_FAULT), present("number")),
@@ -160,6 +182,8 @@ INGRAM_MICRO = Connector(
             keyed=Keyed(
                 "order_number",
                 (listed("order_numbers"), in_file("order_numbers_file", column="order_numbers_column")),
+                echo=("globalorderid", "invoicenumber"),
+                same=_same_order,
             ),
             rows=Rows(
                 _V4,
@@ -177,7 +201,8 @@ INGRAM_MICRO = Connector(
                     "status",
                     good=("SUCCESS",),
                     message="message",
-                    missing=("Data Not Found", "Invoice Not Found", "SUCCESSWITHERROR"),
+                    partly=("SUCCESSWITHERROR",),
+                    missing=("Data Not Found", "Invoice Not Found"),
                 ),
             ),
             keys=("requestednumber",),

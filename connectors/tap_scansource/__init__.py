@@ -47,6 +47,7 @@ _EACH_INVOICE = Keyed(
     param="invoice_number",
     parent="invoices",
     field="InvoiceNumber",
+    echo=("InvoiceNumber",),
     sources=(
         listed("invoice_numbers"),
         in_file("invoice_numbers_file", column="invoice_numbers_column"),
@@ -138,7 +139,7 @@ SCANSOURCE = Connector(
             check=present("document", errors="errors"),
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
-            add={"CustomerNumber": "customer_number", "InvoiceNumber": "invoice_number"},
+            add={"CustomerNumber": "customer_number"},
             document="InvoiceData",
             selected_by_default=False,  # a request an invoice more
         ),

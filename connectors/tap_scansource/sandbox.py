@@ -67,7 +67,7 @@ TOKEN_SECONDS: Final = 3600
 CUSTOMER_NUMBERS: Final = ("1000012345", "1000067890")
 """Three of four invoices belong to the first customer, the fourth to the second."""
 
-SAMPLE_INVOICE: Final = "SAMPLE"
+SAMPLE_INVOICE: Final = "sample string 1"
 """Under this number the first customer gets the document's own sample, byte for byte; no list shows it."""
 
 PAGE_SIZE: Final = 100

@@ -109,6 +109,7 @@ VISIBLESCM = Connector(
                 parent="invoices",
                 field="InvoiceRefNumber",
                 changed="IssuedDate",
+                echo=("InvoiceRefNumber",),
             ),
             rows=Rows(many=False, more=_OUTCOME),
             check=flag("successful", message="message"),

@@ -61,7 +61,7 @@ API_SECRET: Final = "sandbox~not-a-secret"  # noqa: S105  (opens only this sandb
 USER: Final = "sandbox@example.com"
 PASSWORD: Final = "sandbox~not-a-pässword"  # noqa: S105  (opens only this sandbox)
 
-SAMPLE_INVOICE: Final = "SAMPLE"
+SAMPLE_INVOICE: Final = "sample string 3"
 """Under this number stands the document's own sample, byte for byte; no list shows it."""
 
 

@@ -15,6 +15,7 @@
     │   ├── CredentialsError                 the vendor refuses the credentials
     │   ├── MissingError                     the vendor does not have what was asked for
     │   ├── RefusedError                     the vendor answered with an error
+    │   │   └── UnavailableError             and would answer so to every other request
     │   ├── DriftError                       replies are not as they were, and `on_drift` is `fail`
     │   ├── QuarantineError                  more records do not fit than `quarantine_limit` allows
     │   └── BodyError                        the answer cannot be read at all
@@ -31,9 +32,15 @@ from __future__ import annotations
 
 
 class VendortapError(Exception):
-    """The root: whatever vendortap itself raises. ``exit_code`` is what a command ends with."""
+    """The root: whatever vendortap itself raises.
+
+    ``exit_code`` is what a command ends with. ``of_one_request`` says that other requests may well succeed: where there
+    are several documents or partitions, the others are read first. ``is_last`` says that this has been done.
+    """
 
     exit_code = 1
+    of_one_request = False
+    is_last = False
 
 
 class UsageError(VendortapError):
@@ -83,9 +90,19 @@ class CredentialsError(VendorError):
 class MissingError(VendorError):
     """The vendor says that what was asked for does not exist."""
 
+    of_one_request = True
+
 
 class RefusedError(VendorError):
     """The vendor answered with an error that is neither transient, nor missing, nor about credentials."""
+
+    of_one_request = True
+
+
+class UnavailableError(RefusedError):
+    """A refusal that other requests would meet as well: a redirect, a 5xx that does not pass, no token."""
+
+    of_one_request = False
 
 
 class DriftError(VendorError):
@@ -98,6 +115,8 @@ class QuarantineError(VendorError):
 
 class BodyError(VendorError):
     """The body is truncated, not in the declared format, hostile, or not the document that was expected."""
+
+    of_one_request = True
 
 
 class RecordError(BodyError):

@@ -89,7 +89,7 @@ def test_no_errors_are_good(errors: object) -> None:
 @pytest.mark.parametrize(
     ("errors", "said"),
     [
-        ([{"code": "Unauthorized", "message": "Denied.", "details": "x"}, {"code": "B"}], ": Unauthorized: Denied"),
+        ([{"code": "Unauthorized", "message": "Denied.", "details": "x"}, {"code": "B"}], ": Unauthorized: Denied: x"),
         ({"Code": "X", "MESSAGE": "y"}, ": X: y"),
         ([{"message": "only this"}], ": only this"),
         ([{"code": " ", "message": "only this"}], ": only this"),

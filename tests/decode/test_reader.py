@@ -362,9 +362,10 @@ def test_a_record_without_its_key_is_named_by_its_place_and_not_by_its_neighbour
 
 
 def test_a_document_without_its_key_is_named_as_such() -> None:
-    assert refusal('{"Message": "no"}') == "the document: a value expected at $.Number"
-    assert refusal("<Invoice/>", "application/xml") == "the document: a value expected at $.Number"
-    assert refusal("[1]") == "the document: an object expected at $"
+    assert refusal('{"Total": 1}') == "the document: a value expected at $.Number"
+    assert refusal("<Invoice><Total>1</Total></Invoice>", "application/xml") == (
+        "the document: a value expected at $.Number"
+    )
     assert refusal("[1]", rows=Rows()) == "record 1 of the page: an object expected at $[0]"
 
 

@@ -27,7 +27,7 @@ from tests.http.kit import (
 )
 from vendortap.declare import auth
 from vendortap.declare.model import Authorize, Config, Credentials, Reply, Request
-from vendortap.errors import ConfigError, CredentialsError, RefusedError, VendorError
+from vendortap.errors import ConfigError, CredentialsError, RefusedError, UnavailableError, VendorError
 from vendortap.http.credentials import Keyring
 from vendortap.http.token_store import Memory
 from vendortap.support.redact import Redactor
@@ -222,7 +222,9 @@ def test_what_was_remembered_is_a_secret_too(vendor: StartVendor, client: MakeCl
         client(server, auth=[rotating()], memory=Memory(path)).send(GET)
 
 
-@pytest.mark.parametrize(("status", "kind"), [(400, CredentialsError), (401, CredentialsError), (404, RefusedError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, CredentialsError), (401, CredentialsError), (404, UnavailableError)]
+)
 def test_a_flow_is_thrown_the_refusal_of_its_token_call_and_may_go_another_way(
     vendor: StartVendor, client: MakeClient, status: int, kind: type[VendorError]
 ) -> None:

@@ -10,7 +10,14 @@ import pytest
 from tests.http.kit import GET, NOW, SECRET, Answer, Got, MakeClient, Reset, Say, StartVendor, issuer, say, script
 from vendortap.declare import auth
 from vendortap.declare.model import Reply, Request
-from vendortap.errors import CredentialsError, MissingError, RefusedError, TransportError, VendortapError
+from vendortap.errors import (
+    CredentialsError,
+    MissingError,
+    RefusedError,
+    TransportError,
+    UnavailableError,
+    VendortapError,
+)
 from vendortap.http.messages import vendor_message
 
 # --- statuses ----------------------------------------------------------------------------------------
@@ -19,8 +26,8 @@ from vendortap.http.messages import vendor_message
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (301, RefusedError),
-        (304, RefusedError),
+        (301, UnavailableError),
+        (304, UnavailableError),
         (400, RefusedError),
         (401, CredentialsError),
         (403, CredentialsError),
@@ -28,8 +35,8 @@ from vendortap.http.messages import vendor_message
         (409, RefusedError),
         (410, RefusedError),
         (422, RefusedError),
-        (501, RefusedError),
-        (505, RefusedError),
+        (501, UnavailableError),
+        (505, UnavailableError),
         (599, TransportError),
     ],
 )

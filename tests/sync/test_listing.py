@@ -128,8 +128,7 @@ def test_a_document_that_the_end_of_the_list_shows_to_have_changed_is_asked_for_
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
-def test_the_first_early_document_that_fails_is_the_last(concurrency: int) -> None:
-    """Whoever may read the list but no document is not refused more often than requests are under way."""
+def test_whoever_may_read_the_list_but_no_document_is_refused_a_few_times_only(concurrency: int) -> None:
     rows: dict[str, str | None] = {f"{n:02}": at(90 - n) for n in range(90)}
     vendor = Slow({"a": rows}, documents=concurrency - 1)
 
@@ -142,7 +141,7 @@ def test_the_first_early_document_that_fails_is_the_last(concurrency: int) -> No
     vendor.before = refuse
     with pytest.raises(RefusedError, match="id 89"):
         Reader(vendor, DETAILS).run(concurrency=concurrency, page_size=30)
-    assert vendor.documents() <= concurrency + 1
+    assert vendor.documents() <= 10 + (UNITS_AHEAD + 1) * concurrency + 1
 
 
 def test_what_goes_wrong_with_an_early_document_is_raised_in_its_turn() -> None:

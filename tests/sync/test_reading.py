@@ -149,10 +149,10 @@ def test_a_list_that_does_not_move_on_is_an_error_although_its_records_are_chang
         next(items)
 
 
-def test_a_probe_is_one_request() -> None:
-    vendor = Memory({"a": {str(n): at(n) for n in range(9)}, "b": {}})
-    assert len(reading.probe(vendor.source(), LIST)) == 3
-    assert vendor.calls.total() == 1
+def test_a_probe_is_one_request_for_each_partition() -> None:
+    vendor = Memory({"a": {str(n): at(n) for n in range(9)}, "b": {"1": at(1)}})
+    assert reading.probe(vendor.source(), LIST) == 4
+    assert vendor.calls.total() == 2
 
 
 def test_a_failing_probe_says_where() -> None:

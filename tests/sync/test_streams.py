@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vendortap.declare.checks import flag
+from vendortap.declare.empty import absent
 from vendortap.declare.model import (
     Bookmark,
     Connector,
@@ -35,7 +36,7 @@ from vendortap.declare.model import (
     Value,
     Windows,
 )
-from vendortap.declare.paging import page_number, token
+from vendortap.declare.paging import token
 from vendortap.declare.plan import listed, since_date
 from vendortap.declare.request import get, post
 from vendortap.decode import schemas
@@ -318,13 +319,15 @@ def test_keys_of_several_parts_are_told_apart() -> None:
 
 
 def test_an_answer_without_the_place_of_its_rows_is_an_error_unless_that_is_the_vendors_way() -> None:
-    for document in ({}, {"rows": None}):
-        with pytest.raises(BodyError, match=r"^acme, rows: the answer has no rows; report it to the vendor"):
+    for document, said in (({}, r"\$ has nothing in it"), ({"rows": None}, r"\$\.rows is null")):
+        with pytest.raises(BodyError, match=rf"^acme, rows: the answer has no list of records at \$\.rows: {said}; "):
             run(source(always(document), LIST), LIST)
-        optional = replace(LIST, rows=replace(ROWS, optional=True))
-        assert run(source(always(document), optional), optional).records == []
+    may_be_absent = replace(LIST, rows=replace(ROWS, empty=(absent("rows"),)))
+    assert run(source(always({}), may_be_absent), may_be_absent).records == []
+    with pytest.raises(BodyError, match=r"rows is null"):
+        run(source(always({"rows": None}), may_be_absent), may_be_absent)
     deep = replace(LIST, rows=Rows(("payload", "rows")))
-    with pytest.raises(BodyError, match=r"the answer has no payload\.rows"):
+    with pytest.raises(BodyError, match=r"no list of records at \$\.payload\.rows: \$\.payload has nothing in it"):
         run(source(always({"payload": {}}), deep), deep)
 
 
@@ -343,32 +346,13 @@ def test_what_a_check_quotes_shows_no_secret() -> None:
         run(vendor, checked)
 
 
-def test_a_missing_list_may_be_an_empty_one() -> None:
-    empty = replace(LIST, missing_is_empty=True)
+def test_a_missing_list_is_an_error() -> None:
     missing = MissingError("nothing found.")
-    assert run(source(lambda _: missing, empty), empty) == Run()
-    assert list(reading.probe(source(lambda _: missing, empty), empty)) == []
-    with pytest.raises(MissingError, match="acme, rows: nothing found"):
-        run(source(lambda _: missing, LIST), LIST)
-    with pytest.raises(MissingError, match="acme, rows: nothing found"):
-        reading.probe(source(lambda _: missing, LIST), LIST)
-
-
-def test_a_page_that_is_missing_ends_such_a_list_and_keeps_what_came_before() -> None:
-    stream = replace(LIST, missing_is_empty=True, pages=token("token", found="next"))
-    pages = {"": rows("1", next="b")}
-    vendor = source(lambda request: pages.get(request.params.get("token", ""), MissingError("no more.")), stream)
-    assert run(vendor, stream).ids == ["1"]
-
-
-def test_a_page_that_is_missing_in_the_middle_of_a_list_is_no_end_of_it() -> None:
-    pager = page_number("page", size_param="size", size="page_size", rows="found")
-    counted = Rows(("rows",), more={"found": Value(("found",), "integer")})
-    listing = replace(LIST, missing_is_empty=True, pages=pager, rows=counted)
-    pages = {"1": rows("1", "2", found=3)}
-    vendor = source(lambda request: pages.get(request.params["page"], MissingError("no more.")), listing, page_size=2)
-    with pytest.raises(BodyError, match="says that there are 3 rows, but its pages hold 2"):
-        run(vendor, listing)
+    said = r"acme, rows: nothing found\. It is not a reply by which .*check base_url"
+    with pytest.raises(MissingError, match=said):
+        run(source(always(missing), LIST), LIST)
+    with pytest.raises(MissingError, match=said):
+        reading.probe(source(always(missing), LIST), LIST)
 
 
 def test_a_page_that_the_pager_does_not_believe_is_not_handed_on() -> None:

@@ -152,7 +152,7 @@ def meltano(connector: str | None, lock: bool) -> None:
 @CONNECTOR
 @CONFIG
 def check(connector: str, configs: tuple[str, ...]) -> None:
-    """Check settings and credentials with one request, and say how it went."""
+    """Check settings and credentials with one request for each partition of a list, and say how it went."""
     from vendortap.http.connect import connect
     from vendortap.plugins.validation import settings, shapes
     from vendortap.sync import reading
@@ -166,7 +166,7 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     depth = config["max_depth"]
     source = Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
     stream = next(stream for stream in loaded.streams if stream.keyed is None)
-    count = len(reading.probe(source, stream))
+    count = reading.probe(source, stream)
     seconds = time.monotonic() - started
     click.echo(
         f"{connector}: ok. The credentials are accepted; "

@@ -19,6 +19,8 @@ from vendortap.declare.auth import (
     token_document,
 )
 from vendortap.declare.checks import Check, both, flag, no_errors, present, status
+from vendortap.declare.echo import ignoring_case, ignoring_marks
+from vendortap.declare.empty import absent, error_list, no_body, no_content
 from vendortap.declare.hooks import hookimpl
 from vendortap.declare.limits import amazon_rate_limit, x_rate_limit
 from vendortap.declare.model import (
@@ -31,6 +33,7 @@ from vendortap.declare.model import (
     Config,
     Connector,
     Credentials,
+    Empty,
     Keyed,
     KeySource,
     Kind,
@@ -75,6 +78,7 @@ __all__ = [
     "Config",
     "Connector",
     "Credentials",
+    "Empty",
     "Flow",
     "JsonRenewal",
     "KeySource",
@@ -104,6 +108,7 @@ __all__ = [
     "Value",
     "Windows",
     "WireFormat",
+    "absent",
     "amazon_rate_limit",
     "api_key",
     "basic",
@@ -113,14 +118,19 @@ __all__ = [
     "choose",
     "chosen",
     "client_credentials",
+    "error_list",
     "first",
     "flag",
     "get",
     "header",
     "hookimpl",
+    "ignoring_case",
+    "ignoring_marks",
     "in_file",
     "json_login",
     "listed",
+    "no_body",
+    "no_content",
     "no_errors",
     "offset",
     "optional",

@@ -66,7 +66,8 @@ class Request:
     ``document`` is a body that is still to be written, in the media type of ``Content-Type``; pagers may change
     it. ``endpoint`` names the vendor's operation, where it has a rate limit of its own. ``attempts`` is how many
     answers may be errors that usually pass, where there is another way to what it asks for (``None``: as many as the
-    retry budget allows).
+    retry budget allows). ``empty`` tells which replies of another status than 2xx are
+    answers all the same: that there are no records.
     """
 
     method: str
@@ -77,6 +78,7 @@ class Request:
     document: Mapping[str, Any] | None = None
     endpoint: str = ""
     attempts: int | None = None
+    empty: Callable[[Reply], bool] | None = None
 
     def with_params(self, params: Mapping[str, Any]) -> Request:
         """Return the same request with these query parameters set as well."""
@@ -114,6 +116,10 @@ class Reply:
         return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
+Empty = Callable[[Reply], bool]
+"""Tells whether a reply says that there are no records (vendortap.declare.empty has the usual ones)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A request as it is about to be sent, for flows that sign it.
@@ -149,23 +155,25 @@ class Misfit:
     """A record that does not fit its schema: the JSON path in the reply, and what should stand there.
 
     ``raw`` are its own bytes: as received in JSON, its element in XML. ``sentence`` names it, by its key if it can.
+    ``is_other`` says that it is not the record that was asked for, which is still to be obtained.
     """
 
     path: str
     expected: str
     raw: bytes
     sentence: str
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """The records of one reply, and the values beside them that the pager asked for (``Rows.more``).
 
-    ``absent`` says that the reply does not even have the place where they should be. ``misfits`` are those rows, by
-    index, that do not fit their schema: what can be read of one is in ``rows`` all the same, so that pagers and
-    checks see how many there are; the rest of it is null. The rows are given away when the pager yields another
-    request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for vendors that say there
-    where the next page is; their names are lower case.
+    ``absent`` says that the reply does not even have the place where they should be, or as the one document nothing.
+    ``misfits`` are those rows, by index, that do not fit their schema: what can be read of one is in ``rows`` all the
+    same, so that pagers and checks see how many there are; the rest of it is null. The rows are given away when the
+    pager yields another request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for
+    vendors that say there where the next page is; their names are lower case.
     """
 
     rows: list[Record]
@@ -306,8 +314,9 @@ class Rows:
     ``path`` leads from the root to them (empty: the root itself), ``many`` says whether there is a list of
     them. ``more`` names values beside them that the pager or a check needs: name → where, and of what kind.
     ``any_case`` reads JSON names whatever their case, for vendors that change it; ``any_type`` says that a vendor is
-    known to write a number as a string now and then, which is repaired in any case, and no drift. ``optional`` takes
-    a reply without the place where the records should be for one without records; else that is an error.
+    known to write a number as a string now and then, which is repaired in any case, and no drift. ``empty`` are the
+    replies without that place, or of another status than 2xx, by which the vendor says that there is nothing: a list
+    without rows, or a document that it does not have. All others are errors.
     """
 
     path: tuple[str, ...] = ()
@@ -315,7 +324,7 @@ class Rows:
     more: Mapping[str, Value] = field(default_factory=dict)
     any_case: bool = False
     any_type: bool = False
-    optional: bool = False
+    empty: tuple[Empty, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +368,9 @@ class Keyed:
     ``parent`` that are new since this stream's own bookmark: each gives the value of its ``field``, and the date
     in its ``changed`` (default: its replication key) becomes the document's replication key. Without a parent
     there are no keys but the configured ones. ``param`` is the unit's param that takes the key.
+
+    ``echo`` are the properties in which a document says its own number: the first that is not null has to be the key.
+    ``same`` tells that of a key and a number, for vendors that write it in several ways.
     """
 
     param: str
@@ -366,6 +378,8 @@ class Keyed:
     parent: str | None = None
     field: str = ""
     changed: str | None = None
+    echo: tuple[str, ...] = ()
+    same: Callable[[str, str], bool] = str.__eq__
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,9 +399,9 @@ class Stream:
 
     ``schema`` is the name of its JSON schema in the connector's schema package (default: ``name``). ``add``
     puts unit params into each record: property → param. ``check`` raises what a reply says of itself under
-    HTTP 200; ``finish`` completes a record in place. ``distinct`` hands on the first of several records with one
-    key. ``missing_is_empty`` takes a 404 for a list without rows. ``document`` names a Base64 property that
-    ``documents_dir`` puts into files. A stream that is not ``selected_by_default`` is read only where a catalog
+    HTTP 200, and returns what the operator should be told; ``finish`` completes a record in place. ``distinct`` hands
+    on the first of several records with one key. ``document`` names a Base64 property that ``documents_dir`` puts into
+    files. A stream that is not ``selected_by_default`` is read only where a catalog
     selects it. ``amount`` is what a run's report adds up.
     """
 
@@ -402,10 +416,9 @@ class Stream:
     keyed: Keyed | None = None
     replication_key: str | None = None
     add: Mapping[str, str] = field(default_factory=dict)
-    check: Callable[[Page], None] | None = None
+    check: Callable[[Page], str | None] | None = None
     finish: Callable[[Record], None] | None = None
     distinct: bool = False
-    missing_is_empty: bool = False
     document: str | None = None
     selected_by_default: bool = True
     amount: Amount | None = None

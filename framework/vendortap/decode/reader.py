@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 from vendortap.declare.model import UNKNOWN, Misfit, Node, Page, Record, Reply, Rows
+from vendortap.decode import envelope
 from vendortap.decode import json as json_wire
 from vendortap.decode import xml as xml_wire
 from vendortap.decode.bounds import is_deeper
@@ -143,6 +144,8 @@ class Reader:
         except (Mismatch, Malformed) as error:
             expected = f"{error.expected} expected at {error.path}" if isinstance(error, Mismatch) else str(error)
             raise RecordError(expected) from None
+        if self._is_blank(record):
+            raise RecordError("it has nothing of what is declared")
         self._keep_strays([record], {0: self._strays(form, raw)}, ())
         return record
 
@@ -179,7 +182,9 @@ class Reader:
             return self._apart(form, body, error)
         rows = dig(value, self.rows.path)
         if not self.rows.many:
-            rows = None if rows is None else [rows]
+            rows = None if rows is None or self._is_blank(rows) else [rows]
+        elif form == "XML" and rows == [] and envelope.has_elements(body, self.rows.path):
+            rows = None
         more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
         for name in _looked_for_inside(self._row, self.rows) if value else ():
             del value[name]
@@ -187,6 +192,10 @@ class Reader:
         if looks and _is_one_of_few(self._repaired if repaired else self._pages):
             self._look_closer(self._split(form, body), repaired=repaired)
         return Page([], more, absent=True) if rows is None else Page(rows, more)
+
+    def _is_blank(self, record: Record) -> bool:
+        """Whether a record has nothing of what is declared: it is something else, or was left empty."""
+        return all(record[name] in (None, []) for name, member in self._row.fields.items() if member.kind != "given")
 
     # --- a page with records that do not fit ---------------------------------------------------------
 
@@ -231,6 +240,8 @@ class Reader:
         rows, misfits = self._each_by_itself(form, raws)
         if not misfits:
             raise _page_refusal(first)
+        if not self.rows.many and self._is_blank(rows[0]):
+            return Page([], {name: dig(beside, where.path) for name, where in self.rows.more.items()}, absent=True)
         if self._ways is not self._lenient:
             self._keep_strays(rows, self._noted_strays(form, raws), misfits)
         return Page(rows, {name: dig(beside, where.path) for name, where in self.rows.more.items()}, misfits=misfits)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from vendortap.declare.model import Reply
-from vendortap.errors import CredentialsError, MissingError, RefusedError, VendorError
+from vendortap.declare.model import Empty, Reply
+from vendortap.errors import CredentialsError, MissingError, RefusedError, UnavailableError, VendorError
 from vendortap.http import addresses
 from vendortap.http.messages import vendor_message
 from vendortap.support.redact import Redactor
@@ -40,16 +40,17 @@ class Answers:
             return True
         return retry >= MISSING_RETRIES and self.missing(reply)
 
-    def judge(self, label: str, reply: Reply) -> Reply:
-        """Return an answer that is good, raise for any other.
+    def judge(self, label: str, reply: Reply, empty: Empty | None = None) -> Reply:
+        """Return an answer that is good, or ``empty``; raise for any other.
 
         Raises:
             CredentialsError: the vendor refuses the credentials.
             MissingError: the vendor does not have it.
-            RefusedError: anything else, redirects included.
+            UnavailableError: a redirect, or a 5xx that does not pass.
+            RefusedError: anything else.
         """
         expired = self.expired(reply)
-        if 200 <= reply.status < 300 and not expired:
+        if not expired and (200 <= reply.status < 300 or (empty is not None and empty(reply))):
             return reply
         raise self._error(label, reply, expired)
 
@@ -61,14 +62,14 @@ class Answers:
 
         Raises:
             CredentialsError: the vendor refuses the credentials.
-            RefusedError: anything else.
+            UnavailableError: anything else.
         """
         if 200 <= reply.status < 300:
             return reply
         sentence = self.sentence(label, reply)
         if reply.status in (400, 401, 403):
             raise CredentialsError(f"{sentence} The vendor refuses the credentials; check the settings that hold them.")
-        raise RefusedError(f"{sentence} No token could be had; check the token URL.")
+        raise UnavailableError(f"{sentence} No token could be had; check the token URL.")
 
     def _error(self, label: str, reply: Reply, expired: bool) -> VendorError:
         sentence = self.sentence(label, reply)
@@ -80,10 +81,12 @@ class Answers:
         if self.missing(reply):
             return MissingError(f"{sentence} The vendor does not have it; check what was asked for.")
         if 300 <= reply.status < 400:
-            return RefusedError(
+            return UnavailableError(
                 f"{sentence} It redirects to {self._redirect_host(reply)}. Redirects are not followed, as "
                 "they could carry credentials elsewhere; check the base URL."
             )
+        if reply.status >= 500:
+            return UnavailableError(f"{sentence} Asking again would not help; report it to the vendor.")
         return RefusedError(f"{sentence} Asking again would not help; check the settings the request is made of.")
 
     def _redirect_host(self, reply: Reply) -> str:

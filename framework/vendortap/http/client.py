@@ -123,20 +123,21 @@ class Client:
         self._adapter = Adapter(reply_seconds, pool_maxsize=connections, pool_block=True, max_retries=0)
 
     def send(self, request: Request) -> Reply:
-        """Return the vendor's answer to ``request``: status 2xx, read to its end and decompressed.
+        """Return the vendor's answer to ``request``: 2xx, or what it takes for empty; to its end, decompressed.
 
         Raises:
             ConfigError: the request's URL or a header made of the settings cannot be sent.
             TransportError: no usable answer within the retry budget; an unknown certificate or host name.
             CredentialsError: the vendor refuses the credentials (401 or 403, or renewed ones again).
             MissingError: 404, or what else means that the vendor does not have it.
-            RefusedError: another 4xx, 501, 505, or a redirect, which is never followed.
+            RefusedError: another 4xx.
+            UnavailableError: 501, 505, or a redirect, which is never followed.
             BodyError: the answer has a content encoding that was not asked for, or is too large.
             Stopped: the client was told to stop.
         """
         call = self._call(request)
         if addresses.origin(call.url) != self._origin:
-            return self._answers.judge(call.label, self._exchange(call, dict, self._begin(call)))
+            return self._answers.judge(call.label, self._exchange(call, dict, self._begin(call)), request.empty)
         grant = self._keyring.grant()
         deadline = self._begin(call)
         reply = self._exchange(call, lambda: {**grant.headers, **self._fresh()}, deadline, grant.signs)
@@ -144,7 +145,7 @@ class Client:
             renewed = self._keyring.grant(invalid=grant)
             self._take_token(call)
             reply = self._exchange(call, lambda: {**renewed.headers, **self._fresh()}, deadline, renewed.signs)
-        return self._answers.judge(call.label, reply)
+        return self._answers.judge(call.label, reply, request.empty)
 
     def close(self) -> None:
         """Close all connections; what waits for the limit or to be retried ends at once."""
@@ -168,6 +169,11 @@ class Client:
         shown = self.redact(f"{host}{url.path or '/'}")
         label = f"{request.method} {shown}"
         return Call(request, url, label, self._environments[origin])
+
+    def _host(self, call: Call) -> str:
+        """Return where a request goes, for messages about the network."""
+        _, host, port = addresses.origin(call.url)
+        return self.redact(f"{host}:{port}")
 
     def _environment_of(self, url: Url) -> dict[str, Any]:
         environment = addresses.environment(url, self._name, self._ca_bundle)
@@ -256,7 +262,7 @@ class Client:
             sentence = self._answers.sentence(call.label, outcome)
             after = retry_after(outcome)
         else:
-            sentence = f"{self._name}: {call.label} failed: {outcome.reason}."
+            sentence = f"{self._name}: {call.label} at {self._host(call)} failed: {outcome.reason}."
             permanent = outcome.permanent
         left = deadline - time.monotonic()
         seconds = max(backoff(retry), after or 0.0)

@@ -18,7 +18,8 @@ from vendortap.support.redact import Redactor
 
 RENEW_SECONDS = 60.0
 """Credentials are renewed this long before their end, or a tenth of their lifetime where that is less."""
-_PUBLIC_FORM_FIELDS = frozenset({"grant_type", "scope"})
+_PUBLIC_FORM_FIELDS = frozenset({"grant_type", "scope", "method", "path"})
+"""What in a token call is no secret: Amazon's names the endpoints that a token is for."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vendortap.declare.model import Reply
+from vendortap.declare.reasons import reason
 from vendortap.decode import xml
 
 ERROR_BODY_BYTES = 64 * 1024
 """Larger error bodies are not searched for the vendor's message."""
-_MESSAGE_NAMES = ("message", "error_description", "detail", "error", "faultstring", "title")
 
 
 def vendor_message(reply: Reply) -> str | None:
@@ -39,13 +39,9 @@ def _find_message(document: Any, depth: int = 3) -> str | None:
         document = document[0] if document else None
     if not isinstance(document, Mapping):
         return None
-    members = {str(name).rpartition(":")[2].lower(): value for name, value in document.items()}
-    for name in _MESSAGE_NAMES:
-        value = members.get(name)
-        text = value.get("#text") if isinstance(value, Mapping) else value
-        if isinstance(text, str) and text.strip():
-            return text
+    if said := reason(document):
+        return said
     if depth == 0:
         return None
-    found = (_find_message(value, depth - 1) for value in members.values())
+    found = (_find_message(value, depth - 1) for value in document.values())
     return next((text for text in found if text), None)

@@ -172,6 +172,10 @@ def _names(*names: str | None) -> tuple[str, ...]:
 def _keyed_problems(connector: Connector, stream: Stream) -> Iterator[str]:
     if stream.keyed is None:
         return
+    given, fields = _given(stream), _shape(connector, stream).record.fields
+    for name in stream.keyed.echo:
+        if name not in fields or name in given:
+            yield f"the number {name!r} that a document should say of itself is not in its schema, or not read from it"
     if stream.keyed.parent is None:
         return
     parents = [parent for parent in connector.streams if parent.name == stream.keyed.parent]

@@ -21,7 +21,7 @@ from vendortap.declare import model
 from vendortap.declare.model import Bookmark, Connector, Record
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
-from vendortap.errors import ConfigError, RecordError
+from vendortap.errors import ConfigError, RecordError, VendortapError
 from vendortap.plugins.validation import Shape
 from vendortap.singer import progress_file
 from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
@@ -74,6 +74,7 @@ class Run(Protocol):
     def writer(self) -> MessageWriter: ...  # noqa: D102
     def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
     def spent(self) -> Spent: ...  # noqa: D102
+    def hold_complete(self) -> None: ...  # noqa: D102
 
 
 class ConnectorStream(Stream):
@@ -86,6 +87,8 @@ class ConnectorStream(Stream):
         self.tally = Tally()
         self.totals = Totals(declared.amount) if declared.amount and progress_file.totals_wanted() else None
         self.messages = 0
+        self.failure: VendortapError | None = None
+        """What could not be read, where all else of the stream was."""
         self._begun: Spent | None = None
         self._spent = Spent()
         self.selected_by_default = declared.selected_by_default
@@ -138,6 +141,11 @@ class ConnectorStream(Stream):
                 "'root', such as file:///tmp/batches; 'prefix' and 'batch_size' may be added"
             ) from None
 
+    def log_sync_costs(self) -> None:
+        """End the run with what could not be read: the SDK asks this of each stream when all have been synced."""
+        super().log_sync_costs()
+        self.run.hold_complete()
+
     def get_records(self, context: Any) -> Iterable[Record]:
         """Yield the records as they go into messages, before stream maps; used by nothing of vendortap's."""
         del context
@@ -150,12 +158,17 @@ class ConnectorStream(Stream):
         source = self.run.source(structs=self._as_they_are, verbatim=self._verbatim)
         shapers = self._shapers(quick=self._as_they_are)
         with closing(reading.read(source, self.declared, self._bookmarked, self.tally)) as items:
-            for item in items:
-                if isinstance(item, Records):
-                    for shape in shapers:
-                        for record in item.records:
-                            shape(record)
-                yield item
+            try:
+                for item in items:
+                    if isinstance(item, Records):
+                        for shape in shapers:
+                            for record in item.records:
+                                shape(record)
+                    yield item
+            except VendortapError as error:
+                if not error.is_last or self.ABORT_AT_RECORD_COUNT is not None:
+                    raise
+                self.failure = error  # the tap raises it, when the other streams have been read
 
     def _shapers(self, *, quick: bool) -> list[Shaper]:
         """Return what makes a record one for Singer, one after the other; on the quick way the writer does the rest."""

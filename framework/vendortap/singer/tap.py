@@ -38,6 +38,7 @@ from vendortap.support.files import parse_json, read_json
 from vendortap.support.redact import Redactor
 from vendortap.sync import context
 from vendortap.sync.context import Source
+from vendortap.sync.failures import combined
 from vendortap.sync.state import STATE_VERSION, check_state, read_fields, way_back
 
 if TYPE_CHECKING:
@@ -174,6 +175,16 @@ class ConnectorTap(Tap):
             extensions=self.extensions,
             telemetry=self.telemetry,
         )
+
+    def hold_complete(self) -> None:
+        """Raise what could not be read, once all streams have been.
+
+        Raises:
+            VendortapError: some documents or partitions could not be read; everything else has been.
+        """
+        failed = [stream.failure for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
+        if errors := [error for error in failed if error]:
+            raise combined(errors, f"{self.connector.name}: {len(errors)} streams have failures.", len(errors))
 
     def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
         """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.

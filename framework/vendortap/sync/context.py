@@ -28,7 +28,8 @@ class Records:
     """Some records of one reply, in order; ``received`` is when the reply arrived.
 
     ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
-    index, that do not fit their schema; they are never handed on. ``more`` says that another page may follow.
+    index, that do not fit their schema; they are never handed on. ``is_other`` says that one of these is not what was
+    asked for, so that no bookmark may move past it. ``more`` says that another page may follow.
     Whoever is handed the list may empty it: nobody else needs it, and it is most of the memory of a run.
     """
 
@@ -37,6 +38,7 @@ class Records:
     settled: datetime
     misfits: Mapping[int, Kept] = field(default_factory=dict)
     more: bool = True
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)

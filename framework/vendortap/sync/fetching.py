@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import logging
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vendortap.declare.model import Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
+from vendortap.declare.model import Empty, Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
 from vendortap.declare.paging import single
 from vendortap.decode.body import write
-from vendortap.decode.reader import Reader, prefix, refusal
+from vendortap.decode.envelope import content
+from vendortap.decode.reader import Reader, prefix
 from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
-from vendortap.sync.context import Records, Source
+from vendortap.sync.context import Records, Source, named
 from vendortap.sync.documents import Documents, companion_names
 
 if TYPE_CHECKING:
     from vendortap.sync.quarantine import Kept
+
+log = logging.getLogger("vendortap.sync")
 
 SETTLED = timedelta(minutes=1)
 """What changed less than this before a list was asked for, or since, may show in the list only in part."""
@@ -30,60 +34,124 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
     pager = stream.pages or single
     accept = {"Accept": source.connector.accept(source.config)}
     complete = Completer(source, stream, reader)
+    is_empty = _any(reader.rows.empty) if reader.rows.many else None
 
     def fetch(unit: Unit) -> Generator[Records, None, None]:
         request, given = stream.request(source.config, unit.params).with_headers(accept), complete.given(unit)
         settled: datetime | None = None
         with closing(pager(request, source.config)) as pages:
-            asked = next(pages, None)
+            start = asked = next(pages, None)
+            has_rows = False
             while asked is not None:
-                try:
-                    reply = source.send(write(asked))
-                except MissingError:
-                    if not stream.missing_is_empty:
-                        raise
-                    asked = _following(pages, Page([]))  # the pager knows whether the list may end here
-                    continue
+                reply = _send(source, stream, asked, is_empty if asked == start and not has_rows else None)
                 settled = settled or reply.answered - SETTLED
-                if brought := source.extensions.formats.get(reply.media_type):
-                    reply = brought.as_json(reply)
-                page = replace(reader.read(reply, given), headers=reply.headers)
-                _check(stream, page, source.redact)
-                _hold_known(page, reader.rows)
-                if page.absent and not reader.rows.optional:
-                    raise BodyError(
-                        f"the answer has no {'.'.join(reader.rows.path) or 'document'}; report it to the vendor"
-                    )
+                page = _page(source, stream, reader, unit, reply, given)
+                has_rows = has_rows or bool(page.rows)
                 sent, asked = asked, _following(pages, page)  # before the records are given away, and changed
                 if asked == sent:
                     continue  # the pager did not believe this page
-                misfits, received = complete.page(page, unit, sent, reply), reply.received
+                (misfits, is_other), received = complete.page(page, unit, sent, reply), reply.received
                 del reply  # or its body is kept until the records have been read
-                yield Records(page.rows, received, settled, misfits, more=asked is not None)
+                yield Records(page.rows, received, settled, misfits, more=asked is not None, is_other=is_other)
 
     return source.telemetry.unit(stream.name, fetch) if source.telemetry else fetch
 
 
-def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
+def _any(empty: Sequence[Empty]) -> Empty:
+    return lambda reply: any(tells(reply) for tells in empty)
+
+
+def _send(source: Source, stream: Stream, asked: Request, empty: Empty | None) -> Reply:
+    """Return the reply to a request for a page, in JSON where a plugin reads its format.
+
+    Raises:
+        MissingError: there is no such document; or a list, or a page of it, is answered as if it were not there.
+    """
+    try:
+        reply = source.send(replace(write(asked), empty=empty))
+    except MissingError as error:
+        if stream.keyed:
+            raise
+        raise MissingError(
+            f"{error} It is not a reply by which the vendor says that a list is empty: check base_url, and report it "
+            "to the vendor if it stays."
+        ) from None
+    brought = source.extensions.formats.get(reply.media_type)
+    return brought.as_json(reply) if brought and _has_records(reply) else reply
+
+
+def _has_records(reply: Reply) -> bool:
+    """Whether there is something to read: neither a refusal that stands for an empty list, nor an empty body."""
+    return 200 <= reply.status < 300 and bool(reply.body.strip())
+
+
+def _page(source: Source, stream: Stream, reader: Reader, unit: Unit, reply: Reply, given: Mapping[str, Any]) -> Page:
+    """Read a reply.
+
+    Raises:
+        MissingError: the vendor does not have the document.
+        BodyError: there is no place for records in it, and it is none of the empty replies that are declared.
+        VendorError: what the stream's check has to say.
+    """
+    if not _has_records(reply):
+        return _without_records(source, stream, reader.rows, unit, Page([]), reply)
+    page = replace(reader.read(reply, given), headers=reply.headers)
+    _check(source, stream, unit, page)
+    if page.absent:
+        return _without_records(source, stream, reader.rows, unit, page, reply)
+    _hold_known(page, reader.rows, reply, source.redact)
+    return page
+
+
+def _without_records(source: Source, stream: Stream, rows: Rows, unit: Unit, page: Page, reply: Reply) -> Page:
+    """Return the page of a reply that has no place for records: an empty one, or a document that does not fit."""
+    if _any(rows.empty)(reply):
+        if not rows.many:
+            raise MissingError("the vendor answers with an empty document.")
+        return replace(page, absent=False, headers=reply.headers)
+    if not _has_records(reply):
+        raise BodyError(f"the answer is empty ({reply.status}); {_NOT_THE_API}")
+    sentence = _nothing_there(rows, reply, source.redact)
+    if rows.many:
+        raise BodyError(f"{sentence}; {_NOT_THE_API}")
+    key = unit.params[stream.keyed.param] if stream.keyed else "this stream"
+    nothing = Misfit(prefix(rows), "the document", reply.body, f"for {key}, {sentence}", is_other=True)
+    return replace(page, rows=[dict.fromkeys(source.shapes[stream.name].row.fields)], misfits={0: nothing})
+
+
+_NOT_THE_API = (
+    "something other than the vendor's API may be answering, or another version of it: check base_url and the "
+    "settings that choose a version"
+)
+
+
+def _nothing_there(rows: Rows, reply: Reply, redact: Callable[[str], str]) -> str:
+    what = "list of records" if rows.many else "document"
+    return f"the answer has no {what} at {prefix(rows)}: {redact(content(reply, rows.path))}"
+
+
+def _check(source: Source, stream: Stream, unit: Unit, page: Page) -> None:
     """Let the stream's check look at a page; a check does not know which secrets its message may not show."""
     if stream.check is None:
         return
     try:
-        stream.check(page)
+        told = stream.check(page)
     except VendortapError as error:
-        raise type(error)(redact(str(error))) from None
+        raise type(error)(source.redact(str(error))) from None
+    if told:
+        log.warning("%s", named(BodyError(source.redact(f"{told}.")), source, stream, unit))
 
 
-def _hold_known(page: Page, rows: Rows) -> None:
-    """Refuse a reply that does not fit, is a record or list as a whole, and has nothing that is declared.
+def _hold_known(page: Page, rows: Rows, reply: Reply, redact: Callable[[str], str]) -> None:
+    """Refuse a reply that does not fit, is a list as a whole, and has nothing that is declared.
 
     Raises:
-        RecordError: it is such a one: an error of the vendor's. Whoever quarantined it would pass over a failure.
+        BodyError: it is such a one: an error of the vendor's. Whoever quarantined it would pass over a failure.
     """
-    if not page.misfits or (rows.many and rows.path):
+    if not page.misfits or rows.path or not rows.many:
         return
     if all(value in (None, []) for record in page.rows for value in record.values()):
-        raise refusal(page.misfits[min(page.misfits)].sentence)
+        raise BodyError(f"{_nothing_there(rows, reply, redact)}; {_NOT_THE_API}")
 
 
 def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
@@ -91,6 +159,16 @@ def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
         return pages.send(page)
     except StopIteration:
         return None
+
+
+class _Unfit(RecordError):
+    """A record that turns out not to fit: its ``field``, what is ``expected`` there, and whether it is another one."""
+
+    def __init__(self, sentence: str, field: str, expected: str, *, is_other: bool = False) -> None:
+        super().__init__(sentence)
+        self.field = field
+        self.expected = expected
+        self.is_other = is_other
 
 
 class Completer:
@@ -105,8 +183,11 @@ class Completer:
         self._stamped = stream.replication_key if stream.keyed or stream.plan.windows else None
         self._companions = companion_names(stream.document) if stream.document else ()
 
-    def page(self, page: Page, unit: Unit, request: Request, reply: Reply) -> dict[int, Kept]:
-        """Complete the records of a page; returns those that do not fit, or prove not to."""
+    def page(self, page: Page, unit: Unit, request: Request, reply: Reply) -> tuple[dict[int, Kept], bool]:
+        """Complete the records of a page.
+
+        Returns those that do not fit, or prove not to, and whether one of them is another than was asked for.
+        """
         found, given = dict(page.misfits), self.given(unit)
         for index, record in enumerate(page.rows):
             if isinstance(record, Verbatim):  # has been made with what is given, and there is nothing else to do
@@ -115,21 +196,23 @@ class Completer:
                 if index in found:
                     record.update(given)
                 else:
-                    self.complete(record, given)
-            except RecordError as error:
-                place = f"{prefix(self._reader.rows)}{f'[{index}]' if self._reader.rows.many else ''}"
+                    self.complete(record, given, unit.params)
+            except _Unfit as error:
+                place = f"{prefix(self._reader.rows)}{f'[{index}]' if self._reader.rows.many else ''}.{error.field}"
                 raw = self._reader.split(reply)[index]
-                found[index] = Misfit(f"{place}.{self._stream.document}", "Base64", raw, str(error))
-        return {index: self._kept(page.rows[index], misfit, unit, request, reply) for index, misfit in found.items()}
+                found[index] = Misfit(place, error.expected, raw, str(error), is_other=error.is_other)
+        kept = {index: self._kept(page.rows[index], misfit, unit, request, reply) for index, misfit in found.items()}
+        return kept, any(misfit.is_other for misfit in found.values())
 
-    def complete(self, record: Record, given: Mapping[str, Any]) -> None:
-        """Complete a record in place, with what its unit has ``given``, too.
+    def complete(self, record: Record, given: Mapping[str, Any], params: Mapping[str, str]) -> None:
+        """Complete a record in place, with what its unit has ``given``, too; ``params`` are the unit's.
 
         Raises:
-            RecordError: the document inside it is none, with the record's key.
+            RecordError: it is another record than was asked for, or the document inside it is none; with its key.
         """
         for name, value in given.items():
             record[name] = value
+        self._hold_echo(record, params)
         for name in self._companions:
             record[name] = None
         if self._documents and self._stream.document:
@@ -137,14 +220,42 @@ class Completer:
                 self._documents.keep(record, self._stream.document)
             except RecordError as error:
                 key = ", ".join(f"{name} {record[name]}" for name in self._stream.keys)
-                raise RecordError(f"{key}: {error}") from None
+                raise _Unfit(f"{key}: {error}", self._stream.document, "Base64") from None
         if self._stream.finish:
             self._stream.finish(record)
+
+    def _hold_echo(self, record: Record, params: Mapping[str, str]) -> None:
+        """Hold a document to the number that was asked for, where it says its own.
+
+        Raises:
+            RecordError: it says another one, or none.
+        """
+        keyed = self._stream.keyed
+        if keyed is None or not keyed.echo:
+            return
+        field = next((name for name in keyed.echo if record[name] not in (None, "")), None)
+        key = params[keyed.param]
+        if field is not None and keyed.same(key, str(record[field])):
+            return
+        what = f"has another {field}" if field else f"has no {' or '.join(keyed.echo)}"
+        raise _Unfit(
+            f"what the vendor answers for {key} {what}, so it is not known to be the document that was asked for",
+            field or keyed.echo[0],
+            "the number that was asked for",
+            is_other=True,
+        )
 
     def given(self, unit: Unit) -> Mapping[str, Any]:
         """Return what the unit knows of its records, keys among it."""
         known: dict[str, Any] = {name: unit.params[param] for name, param in self._stream.add.items()}
         return {**known, self._stamped: unit.bookmark} if self._stamped else known
+
+    def _key(self, record: Record, unit: Unit) -> dict[str, str]:
+        """Return a record's key as far as it is known: a document's own number is the one that it was asked for by."""
+        keyed = self._stream.keyed
+        asked = dict.fromkeys(keyed.echo, unit.params[keyed.param]) if keyed else {}
+        known = {name: asked.get(name, record[name]) for name in self._stream.keys}
+        return {name: str(value) for name, value in known.items() if value is not None}
 
     def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
         from vendortap.sync.quarantine import Kept, schema_hash  # here, as most runs need neither
@@ -153,7 +264,7 @@ class Completer:
         return Kept(
             connector=source.connector.name,
             stream=self._stream.name,
-            key={name: str(record[name]) for name in self._stream.keys if record[name] is not None},
+            key=self._key(record, unit),
             path=misfit.path,
             error=f"{misfit.expected} expected",
             media_type=reply.media_type,

@@ -60,6 +60,8 @@ class Spool:
                     for key, at, _ in rows:
                         documents.ask_early(self._unit(key, at))
         except VendortapError as error:
+            if documents:
+                documents.call_off()
             raise named(error, self._source, self.parent, self.base) from None
         if documents:
             documents.call_off()

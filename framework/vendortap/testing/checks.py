@@ -29,7 +29,7 @@ from vendortap.support.redact import SECRET_LENGTH, Redactor
 from vendortap.sync import quarantine
 from vendortap.sync.state import check_state, read_bookmark
 from vendortap.testing.corruption import CANARY, Spoiler
-from vendortap.testing.harness import Asked, Crumb, Key, NotApplicable, Run, Subject, crumb_of
+from vendortap.testing.harness import Asked, Crumb, Key, NotApplicable, Run, Subject, crumb_of, having
 
 Table = dict[Key, Record]
 _SECRET = re.compile(r"secret|passw(or)?d|token|api_?key|subscription_?key|private_?key|credential", re.IGNORECASE)
@@ -547,6 +547,67 @@ def _hold_quarantined(subject: Subject, stream: Stream, form: str | None, whole:
     hold(lost <= 1 and found.keys() <= expected.keys(), f"{lost} records of {stream.name} are lost beside the bad one")
 
 
+def envelope(subject: Subject, stream: str) -> None:
+    """A reply in another envelope than is declared is an error, in every format, and never one without records."""
+    declared = subject.connector.stream(stream)
+    for form in subject.formats:
+        with subject.changing(_Enveloping(_own_paths(subject, declared, form))):
+            run = subject.run(streams=[stream], on_missing="fail", retry_seconds=0.2, **subject.asking(form))
+        what = f"{stream} in another envelope than is declared{_in(form)}"
+        hold(isinstance(run.error, VendorError), f"{what} is no error: {_outcome(run)}")
+        hold(not run.records(stream), f"{what} gives records")
+
+
+class _Enveloping:
+    """A vendor that answers these paths in another envelope than is declared."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        self._paths = paths
+
+    def __call__(self, asked: Asked, answer: faults.Answer) -> faults.Answer:
+        """Answer a request."""
+        if asked.path not in self._paths or not 200 <= answer.status < 300:
+            return answer
+        is_xml = b"xml" in answer.header(b"content-type")
+        body = b"<OtherEnvelope><Other/></OtherEnvelope>" if is_xml else b'{"otherEnvelope": {"other": []}}'
+        return having(answer, body)
+
+
+def foreign(subject: Subject, stream: str) -> None:
+    """A document that is another than was asked for is an error, and is not handed on as the one asked for."""
+    declared = subject.connector.stream(stream)
+    if declared.keyed is None or not declared.keyed.echo:
+        raise NotApplicable("its declaration names no property in which a document says its own number (Keyed.echo)")
+    whole = hold_ended(subject.alone(stream), f"a full run of {stream}")
+    own = _own_paths(subject, declared, subject.formats[0])
+    kept: list[faults.Answer] = []
+
+    def first(asked: Asked, answer: faults.Answer) -> faults.Answer:
+        if asked.path in own and 200 <= answer.status < 300:
+            kept.append(answer)
+            return kept[0]
+        return answer
+
+    with subject.changing(first):
+        run = subject.run(streams=[stream], concurrency=1)
+    if len(kept) < 2:
+        raise NotApplicable(f"{stream} has a single document")
+    hold(isinstance(run.error, VendorError), f"the same document for every request of {stream}: {_outcome(run)}")
+    hold(len(run.records(stream)) < len(whole.records(stream)), f"{stream} hands on what was not asked for")
+
+
+def _own_paths(subject: Subject, stream: Stream, form: str | None) -> frozenset[str]:
+    """Return the paths of the stream's own requests, without sign-in and the list that it follows."""
+    own = _spoiler(subject, stream, form, subject.alone(stream.name, form)).own
+    asked = subject.alone(stream.name, form).asked
+    return frozenset(one.path for one in asked if one.what in own and not _signs_in(one))
+
+
+def _signs_in(asked: Asked) -> bool:
+    """Whether a request is for a token, by its path."""
+    return re.search("token|oauth|login|authenticat", asked.path, re.IGNORECASE) is not None
+
+
 def _spoiler(subject: Subject, stream: Stream, form: str | None, whole: Run) -> Spoiler:
     """Return what spoils a record in the stream's own replies, not in those of the list that it follows."""
     parent = stream.keyed.parent if stream.keyed else None
@@ -668,6 +729,8 @@ CHECKS: Mapping[str, Check] = {
         Check("limited", limited),
         Check("unavailable", unavailable),
         Check("bad_record", bad_record, each_stream=True),
+        Check("envelope", envelope, each_stream=True),
+        Check("foreign", foreign, each_stream=True),
         Check("secrets", secrets),
     )
 }

@@ -75,10 +75,10 @@ def test_both_streams_are_complete_and_exact(vendor: Vendor, whole: Output) -> N
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_documented_sample_comes_through(vendor: Vendor, form: str) -> None:
-    (record,) = vendor.read(invoice_numbers=["SAMPLE"], format=form).records("invoice_details")
+    (record,) = vendor.read(invoice_numbers=["sample string 3"], format=form).records("invoice_details")
     assert golden.from_message(record) == {
         **golden.load(GOLDEN),
-        "RequestedInvoiceRefNumber": "SAMPLE",
+        "RequestedInvoiceRefNumber": "sample string 3",
         "ListedIssuedDate": None,
     }
 

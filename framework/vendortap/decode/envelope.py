@@ -1,0 +1,70 @@
+"""What a reply has in the place of its records, for the error that says so: names only, never a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from vendortap.declare.model import Reply, is_xml
+from vendortap.decode import json as json_wire
+from vendortap.decode import xml as xml_wire
+from vendortap.decode.values import Malformed
+
+NAMES_AT_MOST = 6
+"""So many names are told."""
+_LONGEST = 40
+"""A longer name is cut."""
+
+
+def content(reply: Reply, path: Sequence[str]) -> str:
+    """Say what a reply has where ``path`` should lead: the last place on the way that is there, and what it is."""
+    try:
+        if is_xml(reply.media_type):
+            return _in_xml(xml_wire.parse(reply.body), path)
+        return _in_json(json_wire.loads(reply.body), path)
+    except Malformed:
+        return "the answer cannot be read"
+
+
+def _in_json(value: Any, path: Sequence[str]) -> str:
+    place = "$"
+    for name in path:
+        if not isinstance(value, Mapping) or name not in value:
+            break
+        place, value = f"{place}.{name}", value[name]
+    if isinstance(value, Mapping):
+        return f"{place} has {_names(value)}"
+    kinds = {type(None): "null", list: "a list", str: "a text", bool: "true or false"}
+    return f"{place} is {kinds.get(type(value), 'a number')}"
+
+
+def _in_xml(root: Any, path: Sequence[str]) -> str:
+    element, place = root, f"the XML root <{_cut(_local(root))}>"
+    for name in path:
+        inner = next((child for child in element if _local(child) == name), None)
+        if inner is None:
+            break
+        element, place = inner, f"<{name}>"
+    return f"{place} has {_names(dict.fromkeys(map(_local, element)))}"
+
+
+def has_elements(body: bytes, path: Sequence[str]) -> bool:
+    """Tell whether there are elements where ``path`` leads in an XML document."""
+    element = xml_wire.parse(body)
+    for name in path:
+        element = next((child for child in element if _local(child) == name), ())
+    return len(element) > 0
+
+
+def _local(element: Any) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _names(names: Iterable[str]) -> str:
+    known = [_cut(name) for name in names]
+    more = f" and {len(known) - NAMES_AT_MOST} more" if len(known) > NAMES_AT_MOST else ""
+    return f"{', '.join(known[:NAMES_AT_MOST])}{more}" if known else "nothing in it"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
