@@ -64,4 +64,5 @@ def test_the_plugin_passes_its_own_tests(site: Path, tmp_path: Path) -> None:
 
 
 def test_the_declaration_is_short() -> None:
-    assert len((ACME / "tap_acme" / "__init__.py").read_text(encoding="utf-8").splitlines()) <= 60
+    _, declaration = (ACME / "tap_acme" / "__init__.py").read_text(encoding="utf-8").split("\nACME = ")
+    assert len(declaration.splitlines()) <= 50  # what is imported, a name a line, is not counted
