@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
-from vendortap.declare.paging import single
 from vendortap.decode.body import write
 from vendortap.decode.reader import Reader, prefix, refusal
 from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
 from vendortap.sync.context import Records, Source
 from vendortap.sync.documents import Documents, companion_names
+from vendortap.sync.readings import pager_of
 
 if TYPE_CHECKING:
     from vendortap.sync.quarantine import Kept
@@ -27,13 +27,14 @@ SETTLED = timedelta(minutes=1)
 def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Records, None, None]]:
     """Return what fetches all pages of a unit: runs in the threads."""
     reader = source.reader(stream)
-    pager = stream.pages or single
     accept = {"Accept": source.connector.accept(source.config)}
     complete = Completer(source, stream, reader)
 
     def fetch(unit: Unit) -> Generator[Records, None, None]:
         request, given = stream.request(source.config, unit.params).with_headers(accept), complete.given(unit)
         settled: datetime | None = None
+        conflicts: list[str] = []
+        pager = pager_of(stream, lambda row: conflicts.append(_named(row, stream, given)))
         with closing(pager(request, source.config)) as pages:
             asked = next(pages, None)
             while asked is not None:
@@ -59,9 +60,15 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
                     continue  # the pager did not believe this page
                 misfits, received = complete.page(page, unit, sent, reply), reply.received
                 del reply  # or its body is kept until the records have been read
-                yield Records(page.rows, received, settled, misfits, more=asked is not None)
+                yield Records(page.rows, received, settled, misfits, tuple(conflicts), more=asked is not None)
+                conflicts.clear()
 
     return source.telemetry.unit(stream.name, fetch) if source.telemetry else fetch
+
+
+def _named(row: Record, stream: Stream, given: Mapping[str, Any]) -> str:
+    """Return a record's key, as messages have it."""
+    return ", ".join(f"{name} {given[name] if name in given else row[name]}" for name in stream.keys)
 
 
 def _check(stream: Stream, page: Page, redact: Callable[[str], str]) -> None:
