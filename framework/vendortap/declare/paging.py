@@ -353,10 +353,11 @@ def stable(pager: Pager, *by: str, total: str | None = None) -> Stable:
     border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became smaller;
     where no number is stated, also by a page in the middle that is shorter than the others. Then readings go on until
     two in a row agree: the second has all rows of the first, in the same order and with nothing between them, and no
-    other row twice. After too many readings without that, the run ends with an error.
+    other row twice. Where it has any row twice, a third has to agree. After too many readings without that, the run
+    ends with an error.
 
-    Some movement cannot be seen: one row goes and another comes while the list is read (without a stated number of
-    rows, one row goes is enough), or the very same movement happens in two readings in a row.
+    What cannot be seen: that one row goes and another one comes while the list is read, or, without a stated number of
+    rows, that one row goes.
 
     Args:
         pager: What reads the list once.

@@ -29,7 +29,8 @@ Found = Callable[[Record], None]
 def pager_of(stream: Stream, found: Found) -> Pager:
     """Return what asks for all pages of a stream, and reads a list again where that is necessary.
 
-    Where the stream's pager is ``stable``, a list that moved is read until two readings in a row agree. Any list is
+    Where the stream's pager is ``stable``, a list that moved is read until two readings in a row agree, or three where
+    rows come twice in them: the same small movement in two readings looks like a list with a row twice. Any list is
     read once more where it ends with fewer rows than the vendor says, or where a key comes twice on different pages,
     to compare the records that have it; but the latter not where the stream is ``distinct``, which allows for it.
 
@@ -101,6 +102,7 @@ class _Reading:
         self._stated = 0
         self._longest = self._last = 0
         self._shows = False
+        self._agreeing = 1
         compared.begin()
 
     def take(self, page: Page) -> None:
@@ -139,7 +141,11 @@ class _Reading:
             return False
         if before is None:
             return not (self._repeated or (self._stable and self._shows))
-        return self._stable is None or (self._repeated == before._repeated and self._rows.have(before._rows))
+        if self._stable is None:
+            return True
+        if self._repeated == before._repeated and self._rows.have(before._rows):
+            self._agreeing = before._agreeing + 1
+        return self._agreeing > (2 if self._repeated else 1)
 
     def close(self) -> None:
         """Forget the rows."""
