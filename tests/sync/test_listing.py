@@ -90,7 +90,7 @@ def test_the_first_documents_are_asked_for_while_their_list_is_read_and_come_in_
     reader = Reader(vendor, DETAILS)
     assert [record["Id"] for record in reader.run()] == sorted(MANY, reverse=True)
     assert set(vendor.order[:5]) == {"/list/a", "/document/a/00", "/document/a/01", "/document/a/02"}
-    assert vendor.order.count("/list/a") == 4
+    assert vendor.order.count("/list/a") == 5
     assert vendor.documents() == len(MANY)
     assert reader.bookmarks["a"].value == datetime.fromisoformat(at(100))
 

@@ -303,7 +303,8 @@ def test_the_first_of_several_rows_with_one_key_is_handed_on_across_pages() -> N
     done = run(vendor, DISTINCT)
     assert done.ids == ["1", "2", "3"]
     assert (done.tally.fetched, done.tally.repeated, done.tally.known) == (7, 4, 0)
-    assert run(vendor, replace(DISTINCT, distinct=False)).ids == ["1", "2", "1", "2", "3", "3", "1"]
+    twice = ["1", "2", "1", "2", "3", "3", "1"] * 2  # read again, to compare what has the same key
+    assert run(vendor, replace(DISTINCT, distinct=False)).ids == twice
     assert run(vendor, DISTINCT).ids == ["1", "2", "3"], "another run knows nothing of the one before"
 
 

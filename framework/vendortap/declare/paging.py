@@ -2,14 +2,15 @@
 
 A pager believes the vendor's numbers, and doubts what contradicts them. A page that is empty before the end, or that
 has come before, may be a passing failure and is asked for once more; if it stays, that is an error: what a list
-leaves out is never seen again once a bookmark has moved past it. ``stable`` sees to rows that move between pages.
+leaves out is never seen again once a bookmark has moved past it. ``stable`` marks lists whose rows move between pages.
+
+Of the numbers of rows that a vendor states while a list is read, the last one counts. One that is smaller than the rows
+that have come is wrong, and does not end a list; 0 beside rows is what .NET prints for a number that nobody set.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -19,8 +20,10 @@ from vendortap.errors import BodyError
 
 EMPTY_PAGES = 100
 """So many empty pages in a row are the end of a list, whatever the vendor says is still to come."""
-READINGS = 3
-"""How often a list is read at the most, where rows move between its pages."""
+
+
+class FewerRowsError(BodyError):
+    """A list ended with fewer rows than the vendor says that it has; whoever drives a pager may look once more."""
 
 
 def single(request: Request, config: Config) -> Generator[Request, Page, None]:
@@ -38,12 +41,11 @@ def page_number(
     pages: str | None = None,
     rows: str | None = None,
 ) -> Pager:
-    """Count pages from 1 until one is empty, or shorter than the first.
+    """Count pages from 1 until one is empty, or until there are as many pages or rows as the vendor says.
 
-    A first page shorter than what was asked for does not prove that it is the last: a vendor may hand out
-    fewer at a time than it is asked for. So the second page is asked for in any case, unless the vendor says
-    how many pages or rows there are. Where it does not, a list that ends with an empty page is held against the
-    page after that one.
+    A short page does not prove that it is the last: a vendor may hand out fewer rows at a time than it is asked for,
+    or leave one out. So the page behind it is asked for, unless the vendor says how many pages or rows there are. An
+    empty page behind a full one is asked for again, and compared with the page after it: it may be a passing failure.
 
     Args:
         param: Query parameter of the page's number.
@@ -54,7 +56,8 @@ def page_number(
         rows: Name in ``Rows.more`` of the number of rows; beside ``pages`` it is what these are held against.
 
     Raises (the pager):
-        BodyError: a page has come before, or is empty in the middle, twice; or there are too few rows.
+        BodyError: a page has come before, or is empty in the middle, twice.
+        FewerRowsError: there are too few rows.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
@@ -62,24 +65,24 @@ def page_number(
         seen: dict[int | None, int] = {}
         extent = _Extent((pages, rows))
         full = empty = 0
+        is_short = False  # whether the page before was shorter than the first, and no number says what is behind it
         for number in count(begin):
             at = request.with_params({param: number, size_param: config[size]})
-            page = yield from _asked(at, seen, extent.ends_with)
+            page = yield from _asked(at, seen, _any if is_short else extent.ends_with)
             _hold_new(page, seen, number, f"page {number} repeats page {{}}")
             extent = extent.past(page)
             if extent.ends:
                 return
             is_last = extent.pages_left is False or not (page.rows or extent.pages_left)
             if is_last and extent.rows_left:
-                raise BodyError(_fewer(extent.all_rows, extent.rows, "pages", first))
+                raise FewerRowsError(_fewer(extent.all_rows, extent.rows, "pages", first))
             if is_last:
-                if number > begin:
+                if number > begin and not is_short:
                     _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
                 return
             empty = 0 if page.rows else empty + 1
             _hold_end(empty)
-            if number > begin and 0 < len(page.rows) < full and not (pages or rows):
-                return
+            is_short = 0 < len(page.rows) < full and not (pages or rows)
             full = full or len(page.rows)
 
     return ask
@@ -90,7 +93,7 @@ class _Extent:
     """How far a list has come, and how far it goes by what the vendor says (``None``: it does not say).
 
     ``names`` are those of the numbers of pages and rows in ``Page.more``. A page without them changes nothing that
-    others said. Beside rows, a number of 0 says nothing: it is what .NET prints for one that nobody set.
+    others said, and neither does a 0 beside rows.
     """
 
     names: tuple[str | None, str | None]
@@ -101,11 +104,12 @@ class _Extent:
 
     def past(self, page: Page) -> _Extent:
         """Return how it is with one page more."""
-        in_pages, in_rows = (page.more.get(name) if name else None for name in self.names)
+        rows = self.rows + len(page.rows)
+        in_pages, in_rows = (_stated(page, name, rows) for name in self.names)
         return _Extent(
             self.names,
             self.pages + 1,
-            self.rows + len(page.rows),
+            rows,
             self.all_pages if in_pages is None else in_pages,
             self.all_rows if in_rows is None else in_rows,
         )
@@ -116,18 +120,33 @@ class _Extent:
 
     @property
     def pages_left(self) -> bool | None:
-        """Whether there are more pages."""
-        return None if self.all_pages is None or self.all_pages <= 0 < self.rows else self.pages < self.all_pages
+        """Whether there are more pages.
+
+        A number below that of the pages read is wrong, and so is one beside a wrong number of rows.
+        """
+        if self.all_pages is None or self.pages > self.all_pages or self._has_too_many:
+            return False if self.all_pages == 0 == self.rows else None
+        return self.pages < self.all_pages
 
     @property
     def rows_left(self) -> bool | None:
         """Whether there are more rows."""
-        return None if self.all_rows is None or self.all_rows <= 0 < self.rows else self.rows < self.all_rows
+        return None if self.all_rows is None or self._has_too_many else self.rows < self.all_rows
+
+    @property
+    def _has_too_many(self) -> bool:
+        return self.all_rows is not None and self.rows > self.all_rows
 
     @property
     def ends(self) -> bool:
         """Whether this was all, of which rows are the better witness."""
         return self.rows_left is False or (self.rows_left is None and self.pages_left is False)
+
+
+def _stated(page: Page, name: str | None, rows: int) -> int | None:
+    """Return a number that a page states, when there have been so many rows."""
+    number = page.more.get(name) if name else None
+    return None if number is not None and number <= 0 < rows else number
 
 
 def _fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
@@ -145,7 +164,8 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
         rows: Name in ``Rows.more`` of the number of all rows, for vendors that state it.
 
     Raises (the pager):
-        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
+        BodyError: rows have come before, or there are none in the middle, twice.
+        FewerRowsError: there are too few.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
@@ -158,14 +178,15 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
         while True:
             page = yield from _asked(at(taken), seen, _stating(rows, taken))
             _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
-            stated = (page.more.get(rows) if rows else None) or stated  # a 0 beside rows is a number that nobody set
             taken += len(page.rows)
-            if 0 < stated <= taken:
+            said = _stated(page, rows, taken)
+            stated = stated if said is None else said
+            if taken == stated:
                 return
             if not page.rows:
                 break
         if taken < stated:
-            raise BodyError(_fewer(stated, taken, "rows", None))
+            raise FewerRowsError(_fewer(stated, taken, "rows", None))
         if taken:
             beyond = taken + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {taken} on", f"that from {beyond} on")
@@ -186,7 +207,8 @@ def row_offset(
         first: The setting with the offset of the very first row (default: 0).
 
     Raises (the pager):
-        BodyError: rows have come before, or there are none in the middle, twice; or there are too few.
+        BodyError: rows have come before, or there are none in the middle, twice.
+        FewerRowsError: there are too few.
     """
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
@@ -204,11 +226,11 @@ def row_offset(
             if not page.rows:
                 break
             offset += len(page.rows)
-            stated = page.rows[-1][total] or 0  # a 0 beside rows is a number that nobody set
-            if 0 < stated <= offset:
+            stated = page.rows[-1][total] or stated  # a 0 beside rows is a number that nobody set
+            if offset == stated:
                 return
         if offset < stated:
-            raise BodyError(_fewer(stated, offset, "rows", first))
+            raise FewerRowsError(_fewer(stated, offset, "rows", first))
         if offset:
             beyond = offset + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {begin + offset} on", f"that from {begin + beyond} on")
@@ -270,6 +292,12 @@ def _asked(
     return (yield request) if doubtful else page
 
 
+def _any(page: Page) -> bool:
+    """Take any page for one that may be empty."""
+    del page
+    return True
+
+
 def _stating(rows: str | None, taken: int) -> Callable[[Page], bool]:
     """Return what tells whether a page states that there are as many rows as have been taken."""
     return lambda page: rows is not None and page.more.get(rows) == taken
@@ -301,83 +329,39 @@ def _ends(page: Page) -> int | None:
 # --- rows that move ----------------------------------------------------------------------------------
 
 
-def stable(pager: Pager, *by: str, total: str | None = None) -> Pager:
-    """Read a list once more where rows have moved between its pages while it was read.
+@dataclass(frozen=True, slots=True)
+class Stable:
+    """A pager of a list whose rows may move between its pages, and what the movement is seen by; see ``stable``.
 
-    A row that moves from a page that has been read to one that has not makes all between them move up: one at each
-    border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became
-    smaller. Then the list is read again, until a reading shows none of this, or nothing that those before did not
-    show, but for rows that have been put before or behind all others meanwhile.
-
-    Args:
-        pager: What reads the list.
-        by: The properties that tell the list's rows apart.
-        total: The number of rows that the vendor states: its name in ``Rows.more``, or a property of each row.
-
-    Raises (the pager):
-        BodyError: as ``pager`` does; or the rows move faster than they can be read.
+    Called, it reads the list once. What reads it again is the pipeline (vendortap.sync.readings), which remembers the
+    rows on disk.
     """
 
-    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
-        known: set[int] = set()
-        for _ in range(READINGS):
-            reading = _Reading(by, total)
-            with closing(pager(request, config)) as steps:
-                asked = next(steps, None)
-                while asked is not None:
-                    page = yield asked
-                    before, asked = asked, _following(steps, page)
-                    if asked != before:
-                        reading.take(page)
-            if not reading.moved() or (known and not _missed(known, reading.keys)):
-                return
-            known.update(reading.keys)
-        raise BodyError(
-            f"rows move between the pages faster than they can be read, {READINGS} times over; "
-            "run again when less is going on, or ask for more rows at a time"
-        )
+    pager: Pager
+    by: tuple[str, ...]
+    total: str | None
 
-    return ask
+    def __call__(self, request: Request, config: Config) -> Generator[Request, Page, None]:
+        """Read the list once."""
+        return self.pager(request, config)
 
 
-class _Reading:
-    """The rows of one reading of a list, in order: eight bytes each."""
+def stable(pager: Pager, *by: str, total: str | None = None) -> Stable:
+    """Have a list read again where rows have moved between its pages while it was read.
 
-    def __init__(self, by: Sequence[str], total: str | None) -> None:
-        self.keys = array("q")
-        self._by = by
-        self._total = total
-        self._pages = 0
-        self._stated = 0
-        self._shrunk = False
+    A row that moves from a page that has been read to one that has not makes all between them move up: one at each
+    border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became smaller;
+    where no number is stated, also by a page in the middle that is shorter than the others. Then readings go on until
+    two in a row agree: the second has all rows of the first, in the same order and with nothing between them, and no
+    other row twice. Where it has any row twice, a third has to agree. After too many readings without that, the run
+    ends with an error.
 
-    def take(self, page: Page) -> None:
-        self._pages += 1
-        self.keys.extend(hash(tuple([row[name] for name in self._by])) for row in page.rows)
-        stated = self._stated_by(page)
-        self._shrunk = self._shrunk or 0 < stated < self._stated
-        self._stated = stated or self._stated
+    What cannot be seen: that one row goes and another one comes while the list is read, or, without a stated number of
+    rows, that one row goes.
 
-    def _stated_by(self, page: Page) -> int:
-        if not self._total:
-            return 0
-        if self._total in page.more:
-            return page.more[self._total] or 0
-        return page.rows[-1][self._total] or 0 if page.rows else 0
-
-    def moved(self) -> bool:
-        """Whether a row has come twice, or one has gone; on a single page none can have moved."""
-        return self._pages > 1 and (self._shrunk or len(set(self.keys)) < len(self.keys))
-
-
-def _missed(known: set[int], keys: Sequence[int]) -> bool:
-    """Whether there are new rows between known ones, which were passed over before."""
-    old = [at for at, key in enumerate(keys) if key in known]
-    return not old or len(old) < old[-1] - old[0] + 1
-
-
-def _following(steps: Generator[Request, Page, None], page: Page) -> Request | None:
-    try:
-        return steps.send(page)
-    except StopIteration:
-        return None
+    Args:
+        pager: What reads the list once.
+        by: The properties that tell the list's rows apart.
+        total: The number of rows that the vendor states: its name in ``Rows.more``, or a property of each row.
+    """
+    return Stable(pager, by, total)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -29,14 +29,16 @@ class Records:
 
     ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
     index, that do not fit their schema; they are never handed on. ``is_other`` says that one of these is not what was
-    asked for, so that no bookmark may move past it. ``more`` says that another page may follow.
-    Whoever is handed the list may empty it: nobody else needs it, and it is most of the memory of a run.
+    asked for, so that no bookmark may move past it. ``conflicts`` are keys that several records have which differ.
+    ``more`` says that another page may follow. Whoever is handed the list may empty it: nobody else needs it, and it is
+    most of the memory of a run.
     """
 
     records: list[Record]
     received: datetime
     settled: datetime
     misfits: Mapping[int, Kept] = field(default_factory=dict)
+    conflicts: Sequence[str] = ()
     more: bool = True
     is_other: bool = False
 

@@ -23,6 +23,9 @@ class Tally:
         is not to be handed on: ``known`` are covered by the bookmark, ``repeated`` have the key of one that came
         before, and ``missing`` are listed or configured, but the vendor does not have them.
 
+    ``conflicting`` are keys that several records of a list have which differ, and of which a target keeps one. They are
+    no outcome of their own: the records have been emitted.
+
     ``expected`` is how many units the stream has where that is known; where only some of its lists have been read yet,
     an estimate from these. ``units`` is how many are done.
 
@@ -37,6 +40,7 @@ class Tally:
     known: int = 0
     repeated: int = 0
     missing: int = 0
+    conflicting: int = 0
     units: int = field(default=0, compare=False)
     expected: int | None = field(default=None, compare=False)
 
@@ -59,7 +63,7 @@ class Tally:
         return (
             f"fetched {self.fetched} = emitted {self.emitted} + filtered {self.filtered} + quarantined "
             f"{self.quarantined} + skipped {self.skipped} (known {self.known}, repeated {self.repeated}, "
-            f"missing {self.missing})"
+            f"missing {self.missing})" + (f", conflicting {self.conflicting}" if self.conflicting else "")
         )
 
     def check(self, who: str) -> None:

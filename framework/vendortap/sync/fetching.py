@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Empty, Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
-from vendortap.declare.paging import single
 from vendortap.decode.body import write
 from vendortap.decode.envelope import content
 from vendortap.decode.reader import Reader, prefix
@@ -18,6 +17,7 @@ from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
 from vendortap.sync.context import Records, Source, named
 from vendortap.sync.documents import Documents, companion_names
+from vendortap.sync.readings import pager_of
 
 if TYPE_CHECKING:
     from vendortap.sync.quarantine import Kept
@@ -31,7 +31,6 @@ SETTLED = timedelta(minutes=1)
 def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Records, None, None]]:
     """Return what fetches all pages of a unit: runs in the threads."""
     reader = source.reader(stream)
-    pager = stream.pages or single
     accept = {"Accept": source.connector.accept(source.config)}
     complete = Completer(source, stream, reader)
     is_empty = _any(reader.rows.empty) if reader.rows.many else None
@@ -39,6 +38,8 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
     def fetch(unit: Unit) -> Generator[Records, None, None]:
         request, given = stream.request(source.config, unit.params).with_headers(accept), complete.given(unit)
         settled: datetime | None = None
+        conflicts: list[str] = []
+        pager = pager_of(stream, lambda row: conflicts.append(_named(row, stream, given)))
         with closing(pager(request, source.config)) as pages:
             start = asked = next(pages, None)
             has_rows = False
@@ -52,9 +53,16 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
                     continue  # the pager did not believe this page
                 (misfits, is_other), received = complete.page(page, unit, sent, reply), reply.received
                 del reply  # or its body is kept until the records have been read
-                yield Records(page.rows, received, settled, misfits, more=asked is not None, is_other=is_other)
+                told, more = tuple(conflicts), asked is not None
+                yield Records(page.rows, received, settled, misfits, told, more=more, is_other=is_other)
+                conflicts.clear()
 
     return source.telemetry.unit(stream.name, fetch) if source.telemetry else fetch
+
+
+def _named(row: Record, stream: Stream, given: Mapping[str, Any]) -> str:
+    """Return a record's key, as messages have it."""
+    return ", ".join(f"{name} {given[name] if name in given else row[name]}" for name in stream.keys)
 
 
 def _any(empty: Sequence[Empty]) -> Empty:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vendortap.sync")
 
+CONFLICTS_TOLD = 100
+"""So many keys of a stream that belong to several records are named in its log."""
+
 
 class Sieve:
     """Leaves out of pages what is not to be handed on, and counts what becomes of each record."""
@@ -30,6 +33,8 @@ class Sieve:
         self._quarantine = source.quarantine
         self._stops = source.stops
         self._drift = source.drift.get(stream.name)
+        self._who = source.connector.name
+        self._redact = source.redact
         self._waiting = source.quarantine.keys(stream.name) if source.quarantine else {}
 
     def new(self, unit: Unit, page: Records, top: Top) -> Iterator[Records]:
@@ -41,6 +46,7 @@ class Sieve:
         """
         if self._stream.replication_key and self._stream.keyed is None:
             top.settled = page.settled
+        self._tell_conflicts(page.conflicts)
         start = 0
         for index, kept in sorted(page.misfits.items()):
             yield from self._fitting(unit, replace(page, records=page.records[start:index]), top)
@@ -66,6 +72,19 @@ class Sieve:
             page.records.clear()
         if fresh:
             yield replace(page, records=fresh)
+
+    def _tell_conflicts(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._tally.conflicting += 1
+            if self._tally.conflicting <= CONFLICTS_TOLD:
+                log.warning(
+                    "%s, %s: %s: the list has different records with this key, of which a target keeps one. Report it "
+                    "to the vendor, or declare keys that tell the records of the stream apart.%s",
+                    self._who,
+                    self._stream.name,
+                    self._redact(key),
+                    " More of these are only counted." if self._tally.conflicting == CONFLICTS_TOLD else "",
+                )
 
     def _supersede(self, records: Iterable[Record]) -> None:
         """Close entries in quarantine whose records are handed on: these are newer than what is there."""

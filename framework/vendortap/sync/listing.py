@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from vendortap.declare.model import Keyed, Record, Stream, Unit
 from vendortap.decode.reader import refusal
@@ -13,9 +13,8 @@ from vendortap.sync.context import Records, Source, named
 from vendortap.sync.counters import Tally
 from vendortap.sync.filter import keep
 from vendortap.sync.ordering import Lane, in_order
-from vendortap.sync.scratch import database
+from vendortap.sync.scratch import database, micros
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Row = tuple[str, "str | None", "int | None"]
 """A document's key, and when it changed: in ISO 8601, and in microseconds since 1970."""
 
@@ -99,7 +98,7 @@ class Spool:
             return None
         if changed is None:
             return key, None, None
-        return key, changed.isoformat(), (changed - _EPOCH) // datetime.resolution
+        return key, changed.isoformat(), micros(changed)
 
     def units(self) -> Iterator[Unit]:
         """Yield a unit a document, the least recently changed first, those without a stamp last."""

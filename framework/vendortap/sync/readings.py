@@ -1,0 +1,218 @@
+"""How often a list is read: again where it changed meanwhile, and where rows with one key have to be compared.
+
+A step around a list's pager. It remembers which rows came by hashes, on disk where there are many. The first reading
+of a list in which nothing comes twice and nothing moves is the only one, and costs no more than that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from vendortap.declare.model import Config, Page, Pager, Record, Request, Stream
+from vendortap.declare.paging import FewerRowsError, Stable, single
+from vendortap.errors import BodyError
+from vendortap.sync.scratch import Numbers, database, micros
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+READINGS = 6
+"""How often a list is read at the most."""
+
+Found = Callable[[Record], None]
+"""Takes a record that differs from another one with the same key; once a key."""
+
+
+def pager_of(stream: Stream, found: Found) -> Pager:
+    """Return what asks for all pages of a stream, and reads a list again where that is necessary.
+
+    Where the stream's pager is ``stable``, a list that moved is read until two readings in a row agree, or three where
+    rows come twice in them: the same small movement in two readings looks like a list with a row twice. Any list is
+    read once more where it ends with fewer rows than the vendor says, or where a key comes twice on different pages,
+    to compare the records that have it; but the latter not where the stream is ``distinct``, which allows for it.
+
+    Raises (the pager):
+        BodyError: as the stream's pager does; or the rows move faster than they can be read.
+    """
+    pager = stream.pages or single
+    if stream.keyed is not None:  # a document: its key is asked for, and comes once
+        return pager
+
+    if isinstance(pager, Stable):
+        by = pager.by
+    elif stream.distinct:
+        by = ()  # nothing to compare, and nothing that moves is looked for
+    else:
+        by = tuple(name for name in stream.keys if name not in stream.add)  # what is added is the same in all rows
+
+    def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
+        before: _Reading | None = None
+        with ExitStack() as stack:
+            compared = stack.enter_context(closing(_Compared(stream, found)))
+            for _ in range(READINGS):
+                reading = stack.enter_context(closing(_Reading(pager, by, compared)))
+                yield from _once(pager(request, config), reading)
+                if reading.short is not None and before is not None and before.short is not None:
+                    raise reading.short
+                if reading.is_enough(before):
+                    return
+                before = reading
+        raise BodyError(
+            f"rows move between the pages faster than they can be read, {READINGS} times over; "
+            "run again later, when less is going on, or ask for more rows at a time"
+        )
+
+    return ask
+
+
+def _once(steps: Generator[Request, Page, None], reading: _Reading) -> Generator[Request, Page, None]:
+    """Read a list once, to its end."""
+    with closing(steps):
+        asked = next(steps, None)
+        while asked is not None:
+            page = yield asked
+            before = asked
+            try:
+                asked = steps.send(page)
+            except StopIteration:
+                asked = None
+            except FewerRowsError as error:
+                reading.short, asked = error, None
+            if asked != before:  # or the pager did not believe this page
+                reading.take(page)
+    reading.end()
+
+
+class _Reading:
+    """One reading of a list: its rows in order, and what shows that it changed meanwhile.
+
+    ``by`` are the properties that tell rows apart; without any they are not looked at.
+    """
+
+    def __init__(self, pager: Pager, by: Sequence[str], compared: _Compared) -> None:
+        self.short: FewerRowsError | None = None
+        self._by = by
+        self._stable = pager if isinstance(pager, Stable) else None
+        self._rows = Numbers()
+        self._compared = compared
+        self._pages = self._repeated = 0
+        self._stated = 0
+        self._longest = self._last = 0
+        self._shows = False
+        self._agreeing = 1
+        compared.begin()
+
+    def take(self, page: Page) -> None:
+        """Note the rows of a page."""
+        self._pages += 1
+        if self._by:
+            keys = [hash(tuple([row[name] for name in self._by])) for row in page.rows]
+            self._rows.extend(keys)
+            self._compared.take(page, keys)
+        if self._stable and self._stable.total:
+            self._look_at_number(page, self._stable.total)
+        elif page.rows:
+            self._look_at_length(len(page.rows))
+
+    def _look_at_number(self, page: Page, total: str) -> None:
+        """Notice a number of rows that becomes smaller."""
+        is_beside = total in page.more or not page.rows
+        stated = (page.more.get(total) if is_beside else page.rows[-1][total]) or 0
+        self._shows = self._shows or 0 < stated < self._stated
+        self._stated = stated or self._stated
+
+    def _look_at_length(self, length: int) -> None:
+        """Notice, where no number is stated, that the page before was shorter than others and not the last."""
+        self._longest = max(self._longest, length)
+        self._shows = self._shows or 0 < self._last < self._longest
+        self._last = length
+
+    def end(self) -> None:
+        """Count the rows that came again; on a single page none can have moved, and they have been compared."""
+        if self._pages > 1:
+            self._repeated = self._compared.watch(self._rows.repeated())
+
+    def is_enough(self, before: _Reading | None) -> bool:
+        """Whether this reading, after the one before, needs no other one."""
+        if self.short is not None:
+            return False
+        if before is None:
+            return not (self._repeated or (self._stable and self._shows))
+        if self._stable is None:
+            return True
+        if self._repeated == before._repeated and self._rows.have(before._rows):
+            self._agreeing = before._agreeing + 1
+        return self._agreeing > (2 if self._repeated else 1)
+
+    def close(self) -> None:
+        """Forget the rows."""
+        self._rows.close()
+
+
+class _Compared:
+    """The records whose keys come more than once, compared by their content within each reading.
+
+    On disk, as there may be many, in a database that is opened when the first key comes again. Where a stream is
+    ``distinct``, records may differ, and are not compared.
+    """
+
+    def __init__(self, stream: Stream, found: Found) -> None:
+        self._compares = not stream.distinct
+        self._stamp = None if stream.plan.windows else stream.replication_key  # a window's end is the same for all
+        self._found = found
+        self._db: Connection | None = None
+
+    def begin(self) -> None:
+        """Begin a reading: records are not compared with those of another one."""
+        if self._db:
+            self._db.execute("UPDATE watched SET content = NULL")
+
+    def watch(self, keys: Iterable[int]) -> int:
+        """Compare the records with these keys from now on; returns how many there are."""
+        many = 0
+        for key in keys:
+            many += 1
+            if self._compares:
+                self._db = self._db or _opened()
+                self._db.execute("INSERT OR IGNORE INTO watched (key) VALUES (?)", (key,))
+        return many
+
+    def take(self, page: Page, keys: Sequence[int]) -> None:
+        """Compare the records of a page with each other, and those that are watched with those before."""
+        if self._compares and len(set(keys)) < len(keys):
+            self.watch(key for key, times in Counter(keys).items() if times > 1)
+        if self._db is None:
+            return
+        for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
+            if index not in page.misfits:  # of one that does not fit only a part can be read
+                self._compare(self._db, key, row)
+
+    def _compare(self, db: Connection, key: int, row: Record) -> None:
+        before = db.execute("SELECT content, stamp, told FROM watched WHERE key = ?", (key,)).fetchone()
+        if before is None:
+            return
+        content, stamp, told = before
+        moment = row[self._stamp] if self._stamp else None
+        now = (hash(repr(row)), micros(moment) if moment else None)
+        if content not in (None, now[0]) and not told and not _is_newer(now[1], stamp):
+            told = True
+            self._found(row)
+        db.execute("UPDATE watched SET content = ?, stamp = ?, told = ? WHERE key = ?", (*now, told, key))
+
+    def close(self) -> None:
+        """Forget them."""
+        if self._db:
+            self._db.close()
+
+
+def _opened() -> Connection:
+    opened = database()
+    opened.execute("CREATE TABLE watched (key INTEGER PRIMARY KEY, content, stamp, told)")
+    return opened
+
+
+def _is_newer(stamp: int | None, before: int | None) -> bool:
+    return stamp is not None and before is not None and stamp > before
