@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from fractions import Fraction
 
 from vendortap.declare.model import Reply
 from vendortap.errors import VendortapError
@@ -16,6 +18,10 @@ BACKOFF_SECONDS = 0.5
 """Upper bound of the first wait; it doubles with each retry."""
 BACKOFF_CAP_SECONDS = 30.0
 """Upper bound of any wait that the vendor did not ask for."""
+_LONGEST_NAP = 3_600_000_000_000
+"""Nanoseconds after which a wait for the limit looks at the clock again: no system's timer takes just any number."""
+_FOR_EVER = 1e9
+"""Seconds, about 30 years: no vendor means more, and messages need no number of thousands of digits."""
 
 
 class Stopped(VendortapError):
@@ -45,7 +51,8 @@ class TokenBucket:
         self._turn = threading.Lock()
 
     def _set(self, rate: float | None) -> None:
-        self._interval = 0 if rate is None else -int(-1e9 // rate)  # rounded up: never faster than ``rate``
+        # Rounded up: never faster than ``rate``. A fraction, as one of floats has an end for very small rates.
+        self._interval = 0 if rate is None else math.ceil(10**9 / Fraction(rate))
         self._tolerance = max(0, (self._burst - 1) * self._interval - self._slack)
 
     def change(self, rate: float) -> None:
@@ -83,7 +90,7 @@ class TokenBucket:
                 wait = self.take()
                 if wait == 0:
                     return
-                stop.wait(min(wait / 1e9, 3600))
+                stop.wait(min(wait, _LONGEST_NAP) / 1e9)
         raise Stopped("stopped while waiting for the rate limit.")
 
 
@@ -103,7 +110,7 @@ def retry_after(reply: Reply) -> float | None:
     """
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _FOR_EVER)
     until = _http_date(value)
     if until is None:
         return None
