@@ -36,13 +36,13 @@ def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> It
 
 
 def _set_back(bookmark: Bookmark, days: int) -> Bookmark:
-    return Bookmark(_before(bookmark.value, timedelta(days=days))) if days else bookmark
+    return Bookmark(_before(bookmark.value, days=days)) if days else bookmark
 
 
-def _before(moment: datetime, span: timedelta) -> datetime:
+def _before(moment: datetime, *, days: float = 0, seconds: float = 0) -> datetime:
     """Go back in time, but not beyond its beginning."""
     try:
-        return moment - span
+        return moment - timedelta(days=days, seconds=seconds)
     except OverflowError:
         return _BEGINNING
 
@@ -59,8 +59,9 @@ def _windowed(unit: Unit, windows: Windows, config: Config, now: datetime) -> It
     start = max(first, unit.known.value) if unit.known else first
     overlap = timedelta(seconds=windows.overlap_seconds)
     while start < end:
-        stop = min(start + timedelta(days=config[windows.days]) - overlap, end)
-        moments = (_before(start, overlap), stop)
+        left = (end - start).days + 2  # days until ``end``, the overlap included: no window needs more
+        stop = min(start + timedelta(days=min(config[windows.days], left)) - overlap, end)
+        moments = (_before(start, seconds=windows.overlap_seconds), stop)
         texts = (f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" for moment in moments)
         yield replace(unit, params={**unit.params, **dict(zip(windows.params, texts, strict=True))}, bookmark=stop)
         start = stop
@@ -88,7 +89,7 @@ def since_date(
     def since(config: Config, bookmark: Bookmark | None) -> Mapping[str, str]:
         days = [_day(config[start], start)] if config.get(start) else []
         if bookmark and follows(config):
-            days.append(_before(bookmark.value, timedelta(days=1)).date().isoformat())
+            days.append(_before(bookmark.value, days=1).date().isoformat())
         return {param: max(days)} if days else {}
 
     return since

@@ -9,6 +9,8 @@ somebody is, which recordings for tests leave out. Local references
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
@@ -34,6 +36,9 @@ _KEYWORDS: Mapping[str, set[str]] = {
 }
 _XML: Mapping[str, type] = {"name": str, "wrapped": bool, "attribute": bool}
 _SETTINGS = _ANNOTATIONS - {"$defs"} | {"type", "properties", "required"}
+_LARGEST = 2**53 - 1
+"""The largest number that a setting may be; programs that read JSON agree on integers up to it (RFC 8259, 6)."""
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _FORMATS: Mapping[str, Kind] = {"date-time": "date-time", "date": "date"}
 
 
@@ -256,9 +261,16 @@ def _setting_problem(setting: Any) -> str | None:
 
 
 def with_defaults(config: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
-    """Return the settings with those defaults filled in that the operator left out."""
-    defaults = {name: s["default"] for name, s in schema["properties"].items() if "default" in s}
-    return {**defaults, **config}
+    """Return the settings with those defaults filled in that the operator left out, and whole numbers as integers."""
+    described = schema["properties"]
+    defaults = {name: s["default"] for name, s in described.items() if "default" in s}
+    return {name: _whole(value, described.get(name, {})) for name, value in {**defaults, **config}.items()}
+
+
+def _whole(value: Any, setting: Schema) -> Any:
+    """Return 2 for 2.0 where an integer is asked for: JSON Schema takes it for one, Python does not."""
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole and "integer" in setting.get("type", ()) else value
 
 
 def check_config(config: Mapping[str, Any], schema: Schema, who: str) -> None:
@@ -269,7 +281,7 @@ def check_config(config: Mapping[str, Any], schema: Schema, who: str) -> None:
         DeclarationError: the schema is not one.
     """
     try:
-        problems = list(dict.fromkeys(_problems(config, schema)))
+        problems = list(dict.fromkeys([*_unusable(config), *_problems(config, schema)]))
     except Exception:
         check(schema, f"of {who}'s settings")  # say, a pattern that is not one
         raise
@@ -285,6 +297,29 @@ def secrets(config: Mapping[str, Any], schema: Schema) -> list[str]:
 
 def _validator(schema: Schema) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
+
+
+def _unusable(config: Mapping[str, Any]) -> Iterator[str]:
+    """Say which settings hold what no schema rules out, and what neither a request nor a file name can hold."""
+    for name, value in config.items():
+        if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:  # "not": NaN is neither more nor less
+            yield f"the setting {name!r} has to be a number between -{_LARGEST} and {_LARGEST}"
+        elif any(isinstance(part, float) and not math.isfinite(part) for part in _parts(value)):
+            yield f"the setting {name!r} has a number in it that is not finite"
+        if any(isinstance(part, str) and _NO_TEXT.search(part) for part in _parts(value)):
+            yield f"the setting {name!r} has a NUL character or half of a surrogate pair in it; remove it"
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """Yield a value and all that is in it, names included; however deeply it is nested."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if isinstance(part, Mapping):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            waiting += part
 
 
 def _problems(config: Mapping[str, Any], schema: Schema) -> Iterator[str]:

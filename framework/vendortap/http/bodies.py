@@ -8,6 +8,7 @@ from urllib3 import BaseHTTPResponse
 
 from vendortap.decode.bounds import PIECE, TooLarge, bounded, gunzip
 from vendortap.errors import BodyError
+from vendortap.http.failures import WrongLengthError
 
 
 def read_body(answer: BaseHTTPResponse, headers: Mapping[str, str], max_body: int, label: str) -> bytes:
@@ -21,7 +22,7 @@ def read_body(answer: BaseHTTPResponse, headers: Mapping[str, str], max_body: in
     encoding = headers.get("content-encoding", "").strip().lower()
     declared = headers.get("content-length", "")
     try:
-        if declared.isdecimal() and int(declared) > max_body:
+        if _is_longer(declared, max_body):
             raise TooLarge
         return bounded(_decoded(pieces, encoding, label), max_body)
     except TooLarge:
@@ -33,7 +34,17 @@ def read_body(answer: BaseHTTPResponse, headers: Mapping[str, str], max_body: in
 
 def _pieces(answer: BaseHTTPResponse) -> Iterator[bytes]:
     while not answer.closed:  # which it is as soon as all of the length that was declared has been read
-        yield answer.read(PIECE, decode_content=False)
+        try:
+            piece = answer.read(PIECE, decode_content=False)
+        except ValueError:  # http.client takes a chunk of -5 bytes for one, and then cannot read it
+            raise WrongLengthError from None
+        yield piece
+
+
+def _is_longer(declared: str, most: int) -> bool:
+    """Whether a ``Content-Length`` is more; digit by digit, as Python makes no numbers of thousands of them."""
+    digits, limit = declared.lstrip("0"), str(most)
+    return declared.isascii() and declared.isdecimal() and (len(digits), digits) > (len(limit), limit)
 
 
 def _decoded(pieces: Iterator[bytes], encoding: str, label: str) -> Iterator[bytes]:

@@ -20,12 +20,17 @@ class Failure:
     permanent: bool = False
 
 
+class WrongLengthError(urllib3.exceptions.HTTPError):
+    """A length in an answer is not a number of bytes."""
+
+
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (requests.exceptions.ConnectTimeout, "no connection within the timeout"),
     (requests.exceptions.ReadTimeout, "no answer within the timeout"),
     (requests.exceptions.ProxyError, "the proxy failed"),
     (requests.exceptions.RequestException, "the connection failed"),
     (urllib3.exceptions.ReadTimeoutError, "no further piece of the answer within the timeout"),
+    (WrongLengthError, "the answer gives a length that is not a number of bytes"),
     (urllib3.exceptions.HTTPError, "the answer broke off"),
     (zlib.error, "the compressed answer is damaged"),
     (EOFError, "the compressed answer broke off"),

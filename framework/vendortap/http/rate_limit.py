@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from fractions import Fraction
 
 from vendortap.declare.model import Reply
 from vendortap.errors import VendortapError
@@ -47,7 +49,8 @@ class TokenBucket:
         self._turn = threading.Lock()
 
     def _set(self, rate: float | None) -> None:
-        self._interval = 0 if rate is None else -int(-1e9 // rate)  # rounded up: never faster than ``rate``
+        # Rounded up: never faster than ``rate``. A fraction, as one of floats has an end for very small rates.
+        self._interval = 0 if rate is None else math.ceil(10**9 / Fraction(rate))
         self._tolerance = max(0, (self._burst - 1) * self._interval - self._slack)
 
     def change(self, rate: float) -> None:
@@ -85,11 +88,11 @@ class TokenBucket:
         told = False
         with self._turn:  # One thread watches the clock, the others queue here.
             while not stop.is_set():
-                seconds = self.take() / 1e9
+                seconds = min(self.take(), _LONGEST_NAP) / 1e9
                 if seconds == 0:
                     return
                 if told or seconds <= SILENT_SECONDS:
-                    stop.wait(min(seconds, 3600))
+                    stop.wait(seconds)
                 elif not stop.wait(SILENT_SECONDS):
                     told = True
                     notice(seconds - SILENT_SECONDS)
@@ -112,7 +115,7 @@ def retry_after(reply: Reply) -> float | None:
     """
     value = reply.headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
-        return float(value)
+        return min(float(value), _FOR_EVER)
     until = _http_date(value)
     if until is None:
         return None

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import click
 from singer_sdk import Tap
 from singer_sdk.configuration._dict_config import parse_environment_config
-from singer_sdk.exceptions import MapExpressionError, StreamMapConfigError
+from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, StreamMapConfigError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import TapCapabilities
 from singer_sdk.mapper import PluginMapper
@@ -86,6 +86,10 @@ class ConnectorTap(Tap):
                 # `--test` selects all streams after this
                 schema = selected_schema(stream.schema, stream.mask) if stream.selected else stream.schema
                 self._mapper.register_raw_stream_schema(stream.name, schema, stream.primary_keys)
+        except ConfigValidationError:
+            raise ConfigError(
+                "the setting 'flattening_enabled' is of no use without 'flattening_max_depth'; give a number of levels"
+            ) from None
         except (StreamMapConfigError, MapExpressionError, NotImplementedError, TypeError, ValueError) as error:
             raise ConfigError(f"the setting 'stream_maps' cannot be used: {error}") from None
 
@@ -343,7 +347,7 @@ def _from_environment(text: str, setting: Mapping[str, Any]) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

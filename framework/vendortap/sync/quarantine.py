@@ -119,7 +119,7 @@ class Quarantine:
         Raises:
             QuarantineError: there are more.
         """
-        text = str(self._limit)
+        text = str(self._limit).strip()
         if self._limit is None:
             return
         if text.endswith("%"):
