@@ -20,6 +20,10 @@ BACKOFF_CAP_SECONDS = 30.0
 """Upper bound of any wait that the vendor did not ask for."""
 SILENT_SECONDS = 5.0
 """A wait for a token that takes longer is told once it has taken so long."""
+_LONGEST_NAP = 3_600_000_000_000
+"""Nanoseconds of one wait; a longer one is waited for in several."""
+_FOR_EVER = 1e9
+"""Seconds beyond which it does not matter how many a vendor asks to wait."""
 
 
 class Stopped(VendortapError):
