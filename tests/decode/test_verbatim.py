@@ -335,7 +335,7 @@ def test_a_page_that_is_a_list() -> None:
 def test_a_text_that_is_not_utf_8_is_refused_as_on_the_other_ways() -> None:
     content = body({**FULL, "Number": "?"}).replace(b'"?"', b'"\xc3("')
     for passes in (True, False):
-        with pytest.raises(BodyError, match="not the JSON it is declared to be"):
+        with pytest.raises(BodyError, match="JSON that is not UTF-8"):
             read(content, passes=passes)
 
 

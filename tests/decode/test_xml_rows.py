@@ -23,6 +23,7 @@ from vendortap.decode.reader import Reader, page_node
 from vendortap.decode.structs import Row
 from vendortap.decode.values import Dates
 from vendortap.decode.xml import DEEPEST
+from vendortap.errors import BodyError
 
 DATES = Dates(timezone(timedelta(hours=-5)))
 TAX = Node(
@@ -159,7 +160,7 @@ def outcome(decode: Decoder, content: bytes) -> Any:
     """Return what a page comes to: its value, or what is wrong with it."""
     try:
         return exact(plain(decode(content)))
-    except ValueError as error:
+    except (ValueError, BodyError) as error:
         return f"{type(error).__name__}: {error}"
 
 

@@ -57,7 +57,7 @@ ROWS = (
     Row("length-too-short@2", CUT_SHORT),
     Row("401@2", None, {"amazon-vendor": REFUSED, "visiblescm": REFUSED}),  # theirs are not renewed at 401
     Row("403@2", REFUSED),
-    Row("404@2", "The vendor does not have it; check what was asked for", {"ingram-micro": None}),
+    Row("404@2", "not a reply by which the vendor says that a list is empty: check base_url"),
     Row("408@2-4"),
     Row("429@2"),
     Row("429-date@2"),
@@ -71,7 +71,7 @@ ROWS = (
     Row("gzip-bomb@2", TOO_LARGE),
     Row(
         "error@2",
-        "a value expected at .* Report it to the vendor|an object expected at|the root element is not",
+        "a value expected at .* Report it to the vendor|the answer has no list of records at|the root element is not",
         {
             "amazon-vendor": "the vendor answers with errors: InternalFailure",
             "ingram-micro": "the vendor answers with errors: Internal Server Error",
@@ -81,7 +81,11 @@ ROWS = (
     Row("repeat-page@2"),
     Row("repeat-page@2-", "the vendor's paging does not move on"),
     Row("empty-page@2"),
-    Row("empty-page@2-3", "is empty, but .* is not|but its pages hold", {"amazon-vendor": None}),
+    Row(  # where a count says that there are more rows, the list is read again
+        "empty-page@2-3",
+        "is empty, but .* is not|but its pages hold",
+        dict.fromkeys(("amazon-vendor", "ingram-micro", "midnight", "visiblescm")),
+    ),
     Row("moving-rows@2"),
     Row("moving-rows@2-"),
 )
@@ -90,7 +94,7 @@ IN_DOCUMENTS = (
     *(row for row in ROWS if row.fault in ("reset-in-body@2", "close-in-body@2", "403@2", "html@2", "deep@2")),
     Row(
         "error@2",
-        "a value expected at .* Report it to the vendor|the root element is not",
+        "a value expected at .* Report it to the vendor|the answer has no document at|the root element is not",
         {
             "ingram-micro": "the vendor answers with errors: Internal Server Error",
             "midnight": "the vendor answers with errors: An error has occurred|the root element is not",
@@ -259,6 +263,9 @@ QUARANTINED = [
     cell
     for cell in BOUNDED
     if cell.row.fault in ("error@2", "html@2", "close-in-body@2") and cell.place in ("list", "documents")
+    # A document that is not the one asked for is in quarantine under the number that was asked for, and is asked for
+    # again (tests/sync/test_replies.py); only a declared check can tell that it is an error of the vendor's.
+    if (cell.case.name, cell.place, cell.row.fault) != ("scansource", "documents", "error@2")
 ]
 
 
