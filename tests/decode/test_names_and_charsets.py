@@ -31,7 +31,6 @@ def fields(caplog: pytest.LogCaptureFixture) -> set[str]:
 # --- names -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.promise("XML that is called otherwise than declared is told by its own name, and can be kept")
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -134,7 +133,6 @@ def xml(encoding: str | None, declared: str | None, charset: str | None) -> Repl
     return Reply(200, {"content-type": kind}, text.encode(encoding or "utf-8"), datetime.now(UTC))
 
 
-@pytest.mark.promise("A reply is read in the encoding that its standard says (RFC 7303, RFC 8259), or refused")
 @pytest.mark.parametrize(
     ("encoding", "declared", "charset"),
     [

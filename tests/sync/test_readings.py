@@ -306,10 +306,6 @@ class Churning:
         return "remove" in last and (not self.total or bool(last & {"insert", "move"}))
 
 
-@pytest.mark.promise(
-    "However a list changes while it is read, each row that stays in it comes, or the run says that rows move",
-    figure=f"{HISTORIES} histories of a list that churns",
-)
 @pytest.mark.parametrize("removes", [False, True])
 @pytest.mark.parametrize("total", [False, True])
 def test_no_row_of_a_list_that_churns_is_lost_without_a_word(total: bool, removes: bool) -> None:
