@@ -14,7 +14,7 @@ from tests.soak.runs import play
 from tests.soak.vendors import VENDORS
 from tests.soak.wire import Answer, Asked, nodes, parse, to_json
 
-SEEDS = (101, 102, 103)
+SEEDS = (101, 102)
 
 
 def quiet(connector: str, *events: Event, xml: bool = False) -> History:
@@ -35,7 +35,7 @@ def test_a_vendor_that_does_nothing_wrong_is_read_in_full(connector: str) -> Non
         verdict, outcomes = play(quiet(connector, xml=xml))
         assert (verdict.problems, verdict.unseen) == ([], set())
         assert [outcome.code for outcome in outcomes] == [0, 0, 0]
-        assert {len(rows) for stream, rows in outcomes[-1].tables.items() if stream in ("invoices",)} <= {61}
+        assert len(outcomes[-1].tables[VENDORS[connector].listed[0]]) == 61
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
