@@ -7,13 +7,14 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
   --no-config $(UPGRADE)
 CONNECTORS := $(subst _,-,$(patsubst connectors/tap_%/__init__.py,%,$(wildcard connectors/tap_*/__init__.py)))
 
-.PHONY: help demo test test-integration torture check bench bench-quick docs site catalog reliability lock clean
+.PHONY: help demo test test-integration torture soak check bench bench-quick docs site catalog reliability lock clean
 
 help:
 	@echo "make demo     run the sandboxes of all vendors into a DuckDB file and check the result"
 	@echo "make test     run all tests"
 	@echo "make test-integration  run the tests against foreign programs; installs and starts these"
 	@echo "make torture  run the full form of the tests that kill, break and misbehave; takes its time"
+	@echo "make soak     play 500 histories of each hostile vendor: every invoice is there or named; half an hour or more"
 	@echo "make check    ruff, mypy, import-linter"
 	@echo "make bench    measure beside the peers, and write docs/performance.md (an hour)"
 	@echo "make bench-quick  compare the working tree with the last release, or with REV=... (two minutes)"
@@ -38,6 +39,10 @@ test-integration: .venv/developed
 
 torture: .venv/developed
 	$(BIN)/pytest --numprocesses auto --dist worksteal -m torture
+
+# make soak OPTIONS="--connector midnight --seed 7 --histories 1 --verbose" plays one history again.
+soak: .venv/developed
+	$(BIN)/python -m tests.soak $(OPTIONS)
 
 check: .venv/developed
 	$(BIN)/ruff check .

@@ -1,0 +1,164 @@
+"""Histories as data, and their generator: the same connector and seed give the same history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+CONNECTORS = ("amazon-vendor", "ingram-micro", "midnight", "scansource", "visiblescm")
+HAS_XML = frozenset({"midnight", "scansource", "visiblescm"})
+HAS_COUNT = frozenset({"ingram-micro", "midnight", "visiblescm"})
+FOREVER = 1_000
+CONSOLE_EVERY = 20
+"""One in so many histories goes through the console commands, with the DuckDB file and the state file."""
+
+CHURN = ("insert", "insert", "redate", "swap", "modify")
+ENVELOPES = (
+    "unwrapped",
+    "wrapped",
+    "renamed top",
+    "null",
+    "null list",
+    "empty object",
+    "scalar",
+    "error under 200",
+    "html under 200",
+    "empty body",
+    "cut short",
+)
+COUNTS = ("hidden row", "count too small", "count zero", "count too large", "count grows", "count shrinks")
+STATUSES = ("404 html", "404 not found", "500 inner 404", "429", "503", "401", "204")
+CHARSETS_JSON = ("bom", "latin-1 json")
+CHARSETS_XML = ("bom", "latin-1 by header", "latin-1 by declaration", "utf-16")
+RENAMED_XML = ("renamed items", "renamed root", "attributes")
+PAGES = ("short page", "empty page", "repeated row", "conflicting row", "page of another")
+ROWS = ("bad amount", "lone surrogate", "no number")
+DOCUMENTS = (
+    "another number",
+    "404 not found",
+    "error under 200",
+    "empty object",
+    "html under 200",
+    "bad amount",
+    "lone surrogate",
+    "500 inner 404",
+    "503",
+    "null",
+    "renamed lines",
+)
+BAD_RECORDS = frozenset({"another number", "bad amount", "lone surrogate"})
+"""Documents that are bad records: with ``on_bad_record: fail`` they may stop a run."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the vendor does. ``where`` is ``list``, ``document``, ``between`` or ``kill``.
+
+    ``at`` counts the replies to list requests of a run from 0 (``list``), or all its requests (``kill``). ``part`` says
+    which invoice is meant: a fraction of all. A document's event is met by its first ``times`` replies in a run; with
+    ``lasting`` in each run from ``run`` on.
+    """
+
+    run: int
+    where: str
+    what: str
+    at: int = 0
+    times: int = 1
+    part: float = 0.0
+    lasting: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """A vendor, the settings of the product, and what happens."""
+
+    connector: str
+    seed: int
+    runs: int
+    invoices: int
+    size: int
+    xml: bool
+    concurrency: int
+    quarantine: bool
+    details: bool
+    console: bool
+    unknown_customer: bool
+    events: tuple[Event, ...]
+
+    @property
+    def replay(self) -> str:
+        """The command that runs this history alone."""
+        return f"python -m tests.soak --connector {self.connector} --seed {self.seed} --histories 1"
+
+    @property
+    def spoilt(self) -> bool:
+        """Whether something is wrong for good, so that the last run may fail."""
+        return self.unknown_customer or any(event.lasting for event in self.events)
+
+
+def draw(connector: str, seed: int, unseen: bool = False) -> History:
+    """Draw a history. Without ``unseen`` no row leaves a list in mid-reading where no count would show it."""
+    chance = Random(f"{connector} {seed}")
+    runs = chance.choice((3, 3, 4))
+    xml = connector in HAS_XML and chance.random() < 0.5
+    quarantine = chance.random() < 0.5
+    details = chance.random() < 0.5
+    console = (seed + 4 * CONNECTORS.index(connector)) % CONSOLE_EVERY == 3
+    events: list[Event] = []
+    for run in range(runs - 1):
+        events += _churn(chance, run, connector, unseen)
+        if run or chance.random() < 0.75:
+            events += _faults(chance, run, connector, xml)
+        if details and chance.random() < 0.5:
+            events.append(_document(chance, run, connector, quarantine))
+        if chance.random() < 0.1:
+            events.append(Event(run, "kill", "kill", at=chance.randrange(4, 40)))
+    return History(
+        connector,
+        seed,
+        runs,
+        invoices=chance.randrange(61, 72),
+        size=chance.choice((5, 7, 8)),
+        xml=xml,
+        concurrency=chance.choice((1, 1, 4)),
+        quarantine=quarantine,
+        details=details,
+        console=console,
+        unknown_customer=connector == "scansource" and chance.random() < 0.05,
+        events=tuple(events),
+    )
+
+
+def _churn(chance: Random, run: int, connector: str, unseen: bool) -> list[Event]:
+    deletes = ("delete",) if connector in HAS_COUNT or unseen else ()
+    quiet = chance.choices((*CHURN, "delete"), k=chance.randrange(3))
+    events = [Event(run, "between", what, part=chance.random()) for what in quiet] if run else []
+    for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
+        what = chance.choice((*CHURN, *deletes))
+        events.append(Event(run, "list", what, at=chance.randrange(1, 12), part=chance.random()))
+    return events
+
+
+def _faults(chance: Random, run: int, connector: str, xml: bool) -> list[Event]:
+    kinds: list[Sequence[str]] = [ENVELOPES, ENVELOPES, STATUSES, PAGES, PAGES, ROWS]
+    kinds += [COUNTS, COUNTS] if connector in HAS_COUNT else []
+    kinds += [CHARSETS_XML, RENAMED_XML] if xml else [CHARSETS_JSON]
+    events = []
+    for _ in range(chance.choice((0, 1, 1, 2))):
+        what = chance.choice(chance.choice(kinds))
+        if connector == "amazon-vendor" and what in ("empty object", "empty page"):
+            continue  # by the vendor's model nothing has to be there, so neither can be told from the truth
+        once = what in ("429", "503", "401") or (what == "500 inner 404" and connector != "ingram-micro")
+        times = 1 if once else chance.choice((1, 1, 2, FOREVER))
+        at = 0 if chance.random() < 0.3 else chance.randrange(12)
+        events.append(Event(run, "list", what, at, times, chance.random()))
+    return events
+
+
+def _document(chance: Random, run: int, connector: str, quarantine: bool) -> Event:
+    what = chance.choice(DOCUMENTS)
+    lasting = chance.random() < 0.4 and what not in ("503", "renamed lines") and (quarantine or what not in BAD_RECORDS)
+    what = "404 not found" if what == "500 inner 404" and connector != "ingram-micro" else what
+    times = 1 if what == "503" else FOREVER
+    return Event(run, "document", what, times=times, part=chance.random(), lasting=lasting)
