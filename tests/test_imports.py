@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "framework" / "vendortap"
 TESTS = ROOT / "tests"
-ACROSS = {"benchmarks", "connectors", "crashes", "faults", "fuzz", "integration"}
+ACROSS = {"benchmarks", "connectors", "crashes", "faults", "fuzz", "integration", "soak"}
 """Folders of tests that are of no single room."""
 LONGEST = 600
 CONNECTORS = sorted(path.parent.name for path in (ROOT / "connectors").glob("tap_*/__init__.py"))
