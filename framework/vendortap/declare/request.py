@@ -8,9 +8,11 @@ from typing import Any
 from urllib.parse import quote
 
 from vendortap.declare.model import Build, Config, Request, Setting, is_xml
-from vendortap.errors import ConfigError
+from vendortap.errors import ConfigError, MissingError
 
 _PLACE = re.compile(r"\{(\w+)\}")
+_OTHER_PLACES = ("", ".", "..")
+"""Segments that clients, proxies and servers remove, dots in percent-encoding too (RFC 3986, 6.2.2)."""
 _NAMESPACES = {
     "@xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "@xmlns:xsd": "http://www.w3.org/2001/XMLSchema",
@@ -21,15 +23,16 @@ def get(path: str | Setting, **params: str) -> Build:
     """Build a GET.
 
     ``{name}`` in the path and in the values of query ``params`` stands for a unit's param, or else for a
-    setting. Path segments are percent-encoded; a query parameter that stands for a null is left out. The path
-    as it is given, or what the settings choose, is the request's endpoint.
+    setting. Path segments are percent-encoded, and a value that would leave its segment all the same is refused; a
+    query parameter that stands for a null is left out. The path as it is given, or what the settings choose, is the
+    request's endpoint.
     """
 
     def build(config: Config, unit: Mapping[str, str]) -> Request:
         values = {**config, **unit}
         endpoint = path if isinstance(path, str) else path(config)
         filled = {k: v for k, v in _fill(params, values).items() if v is not None}
-        return Request("GET", _fill_path(endpoint, values), filled, endpoint=endpoint)
+        return Request("GET", _fill_path(endpoint, config, unit), filled, endpoint=endpoint)
 
     return build
 
@@ -55,7 +58,7 @@ def post(
         if is_xml(chosen):
             content = {xml_root: {**_NAMESPACES, **content}}
         headers = {"Content-Type": chosen}
-        return Request("POST", _fill_path(path, values), headers=headers, document=content, endpoint=path)
+        return Request("POST", _fill_path(path, config, unit), headers=headers, document=content, endpoint=path)
 
     return build
 
@@ -91,13 +94,32 @@ def first(*settings: Setting) -> Setting:
     return find
 
 
-def _fill_path(path: str, values: Mapping[str, Any]) -> str:
+def _fill_path(path: str, config: Config, unit: Mapping[str, str]) -> str:
+    """Fill the places of a path.
+
+    Raises:
+        ConfigError: a setting is missing, or cannot be a path segment.
+        MissingError: a key cannot be one, so the vendor cannot be asked for what has it.
+    """
+    values = {**config, **unit}
+
     def segment(found: re.Match[str]) -> str:
         if values.get(found[1]) is None:
             raise ConfigError(f"the setting {found[1]!r} is missing; the path {path} needs it")
         return quote(_text(values[found[1]]), safe="")
 
-    return _PLACE.sub(segment, path)
+    filled = _PLACE.sub(segment, path)
+    for template, part in zip(path.split("/"), filled.split("/"), strict=True):
+        if part != template and part in _OTHER_PLACES:
+            _refuse_segment(part, _PLACE.findall(template), path, unit)
+    return filled
+
+
+def _refuse_segment(part: str, names: list[str], path: str, unit: Mapping[str, str]) -> None:
+    why = f"{part!r} cannot be a segment of the path {path}: it would lead to another place"
+    if any(name in unit for name in names):
+        raise MissingError(f"the key {why}; ask the vendor how to get this document")
+    raise ConfigError(f"the setting {names[0]!r}: {why}; correct it")
 
 
 def _fill_document(part: Any, values: Mapping[str, Any]) -> Any:
