@@ -181,17 +181,19 @@ class Reader:
         except Mismatch as error:
             return self._apart(form, body, error)
         rows = dig(value, self.rows.path)
+        absent = rows is None
         if not self.rows.many:
-            rows = None if rows is None or self._is_blank(rows) else [rows]
+            absent = rows is None or self._is_blank(rows)
+            rows = [] if rows is None else [rows]
         elif form == "XML" and rows == [] and envelope.has_elements(body, self.rows.path):
-            rows = None
+            absent = True
         more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
         for name in _looked_for_inside(self._row, self.rows) if value else ():
             del value[name]
         looks = self._drift and form == "JSON" and not self.rows.any_type
         if looks and _is_one_of_few(self._repaired if repaired else self._pages):
             self._look_closer(self._split(form, body), repaired=repaired)
-        return Page([], more, absent=True) if rows is None else Page(rows, more)
+        return Page(rows or [], more, absent=absent)
 
     def _is_blank(self, record: Record) -> bool:
         """Whether a record has nothing of what is declared: it is something else, or was left empty."""
@@ -240,11 +242,10 @@ class Reader:
         rows, misfits = self._each_by_itself(form, raws)
         if not misfits:
             raise _page_refusal(first)
-        if not self.rows.many and self._is_blank(rows[0]):
-            return Page([], {name: dig(beside, where.path) for name, where in self.rows.more.items()}, absent=True)
         if self._ways is not self._lenient:
             self._keep_strays(rows, self._noted_strays(form, raws), misfits)
-        return Page(rows, {name: dig(beside, where.path) for name, where in self.rows.more.items()}, misfits=misfits)
+        more = {name: dig(beside, where.path) for name, where in self.rows.more.items()}
+        return Page(rows, more, absent=not self.rows.many and self._is_blank(rows[0]), misfits=misfits)
 
     def _each_by_itself(self, form: Form, raws: Sequence[bytes]) -> tuple[list[Record], dict[int, Misfit]]:
         rows: list[Record] = []
