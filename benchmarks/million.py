@@ -212,7 +212,7 @@ def _run(form: Form, config: Path, catalog: Path) -> tuple[float, float, int]:
     tap = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
     assert tap.stdout is not None
     records, rest = 0, b""
-    while chunk := tap.stdout.read1(1 << 20):
+    while chunk := os.read(tap.stdout.fileno(), 1 << 20):
         records += (rest + chunk).count(b'"RECORD"') - rest.count(b'"RECORD"')
         rest = chunk[-16:]
     _, status, usage = os.wait4(tap.pid, 0)

@@ -73,6 +73,7 @@ def test_a_count_that_the_rows_contradict_does_not_end_a_list(sandboxes: StartVe
         assert numbers(read(vendor, page_size=25), "invoiceNumber") == whole, count
 
 
+@pytest.mark.promise("A count below the rows that came does not end a list, and one above them is an error")
 def test_a_count_above_the_rows_is_an_error_after_one_more_reading(sandboxes: StartVendor) -> None:
     vendor = sandboxes("ingram-micro", invoices=60, rate=0)
     vendor.wire.change[LIST] = lambda document: {**document, "recordsFound": 70}

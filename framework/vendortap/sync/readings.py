@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Config, Page, Pager, Record, Request, Stream
 from vendortap.declare.paging import FewerRowsError, Stable, single
@@ -109,7 +109,7 @@ class _Reading:
         self._rows = Numbers()
         self._keyed = self._rows if set(self._by) == set(keys) else Numbers()
         self._compared = compared
-        self._pages = self._repeated = self._uncompared = 0
+        self._pages = self._repeated = self._uncompared = self._on_one_page = 0
         self._stated = 0
         self._longest = self._last = 0
         self._shows = False
@@ -120,13 +120,13 @@ class _Reading:
         """Note the rows of a page."""
         self._pages += 1
         if self._by:
-            hashes = _hashes(page, self._by)
+            hashes = _hashes(page, self._by, self._pages)
             self._rows.extend(hashes)
         if self._keys:
             if self._keyed is not self._rows:
-                hashes = _hashes(page, self._keys)
+                hashes = _hashes(page, self._keys, self._pages)
                 self._keyed.extend(hashes)
-            self._compared.take(page, hashes)
+            self._on_one_page += self._compared.take(page, hashes)
         if self._stable and self._stable.total:
             self._look_at_number(page, self._stable.total)
         elif page.rows:
@@ -148,9 +148,9 @@ class _Reading:
     def end(self) -> None:
         """Count the rows that came again; on a single page none can have moved, and they have been compared."""
         if self._pages > 1:
-            self._uncompared = self._compared.watch(self._keyed.repeated())
-            is_one = self._keyed is self._rows
-            self._repeated = self._uncompared if is_one else sum(1 for _ in self._rows.repeated())
+            again = self._compared.watch(self._keyed.repeated())
+            self._uncompared = again - self._on_one_page
+            self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
 
     def is_enough(self, before: _Reading | None) -> bool:
         """Whether this reading, after the one before, needs no other one."""
@@ -170,8 +170,13 @@ class _Reading:
         self._keyed.close()
 
 
-def _hashes(page: Page, names: Sequence[str]) -> list[int]:
-    return [hash(tuple([row[name] for name in names])) for row in page.rows]
+def _hashes(page: Page, names: Sequence[str], number: int) -> list[int]:
+    """Return what tells the rows of a page apart; where a row does not fit and has no key to be read, its place."""
+    keys: list[tuple[Any, ...]] = [tuple([row[name] for name in names]) for row in page.rows]
+    for index in page.misfits:
+        if None in keys[index]:
+            keys[index] = (number, index)
+    return list(map(hash, keys))
 
 
 class _Compared:
@@ -199,15 +204,19 @@ class _Compared:
             self._db.execute("INSERT OR IGNORE INTO watched (key) VALUES (?)", (key,))
         return many
 
-    def take(self, page: Page, keys: Sequence[int]) -> None:
-        """Compare the records of a page with each other, and those that are watched with those before."""
-        if len(set(keys)) < len(keys):
+    def take(self, page: Page, keys: Sequence[int]) -> int:
+        """Compare the records of a page with each other, and those that are watched with those before.
+
+        Returns how many have the key of one before on the same page.
+        """
+        again = len(keys) - len(set(keys))
+        if again:
             self.watch(key for key, times in Counter(keys).items() if times > 1)
-        if self._db is None:
-            return
-        for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
-            if index not in page.misfits:  # of one that does not fit only a part can be read
-                self._compare(self._db, key, row)
+        if self._db is not None:
+            for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
+                if index not in page.misfits:  # of one that does not fit only a part can be read
+                    self._compare(self._db, key, row)
+        return again
 
     def _compare(self, db: Connection, key: int, row: Record) -> None:
         before = db.execute("SELECT content, stamp, told FROM watched WHERE key = ?", (key,)).fetchone()
