@@ -314,8 +314,8 @@ class Churning:
 
 
 @pytest.mark.promise(
-    "However a list changes while it is read, each row that stays in it comes, or the run says that rows move. What cannot "
-    "be seen: one row goes and another comes, or, where no number of rows is stated, one row goes",
+    "However a list changes while it is read, each row that stays in it comes, or the run says that rows move. What "
+    "cannot be seen: one row goes and another comes, or, where no number of rows is stated, one row goes",
     figure=f"{HISTORIES} histories of a list that churns",
 )
 @pytest.mark.parametrize("removes", [False, True])
