@@ -81,10 +81,11 @@ ROWS = (
     Row("repeat-page@2"),
     Row("repeat-page@2-", "the vendor's paging does not move on"),
     Row("empty-page@2"),
-    Row(  # where a count says that there are more rows, the list is read again
+    # a list with fewer rows than its vendor states is read once more
+    Row(
         "empty-page@2-3",
-        "is empty, but .* is not|but its pages hold",
-        dict.fromkeys(("amazon-vendor", "ingram-micro", "midnight", "visiblescm")),
+        "is empty, but .* is not",
+        {"amazon-vendor": None, "ingram-micro": None, "midnight": None, "visiblescm": None},
     ),
     Row("moving-rows@2"),
     Row("moving-rows@2-"),

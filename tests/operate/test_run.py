@@ -87,8 +87,14 @@ def gone(pid: int) -> bool:
     ],
 )
 def test_how_a_run_ended(tap: int, target: int, unread: bool, missing: int, code: int, problem: str | None) -> None:
-    outcome = Outcome(tap, target, unread, {"streams": {"invoices": {"missing": missing, "quarantined": 0}}})
+    invoices = {"missing": missing, "quarantined": 0, "conflicting": 0}
+    outcome = Outcome(tap, target, unread, {"streams": {"invoices": invoices}})
     assert (outcome.exit_code, outcome.problem) == (code, problem)
+
+
+def test_keys_that_several_records_have_are_told_by_the_exit_code() -> None:
+    invoices = {"missing": 0, "quarantined": 0, "conflicting": 2}
+    assert Outcome(0, 0, False, {"streams": {"invoices": invoices}}).exit_code == 3
 
 
 def test_a_run_reports_streams_requests_and_the_end(tmp_path: Path, sandbox: serve.Served) -> None:

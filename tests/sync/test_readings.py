@@ -195,6 +195,13 @@ def test_equal_records_newer_ones_and_distinct_streams_are_no_conflict(pager: Pa
     assert conflicts(replace(stream, plan=windows, replication_key="number"), *different) == [2, 1]
 
 
+def test_keys_count_and_not_what_tells_rows_apart() -> None:
+    pages = (dated((1, "a", 0), (2, "b", 0), (3, "c", 0)), dated((4, "a", 0)))
+    assert conflicts(replace(LIST, keys=("text",), pages=STABLE), *pages) == [4]
+    again = (dated((1, "a", 0), (2, "a", 0), (3, "a", 0)), dated((1, "b", 1), (2, "b", -1)))
+    assert conflicts(replace(CHANGES, pages=stable(PAGER, "number", "at")), *again) == []
+
+
 def test_what_changed_between_two_readings_is_no_conflict() -> None:
     found: list[Record] = []
     first = [dated((1, "a", 0), (2, "a", 0), (3, "a", 0)), dated((3, "a", 0), (4, "a", 0)), Page([])]
@@ -306,6 +313,11 @@ class Churning:
         return "remove" in last and (not self.total or bool(last & {"insert", "move"}))
 
 
+@pytest.mark.promise(
+    "However a list changes while it is read, each row that stays in it comes, or the run says that rows move. What "
+    "cannot be seen: one row goes and another comes, or, where no number of rows is stated, one row goes",
+    figure=f"{HISTORIES} histories of a list that churns",
+)
 @pytest.mark.parametrize("removes", [False, True])
 @pytest.mark.parametrize("total", [False, True])
 def test_no_row_of_a_list_that_churns_is_lost_without_a_word(total: bool, removes: bool) -> None:

@@ -229,6 +229,12 @@ CASES = [
     ),
     Case(
         "keys",
+        "invoices has different records with the same InvoiceFriendlyStatus: declare keys that tell them apart",
+        of_stream(LIST, keys=("InvoiceFriendlyStatus",)),
+        stream=LIST,
+    ),
+    Case(
+        "keys",
         "has no RequestedInvoiceRefNumber",
         finished(DOCUMENTS, lambda r: r.update(RequestedInvoiceRefNumber=None)),
     ),

@@ -3,7 +3,7 @@
 One module for each group of commands; this one puts them together. Imports of what is slow stand where they are
 used: ``vendortap list`` has to be quick.
 
-Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
+Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing, in quarantine or share a key.
 """
 
 from __future__ import annotations

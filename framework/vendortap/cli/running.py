@@ -75,7 +75,8 @@ def run(
 ) -> int:
     """Run a connector into a database.
 
-    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine.
+    Exit codes: 0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing, in quarantine or share
+    a key.
     """
     from vendortap.operate import run as runner
     from vendortap.operate.reporting import following
@@ -122,6 +123,11 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> 
         logs.say(f"vendortap: drift: {Event(**event)}", "warning")
     if outcome.missing:
         logs.say(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", "warning")
+    if outcome.conflicting:
+        logs.say(
+            f"vendortap: {outcome.conflicting:,} keys have several records that differ; one of each is kept; see above",
+            "warning",
+        )
     if outcome.quarantined:
         logs.say(
             f"vendortap: {outcome.quarantined:,} do not fit and are in quarantine; "

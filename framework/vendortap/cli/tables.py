@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,18 +35,26 @@ _FIGURES = {
 
 def outcome_table(report: Report) -> str:
     """Return what a run came to, stream by stream."""
-    return table(["stream", *_FIGURES], list(_outcome_rows(report)))
+    figures = _figures([report])
+    return table(["stream", *figures], list(_outcome_rows(report, figures)))
 
 
 def outcomes_table(reports: Sequence[tuple[str, Report]]) -> str:
     """Return what the runs of several connectors came to, by name of the connector."""
-    rows = [[name, *row] for name, report in reports for row in _outcome_rows(report)]
-    return table(["connector", "stream", *_FIGURES], rows)
+    figures = _figures([report for _, report in reports])
+    rows = [[name, *row] for name, report in reports for row in _outcome_rows(report, figures)]
+    return table(["connector", "stream", *figures], rows)
 
 
-def _outcome_rows(report: Report) -> Iterator[list[str]]:
+def _figures(reports: Sequence[Report]) -> Mapping[str, str]:
+    """Return the columns: keys that several records have are rare, and have one only where there are any."""
+    streams = [stream for report in reports for stream in report.get("streams", {}).values()]
+    return {**_FIGURES, **({"conflicting": "conflicting"} if any(s["conflicting"] for s in streams) else {})}
+
+
+def _outcome_rows(report: Report, figures: Mapping[str, str]) -> Iterator[list[str]]:
     for name, stream in report.get("streams", {}).items():
-        yield [name, *(_figure(stream[figure]) for figure in _FIGURES.values())]
+        yield [name, *(_figure(stream[figure]) for figure in figures.values())]
 
 
 def _figure(value: float) -> str:

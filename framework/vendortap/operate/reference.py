@@ -12,6 +12,7 @@ from typing import Any
 
 from vendortap.declare import model
 from vendortap.declare.model import Connector, Keyed, Limit, Stream
+from vendortap.declare.paging import Stable
 from vendortap.decode import schemas
 from vendortap.plugins import hookspecs, host, validation
 
@@ -99,6 +100,9 @@ def _parts(connector: Connector, sandbox: Mapping[str, Any]) -> Iterator[str]:
     yield _settings(described["settings"])
     yield "## Limits"
     yield _limit(connector)
+    if paging := " ".join(_paging(connector)):
+        yield "## Paging"
+        yield paging
     if assumed := "\n\n".join(_assumed(connector, described["settings"])):
         yield "## Assumed, or not known"
         yield assumed
@@ -201,6 +205,27 @@ def _rate(limit: Limit) -> str:
     if limit.rate < 1:
         return f"{limit.rate * 60:g} requests a minute"
     return f"{limit.rate:g} requests a second"
+
+
+def _paging(connector: Connector) -> Iterator[str]:
+    lists = {stream.name: stream.pages for stream in connector.streams if isinstance(stream.pages, Stable)}
+    if not lists:
+        return
+    yield (
+        "Without a number of pages or rows, or a token for the next page, a list ends with the empty page behind the "
+        "last one: that is one request more for each list of several pages."
+    )
+    for name, pages in lists.items():
+        also = (
+            "the stated number of rows becomes smaller"
+            if pages.total
+            else "a page in the middle is shorter than others"
+        )
+        hides = "one row goes and another one comes" if pages.total else "a row goes"
+        yield (
+            f"{_code(name)} is read again if the same {', '.join(map(_code, pages.by))} comes twice or {also}, until "
+            f"two readings in a row agree. What cannot be seen is that {hides} while the list is read."
+        )
 
 
 def _assumed(connector: Connector, settings: Iterable[Mapping[str, Any]]) -> Iterator[str]:

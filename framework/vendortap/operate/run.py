@@ -78,13 +78,18 @@ class Outcome:
         return sum(stream["quarantined"] for stream in self.report.get("streams", {}).values())
 
     @property
+    def conflicting(self) -> int:
+        """How many keys several records have which differ, so that a target keeps one of these."""
+        return sum(stream["conflicting"] for stream in self.report.get("streams", {}).values())
+
+    @property
     def exit_code(self) -> int:
-        """0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing or in quarantine."""
+        """0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing, in quarantine or share a key."""
         if self.tap == UsageError.exit_code:
             return self.tap
         if self.problem:
             return 1
-        return 3 if self.missing or self.quarantined else 0
+        return 3 if self.missing or self.quarantined or self.conflicting else 0
 
     @property
     def problem(self) -> str | None:

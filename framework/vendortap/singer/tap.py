@@ -232,6 +232,7 @@ class ConnectorTap(Tap):
                     "known": stream.tally.known,
                     "repeated": stream.tally.repeated,
                     "missing": stream.tally.missing,
+                    "conflicting": stream.tally.conflicting,
                     "units": stream.tally.units,
                     "expected": stream.tally.expected,
                     **stream.spent.told(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Config, Page, Pager, Record, Request, Stream
 from vendortap.declare.paging import FewerRowsError, Stable, single
@@ -41,19 +41,14 @@ def pager_of(stream: Stream, found: Found) -> Pager:
     if stream.keyed is not None:  # a document: its key is asked for, and comes once
         return pager
 
-    if isinstance(pager, Stable):
-        by = pager.by
-    elif stream.distinct:
-        by = ()  # nothing to compare, and nothing that moves is looked for
-    else:
-        by = tuple(name for name in stream.keys if name not in stream.add)  # what is added is the same in all rows
+    by, keys = pager.by if isinstance(pager, Stable) else (), _keys(stream)
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         before: _Reading | None = None
         with ExitStack() as stack:
             compared = stack.enter_context(closing(_Compared(stream, found)))
             for _ in range(READINGS):
-                reading = stack.enter_context(closing(_Reading(pager, by, compared)))
+                reading = stack.enter_context(closing(_Reading(pager, by, keys, compared)))
                 yield from _once(pager(request, config), reading)
                 if reading.short is not None and before is not None and before.short is not None:
                     raise reading.short
@@ -66,6 +61,19 @@ def pager_of(stream: Stream, found: Found) -> Pager:
         )
 
     return ask
+
+
+def _keys(stream: Stream) -> tuple[str, ...]:
+    """Return the properties by which records are compared that should not differ; none where they may.
+
+    What is added is the same in all rows. Where rows may be listed again with another stamp, which shows by what tells
+    them apart, only those with the same one are compared.
+    """
+    if stream.distinct:
+        return ()
+    pager, stamp = stream.pages, stream.replication_key
+    may_change = isinstance(pager, Stable) and stamp in pager.by and stamp not in stream.keys
+    return (*(name for name in stream.keys if name not in stream.add), *([stamp] if stamp and may_change else []))
 
 
 def _once(steps: Generator[Request, Page, None], reading: _Reading) -> Generator[Request, Page, None]:
@@ -89,16 +97,19 @@ def _once(steps: Generator[Request, Page, None], reading: _Reading) -> Generator
 class _Reading:
     """One reading of a list: its rows in order, and what shows that it changed meanwhile.
 
-    ``by`` are the properties that tell rows apart; without any they are not looked at.
+    ``by`` are the properties that tell rows apart, ``keys`` those by which they are compared; often the same. Without
+    any, neither is done.
     """
 
-    def __init__(self, pager: Pager, by: Sequence[str], compared: _Compared) -> None:
+    def __init__(self, pager: Pager, by: Sequence[str], keys: Sequence[str], compared: _Compared) -> None:
         self.short: FewerRowsError | None = None
-        self._by = by
+        self._by = by or keys
+        self._keys = keys
         self._stable = pager if isinstance(pager, Stable) else None
         self._rows = Numbers()
+        self._keyed = self._rows if set(self._by) == set(keys) else Numbers()
         self._compared = compared
-        self._pages = self._repeated = 0
+        self._pages = self._repeated = self._uncompared = self._on_one_page = 0
         self._stated = 0
         self._longest = self._last = 0
         self._shows = False
@@ -109,9 +120,13 @@ class _Reading:
         """Note the rows of a page."""
         self._pages += 1
         if self._by:
-            keys = [hash(tuple([row[name] for name in self._by])) for row in page.rows]
-            self._rows.extend(keys)
-            self._compared.take(page, keys)
+            hashes = _hashes(page, self._by, self._pages)
+            self._rows.extend(hashes)
+        if self._keys:
+            if self._keyed is not self._rows:
+                hashes = _hashes(page, self._keys, self._pages)
+                self._keyed.extend(hashes)
+            self._on_one_page += self._compared.take(page, hashes)
         if self._stable and self._stable.total:
             self._look_at_number(page, self._stable.total)
         elif page.rows:
@@ -133,14 +148,16 @@ class _Reading:
     def end(self) -> None:
         """Count the rows that came again; on a single page none can have moved, and they have been compared."""
         if self._pages > 1:
-            self._repeated = self._compared.watch(self._rows.repeated())
+            again = self._compared.watch(self._keyed.repeated())
+            self._uncompared = again - self._on_one_page
+            self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
 
     def is_enough(self, before: _Reading | None) -> bool:
         """Whether this reading, after the one before, needs no other one."""
         if self.short is not None:
             return False
         if before is None:
-            return not (self._repeated or (self._stable and self._shows))
+            return not (self._uncompared or (self._stable and (self._repeated or self._shows)))
         if self._stable is None:
             return True
         if self._repeated == before._repeated and self._rows.have(before._rows):
@@ -150,17 +167,25 @@ class _Reading:
     def close(self) -> None:
         """Forget the rows."""
         self._rows.close()
+        self._keyed.close()
+
+
+def _hashes(page: Page, names: Sequence[str], number: int) -> list[int]:
+    """Return what tells the rows of a page apart; where a row does not fit and has no key to be read, its place."""
+    keys: list[tuple[Any, ...]] = [tuple([row[name] for name in names]) for row in page.rows]
+    for index in page.misfits:
+        if None in keys[index]:
+            keys[index] = (number, index)
+    return list(map(hash, keys))
 
 
 class _Compared:
     """The records whose keys come more than once, compared by their content within each reading.
 
-    On disk, as there may be many, in a database that is opened when the first key comes again. Where a stream is
-    ``distinct``, records may differ, and are not compared.
+    On disk, as there may be many, in a database that is opened when the first key comes again.
     """
 
     def __init__(self, stream: Stream, found: Found) -> None:
-        self._compares = not stream.distinct
         self._stamp = None if stream.plan.windows else stream.replication_key  # a window's end is the same for all
         self._found = found
         self._db: Connection | None = None
@@ -175,20 +200,23 @@ class _Compared:
         many = 0
         for key in keys:
             many += 1
-            if self._compares:
-                self._db = self._db or _opened()
-                self._db.execute("INSERT OR IGNORE INTO watched (key) VALUES (?)", (key,))
+            self._db = self._db or _opened()
+            self._db.execute("INSERT OR IGNORE INTO watched (key) VALUES (?)", (key,))
         return many
 
-    def take(self, page: Page, keys: Sequence[int]) -> None:
-        """Compare the records of a page with each other, and those that are watched with those before."""
-        if self._compares and len(set(keys)) < len(keys):
+    def take(self, page: Page, keys: Sequence[int]) -> int:
+        """Compare the records of a page with each other, and those that are watched with those before.
+
+        Returns how many have the key of one before on the same page.
+        """
+        again = len(keys) - len(set(keys))
+        if again:
             self.watch(key for key, times in Counter(keys).items() if times > 1)
-        if self._db is None:
-            return
-        for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
-            if index not in page.misfits:  # of one that does not fit only a part can be read
-                self._compare(self._db, key, row)
+        if self._db is not None:
+            for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
+                if index not in page.misfits:  # of one that does not fit only a part can be read
+                    self._compare(self._db, key, row)
+        return again
 
     def _compare(self, db: Connection, key: int, row: Record) -> None:
         before = db.execute("SELECT content, stamp, told FROM watched WHERE key = ?", (key,)).fetchone()

@@ -15,9 +15,9 @@ from vendortap.errors import VendortapError
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 15
 """So many numbers, of eight bytes each, are in memory: up to there nothing is written to disk."""
-_LITTLE = 1 << 12
+_LITTLE = 1 << 10
 """So many are read at a time from each of several places."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

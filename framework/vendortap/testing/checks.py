@@ -150,7 +150,12 @@ def keys(subject: Subject, stream: str) -> None:
     """Every record has its keys, and no two have the same; but a newer version may follow an older one."""
     declared = subject.connector.stream(stream)
     seen: dict[Key, Any] = {}
-    for record in hold_ended(subject.full(), "a full run").records(stream):
+    full = hold_ended(subject.full(), "a full run")
+    hold(
+        not full.told(stream, "different records with this key"),
+        f"{stream} has different records with the same {', '.join(declared.keys)}: declare keys that tell them apart",
+    )
+    for record in full.records(stream):
         key = _key(record, declared)
         hold(all(part not in (None, "") for part in key), f"a record of {stream} has no {' or '.join(declared.keys)}")
         changed = record.get(declared.replication_key or "")

@@ -137,6 +137,10 @@ class Run:
         """The messages of a type, of one stream or of all."""
         return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
 
+    def told(self, stream: str, sentence: str) -> bool:
+        """Whether a line of the log is about a stream, and says this."""
+        return any(f", {stream}: " in line and sentence in line for line in self.log.splitlines())
+
     def records(self, stream: str) -> list[Record]:
         """The records of a stream, as they were written."""
         return [message["record"] for message in self.of("RECORD", stream)]

@@ -8,8 +8,8 @@
      "requests": 42, "retries": 0, "waited_seconds": 0.0, "bytes": 91034,
      "latency": {"answers": 42, "median": 0.02, "p95": 0.11, "greatest": 0.13},
      "streams": {"invoices": {"fetched": 2003, "emitted": 2000, "filtered": 0, "quarantined": 1, "skipped": 2,
-                              "known": 2, "repeated": 0, "missing": 0, "requests": 21, "retries": 0,
-                              "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
+                              "known": 2, "repeated": 0, "missing": 0, "conflicting": 0, "requests": 21,
+                              "retries": 0, "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
                               "totals": [{"currency": "USD", "records": 2000, "amount": "12345.67"}]}},
      "drift": [], "quarantine": null,
      "timeline": [{"seconds": 0.1, "requests": 2, "retries": 0, "waited_seconds": 0.0, "bytes": 2048,
@@ -36,7 +36,7 @@ from vendortap.support import latency
 from vendortap.support.version import version
 
 VERSION = 1
-_COUNTS = ("filtered", "quarantined", "skipped", "known", "repeated", "missing")
+_COUNTS = ("filtered", "quarantined", "skipped", "known", "repeated", "missing", "conflicting")
 _SPENT = ("requests", "retries", "waited_seconds", "bytes")
 
 

@@ -15,7 +15,7 @@ from vendortap.operate.reporting.markup import Child, element, written
 Document = Mapping[str, Any]
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_ENDS = {0: ("good", "all done"), 3: ("fair", "done, but records are missing or in quarantine")}
+_ENDS = {0: ("good", "all done"), 3: ("fair", "done, but records are missing, in quarantine or share a key")}
 _FAILED = ("bad", "failed")
 
 
@@ -58,7 +58,8 @@ def _body(document: Document) -> Iterator[Element]:
     yield element("section", *_tiles(document), class_="tiles")
     if document["streams"]:
         yield from _charts(document)
-        yield _table("Streams", "streams", _STREAM, document["streams"])
+        conflicting = {"conflicting": _count} if _sum(document, "conflicting") else {}
+        yield _table("Streams", "streams", {**_STREAM, **conflicting}, document["streams"])
     totals = {
         f"{name} {of['currency']}": {"stream": name, **of}
         for name, stream in document["streams"].items()
