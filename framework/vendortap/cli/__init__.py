@@ -17,7 +17,7 @@ import click
 
 from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold
 from vendortap.errors import UsageError, VendortapError
-from vendortap.support import logs
+from vendortap.support import logs, streams
 
 
 def main() -> NoReturn:
@@ -35,6 +35,7 @@ def _terminated(signum: int, _frame: Any) -> NoReturn:
 
 def _main(arguments: Sequence[str]) -> int:
     try:
+        streams.replace_closed()
         result = commands.main(args=list(arguments), prog_name="vendortap", standalone_mode=False)
     except VendortapError as error:
         logs.say(f"vendortap: error: {error}", "error")

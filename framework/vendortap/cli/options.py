@@ -32,6 +32,8 @@ class Output(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path."""
         path = Path(str(super().convert(value, param, ctx)))
+        if path.exists() and not path.is_file():  # say, /dev/null: to replace it would be a surprise to everybody
+            self.fail(f"{str(path)!r} is not a file.", param, ctx)
         if not path.parent.is_dir():
             self.fail(f"There is no folder {str(path.parent)!r}.", param, ctx)
         return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 from collections.abc import Iterable
@@ -16,6 +17,21 @@ from vendortap.cli.options import CONNECTOR, Output, examples
 from vendortap.cli.running import watched
 from vendortap.cli.tables import outcomes_table, table
 from vendortap.plugins import host
+
+
+class _Amount(click.FloatRange):
+    """A number from 0 on; NaN is neither below nor above any other, and passes for one with click."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 PORT = 8080
 """Where sandboxes listen, unless another port is asked for."""
@@ -38,12 +54,10 @@ PORT = 8080
 )
 @click.option("--invoices", type=click.IntRange(1), default=2000, show_default=True, help="How many invoices it has.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same invoices.")
-@click.option(
-    "--latency-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="How long each answer takes."
-)
+@click.option("--latency-ms", type=_Amount(), default=0.0, show_default=True, help="How long each answer takes.")
 @click.option(
     "--rate",
-    type=click.FloatRange(0),
+    type=_Amount(),
     default=0.0,
     show_default=True,
     help="Requests a second before it answers 429; 0 for any.",

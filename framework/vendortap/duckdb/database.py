@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
 }
 """What is used (json, icu) is in the wheel; nothing may be fetched."""
+_NO_NAME = re.compile(r"[\0\ud800-\udfff]")  # the latter are how Python has bytes that are not UTF-8
 _CATALOG = "target"
 """What the file is called inside DuckDB, whatever its own name is."""
 _ROW_GROUP_SIZE = 2048
@@ -107,14 +109,26 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def check_path(path: Path) -> None:
-    """Raise ConfigError where the path cannot be one of a database."""
+def checked_path(setting: str) -> Path:
+    """Return the setting as an absolute path. Raises ConfigError where it cannot be one of a database."""
+    try:
+        path = Path(setting).expanduser().absolute()
+    except RuntimeError:
+        who = setting.partition("/")[0]
+        raise ConfigError(
+            f"setting path: {who} is no user's home folder; for a file of that name write ./{who}"
+        ) from None
+    if _NO_NAME.search(str(path)):
+        raise ConfigError("setting path: DuckDB takes no name that has a NUL character or is not UTF-8; choose another")
     if path.is_dir():
         raise ConfigError(f"setting path: {path} is a folder; give the path of a .duckdb file")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"setting path: {path} is not a file; give the path of a .duckdb file")
     if not path.parent.is_dir():
         raise ConfigError(f"setting path: {path} is in a folder that does not exist; make the folder first")
     if "?" in str(path):
         raise ConfigError(f"setting path: DuckDB cannot write to {path}, because of the question mark")
+    return path
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:

@@ -13,7 +13,8 @@ import msgspec
 from singer_sdk.io_base import GenericSingerReader
 
 from vendortap.duckdb.values import nonfinite
-from vendortap.errors import LoadError
+from vendortap.errors import LoadError, UsageError
+from vendortap.support import streams
 
 MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "BATCH", "ACTIVATE_VERSION")
 
@@ -35,7 +36,9 @@ class LineReader(GenericSingerReader[Any]):
 
     @property
     def default_input(self) -> IO[Any]:
-        """Standard input, as bytes: messages are UTF-8 whatever the locale is."""
+        """Standard input, as bytes: messages are UTF-8 whatever the locale is. Raises UsageError where it is closed."""
+        if streams.is_replaced("stdin"):
+            raise UsageError("standard input is closed; pipe a tap into this, or name a file with --input")
         return open(sys.stdin.fileno(), "rb", buffering=_BUFFER_SIZE, closefd=False)
 
     def complaint(self, text: str) -> LoadError:

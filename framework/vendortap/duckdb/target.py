@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -30,7 +29,7 @@ from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, LoadError, VendortapError
-from vendortap.support import logs
+from vendortap.support import logs, streams
 from vendortap.support.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
@@ -200,8 +199,7 @@ class DuckdbTarget(Target):
         self._read_message = quick.messages([])
         self.reader.take = self._take
         self._opened = ExitStack()
-        self._path = Path(self.config["path"]).expanduser().absolute()
-        database.check_path(self._path)
+        self._path = database.checked_path(self.config["path"])
         if self._path.exists():
             _ = self.connection  # so that a file that cannot be used is told before anything is read
         if not self.logger.isEnabledFor(10):
@@ -460,6 +458,7 @@ class DuckdbTarget(Target):
 def run() -> None:
     """Run the command line and end the process: 0 done, 1 not loaded, 2 wrong settings or usage."""
     try:
+        streams.replace_closed()
         command = DuckdbTarget.cli
         logs.set_up()
         command()

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from vendortap.decode.bounds import PIECE, TooLarge, bounded, gunzip
 from vendortap.errors import BodyError
-from vendortap.http.failures import WrongLengthError
+
+
+class WrongLengthError(HTTPError):
+    """A length in an answer is not a number of bytes."""
 
 
 def read_body(answer: BaseHTTPResponse, headers: Mapping[str, str], max_body: int, label: str) -> bytes:

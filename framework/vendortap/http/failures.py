@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import requests
 import urllib3.exceptions
 
+from vendortap.http.bodies import WrongLengthError
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -18,10 +20,6 @@ class Failure:
 
     reason: str
     permanent: bool = False
-
-
-class WrongLengthError(urllib3.exceptions.HTTPError):
-    """A length in an answer is not a number of bytes."""
 
 
 _REASONS: tuple[tuple[type[Exception], str], ...] = (

@@ -289,7 +289,7 @@ def duckdb_command(connector: str, to: Path) -> Iterator[list[str]]:
     """Give the command of the embedded target; its settings are in a file as long as the context lasts."""
     with tempfile.TemporaryDirectory(prefix="vendortap-") as folder:
         config = Path(folder) / "target.json"
-        settings = {"path": str(to), "default_target_schema": schema_name(connector)}
+        settings = {"path": str(to.absolute()), "default_target_schema": schema_name(connector)}
         config.write_text(json.dumps(settings), encoding="utf-8")
         yield [sys.executable, "-P", "-m", "vendortap.duckdb", "--config", str(config)]
 

@@ -15,7 +15,7 @@ from vendortap.errors import UsageError, VendortapError
 from vendortap.plugins import host
 from vendortap.singer.filters import NotTwice
 from vendortap.singer.tap import tap_class
-from vendortap.support import logs, parent_watch
+from vendortap.support import logs, parent_watch, streams
 from vendortap.support.redact import unexpected
 
 
@@ -31,8 +31,9 @@ def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
 
 def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
     command_name = f"tap-{name}"
-    parent_watch.follow()
     try:
+        streams.replace_closed()
+        parent_watch.follow()
         command = tap_class(host.load(name)).cli
         logs.set_up()
         for handler in logging.getLogger().handlers:

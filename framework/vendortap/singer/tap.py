@@ -25,7 +25,7 @@ from singer_sdk.mapper import PluginMapper
 from vendortap.declare.model import Connector
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
-from vendortap.errors import CatalogError, ConfigError, StateError, VendortapError
+from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.plugins import extensions, host
 from vendortap.plugins.validation import Shape, settings, shapes, with_unknown
 from vendortap.singer import progress_file
@@ -298,7 +298,7 @@ class ConnectorTap(Tap):
         tap = cls(
             config=config.config,
             parse_env_config=config.parse_env,
-            catalog=catalog and parse_json(catalog.read(), CatalogError, f"{cls.name}: the catalog {catalog.name}"),
+            catalog=catalog and _given(catalog, CatalogError, f"{cls.name}: the catalog {catalog.name}"),
             state=state and _given_state(state, cls.name),
         )
         redact = tap.client.redact
@@ -358,14 +358,19 @@ def _given_state(file: IO[str], name: str) -> dict[str, Any]:
     Raises:
         StateError: it is not one; says what to give instead.
     """
-    what = f"the state {file.name}"
     try:
-        return check_state(parse_json(file.read(), StateError, what))
-    except UnicodeDecodeError:
-        why = f"{what} is not UTF-8 text"
+        return check_state(_given(file, StateError, f"the state {file.name}"))
     except StateError as error:
-        why = str(error)
-    raise StateError(
-        f"{name}: {why}. {way_back(Path(file.name))}Give the state that the last run wrote; without --state "
-        "everything is fetched again"
-    )
+        raise StateError(
+            f"{name}: {error}. {way_back(Path(file.name))}Give the state that the last run wrote; without --state "
+            "everything is fetched again"
+        ) from None
+
+
+def _given(file: IO[str], error: type[UsageError], what: str) -> Any:
+    """Return the JSON object in a file that the command line names; raises as parse_json does."""
+    try:
+        text = file.read()
+    except UnicodeDecodeError:
+        raise error(f"{what} is not UTF-8 text") from None
+    return parse_json(text, error, what)

@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,9 +40,14 @@ def set_up() -> None:
 
 def say(text: str, level: str = "info", **more: Any) -> None:
     """Write a message of this program's own; ``more`` is for machines only."""
-    line = _object(_now(), level, text.strip(), more) if as_json() else text
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    _write(_object(_now(), level, text.strip(), more) if as_json() else text)
+
+
+def _write(line: str) -> None:
+    """Write a line to standard error. Where that is broken, nobody listens, which is no reason to fail."""
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def pass_on(source: str, line: str) -> None:
@@ -54,7 +60,7 @@ def pass_on(source: str, line: str) -> None:
         text = json.dumps({**said, "source": source}, ensure_ascii=False)
     else:
         text = _object(_now(), "info", line, {"source": source})
-    sys.stderr.write(f"{text}\n")
+    _write(text)
 
 
 class _Formatter(logging.Formatter):

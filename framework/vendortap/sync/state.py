@@ -70,6 +70,10 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
         for part in [entry, *partitions]:
             read_bookmark(name, part)
     read_fields(state)
+    try:
+        msgspec.json.encode(state)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        raise StateError("the state has half of a surrogate pair or a number beyond 64 bits in it") from None
     return state
 
 
