@@ -149,13 +149,12 @@ def test_a_file_that_is_not_utf_8_is_told(config: Path, tmp_path: Path, option: 
     assert f"{file} is not UTF-8 text" in done.stderr
 
 
-@pytest.mark.parametrize("context", ['{"a": "\\ud800"}', '{"a": 123456789012345678901234567890}'])
-def test_a_state_that_could_not_be_written_again_is_refused(config: Path, tmp_path: Path, context: str) -> None:
+def test_a_state_that_could_not_be_written_again_is_refused(config: Path, tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    file.write_text(f'{{"bookmarks": {{"invoices": {{"partitions": [{{"context": {context}}}]}}}}}}', encoding="utf-8")
+    file.write_text('{"bookmarks": {"invoices": {"partitions": [{"context": {"a": "\\ud800"}}]}}}', encoding="utf-8")
     done = run("", "tap-scansource", "--config", config, "--state", file)
     assert done.returncode == 2
-    assert "the state has half of a surrogate pair or a number beyond 64 bits in it" in done.stderr
+    assert "the state has half of a surrogate pair in it" in done.stderr
 
 
 @pytest.mark.parametrize("option", ["--rate", "--latency-ms"])

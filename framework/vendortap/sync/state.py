@@ -72,8 +72,10 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
     read_fields(state)
     try:
         msgspec.json.encode(state)
-    except (UnicodeEncodeError, OverflowError, RecursionError):
-        raise StateError("the state has half of a surrogate pair or a number beyond 64 bits in it") from None
+    except (UnicodeEncodeError, RecursionError):
+        raise StateError(
+            "the state has half of a surrogate pair in it, or is nested too deeply to be written"
+        ) from None
     return state
 
 
