@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 
 from vendortap.declare.model import Keyed, Record, Stream, Unit
@@ -50,14 +51,15 @@ class Spool:
         top = Top(self.base.since, None, self.base.known)
         listed = 0
         try:
-            for page in (page for _, pages in in_order([self.base], lists) for page in pages):
-                self.settled = page.settled
-                rows = [row for record in self._usable(page) if (row := self._row(record, top))]
-                self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
-                listed += len(rows)
-                if documents and page.more:
-                    for key, at, _ in rows:
-                        documents.ask_early(self._unit(key, at))
+            with closing(in_order([self.base], lists)) as fetched:  # or a thread waits for a reader that has failed
+                for page in (page for _, pages in fetched for page in pages):
+                    self.settled = page.settled
+                    rows = [row for record in self._usable(page) if (row := self._row(record, top))]
+                    self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+                    listed += len(rows)
+                    if documents and page.more:
+                        for key, at, _ in rows:
+                            documents.ask_early(self._unit(key, at))
         except VendortapError as error:
             if documents:
                 documents.call_off()

@@ -55,6 +55,16 @@ class Task:
         for _ in range(PAGES_AHEAD - 1):
             self.room.put(None)
         self._taken = threading.Lock()
+        self._left = threading.Event()
+
+    def leave(self) -> None:
+        """Say that nobody reads the rest: the thread that fetches it goes on with another task."""
+        self._left.set()
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody reads the rest."""
+        return self._left.is_set()
 
     def take(self) -> bool:
         """Take the task, to do it or to call it off; returns whether nobody has before."""
@@ -117,7 +127,7 @@ class Pool:
                 return
 
     def _do(self, task: Task) -> bool:
-        """Do a task to its end; returns whether somebody still wants it."""
+        """Do a task to its end, or until nobody reads it any more; returns whether there may be others to do."""
         end = _End()
         try:
             with closing(task.lane.fetch(task.unit)) as pages:
@@ -125,7 +135,7 @@ class Pool:
                     task.lane.answered()
                     task.queue.put(page)
                     if page.more and not self._has_room(task):
-                        return False
+                        return not self._ended.is_set()
         except BaseException as error:  # noqa: BLE001 - it is raised where the unit is read
             end = _End(error)
             task.lane.call_off()
@@ -134,7 +144,7 @@ class Pool:
 
     def _has_room(self, task: Task) -> bool:
         """Wait for room for another page; returns whether somebody is still going to read."""
-        while not self._ended.is_set():
+        while not (self._ended.is_set() or task.is_left):
             with suppress(Empty):
                 task.room.get(timeout=0.2)
                 return True
@@ -197,7 +207,8 @@ def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
     """Fetch units, and yield each with its pages, in the order given.
 
     At most UNITS_AHEAD units for each that may be under way are begun or done and not yet read to their end, each at
-    most PAGES_AHEAD pages ahead; and besides them those asked for early, which are held anyway.
+    most PAGES_AHEAD pages ahead; and besides them those asked for early, which are held anyway. Who stops in the middle
+    of a unit closes this iterator: a thread waits until its pages are read.
     """
     source = iter(units)
     begun: deque[Task] = deque()
@@ -211,9 +222,12 @@ def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
         task = begun.popleft()
         ahead -= not task.is_early
         pages = task.pages()
-        yield task.unit, pages
-        for _ in pages:  # whatever the reader left
-            pass
+        try:
+            yield task.unit, pages
+            for _ in pages:  # whatever the reader left
+                pass
+        finally:
+            task.leave()
         lane.answered()  # or refused, which the reader has put up with
 
 
