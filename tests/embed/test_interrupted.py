@@ -44,6 +44,6 @@ def test_batches_hold_what_came_before_the_stream_failed(sandboxes: StartVendor)
     batches = read_arrow("scansource", {**config, **options}, streams=["invoice_details"])
     first = next(batches)
     assert isinstance(first, StreamBatch)
-    assert first.batch["InvoiceNumber"].to_pylist() == listed[:15]
+    assert first.batch["InvoiceNumber"].to_pylist() == listed
     with pytest.raises(MissingError, match="0000000"):
         next(batches)

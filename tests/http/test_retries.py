@@ -161,7 +161,7 @@ def test_retry_after_as_a_date_is_honoured(vendor: StartVendor, client: MakeClie
 @pytest.mark.promise("No request is retried for longer than `retry_seconds`")
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("21", "21"), ("86400", "86400"), ("9" * 400, "inf"), ("Fri, 31 Dec 9999 23:59:59 GMT", r"\d{9,}")],
+    [("21", "21"), ("86400", "86400"), ("9" * 400, "1000000000"), ("Fri, 31 Dec 9999 23:59:59 GMT", r"\d{9,}")],
 )
 def test_a_wait_beyond_the_budget_is_not_begun(
     vendor: StartVendor, client: MakeClient, value: str, seconds: str
@@ -209,7 +209,7 @@ def reply_with(**headers: str) -> Reply:
         ({"retry_after": "²"}, None),
         ({"retry_after": "0"}, 0),
         ({"retry_after": " 120 "}, 120),
-        ({"retry_after": "9" * 5000}, float("inf")),
+        ({"retry_after": "9" * 5000}, 1e9),
         ({"retry_after": "Mon, 06 May 2024 07:09:09 GMT"}, 60),
         ({"retry_after": "Monday, 06-May-24 07:09:09 GMT"}, 60),
         ({"retry_after": "Mon, 06 May 2024 07:09:09 -0000"}, 60),

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from vendortap.declare.model import Bookmark, Connector, Page, Record, Reply, Request
+from vendortap.declare.model import Bookmark, Connector, Page, Record, Reply, Request, Rows
 from vendortap.declare.request import get
 from vendortap.errors import CredentialsError, MissingError, TransportError, UsageError
 from vendortap.plugins import host
@@ -215,6 +215,20 @@ def twice(record: Record) -> None:
     record["TotalInvoicedAmount"] *= 2
 
 
+def with_empty_rows(connector: Connector) -> Connector:
+    """What takes every reply without the place of the rows for one that has none."""
+    rows = connector.stream(LIST).rows
+    assert isinstance(rows, Rows)
+    return of_stream(LIST, rows=replace(rows, empty=(lambda reply: True,), more={}), pages=None, check=None)(connector)  # noqa: ARG005
+
+
+def unknown_numbers(connector: Connector) -> Connector:
+    """What compares a document's number with the one asked for, and takes any two for the same."""
+    keyed = connector.stream(DOCUMENTS).keyed
+    assert keyed is not None
+    return of_stream(DOCUMENTS, keyed=replace(keyed, same=lambda asked, told: True))(connector)  # noqa: ARG005
+
+
 CASES = [
     Case("declared", "the key property 'Nowhere' is not in its schema", of_stream(LIST, keys=("Nowhere",))),
     Case("declared", "is no address", of_all(docs="")),
@@ -260,6 +274,12 @@ CASES = [
     Case("unavailable", "a vendor that answers 500 for good: MissingError", before=with_tap(Deaf)),
     Case("unavailable", "a run with a few 5xx in it ended", before=lambda s: with_settings(s, retry_seconds=0)),
     Case("bad_record", "is shown", of_stream(DOCUMENTS, check=shown)),
+    Case("envelope", "in another envelope than is declared", with_empty_rows, stream=LIST),
+    Case(
+        "foreign",
+        "the same document for every request of invoice_details: the run ends as if all were well",
+        unknown_numbers,
+    ),
     Case("secrets", "the setting 'token' looks like a secret", before=unmarked),
     Case(
         "secrets", "a secret is in what the tap writes to its log", of_all(headers=lambda config: told(config["token"]))

@@ -43,7 +43,7 @@ ACME = Connector(
             title="The whole invoice with its lines",
             request=get("/invoices/{number}"),
             rows=Rows(many=False),
-            keyed=Keyed("number", (listed("invoice_numbers"),), parent="invoices", field="number"),
+            keyed=Keyed("number", (listed("invoice_numbers"),), parent="invoices", field="number", echo=("number",)),
             keys=("number",),
             replication_key="updated_at",
             amount=Amount("total", "currency"),

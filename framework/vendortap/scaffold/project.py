@@ -154,7 +154,7 @@ def _stream(stream: DraftStream) -> str:
         f"request={_request(stream)}",
         _rows(stream),
         f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
-        f"keyed={_keyed(stream.keyed)}" if stream.keyed else "",
+        f"keyed={_keyed(stream.keyed, stream)}" if stream.keyed else "",
         f"keys={source.names(stream.keys)}",
         f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
         _summed(stream),
@@ -227,9 +227,10 @@ def _is_beside(pages: Pages) -> bool:
     return bool(pages.total) and pages.kind != "row-offset"
 
 
-def _keyed(keyed: Listed) -> str:
+def _keyed(keyed: Listed, stream: DraftStream) -> str:
     of_parent = [f"parent={source.text(keyed.parent)}", f"field={source.text(keyed.field)}"] if keyed.parent else []
-    return source.call("Keyed", source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)", *of_parent)
+    echo = f"echo={source.names(stream.keys)}" if len(stream.keys) == 1 and not stream.add else ""
+    return source.call("Keyed", source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)", *of_parent, echo)
 
 
 def _flow(way: SignIn) -> str:

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from singer_sdk import Stream, Tap
-from singer_sdk.batch import Batcher
 from singer_sdk.exceptions import MapExpressionError
 from singer_sdk.helpers._batch import BatchConfig, SDKBatchMessage
 from singer_sdk.mapper import SameRecordTransform
@@ -23,7 +22,7 @@ from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
 from vendortap.errors import ConfigError, RecordError, VendortapError
 from vendortap.plugins.validation import Shape
-from vendortap.singer import progress_file
+from vendortap.singer import batches, progress_file
 from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
 from vendortap.sync import reading
 from vendortap.sync.context import Advance, Records, Source
@@ -128,18 +127,9 @@ class ConnectorStream(Stream):
         """Have no signpost: bookmarks come from what was read, never from this machine's clock."""
 
     def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:
-        """Return the setting `batch_config`.
-
-        Raises:
-            ConfigError: a part of it is missing or unknown, or it asks for files that are not written.
-        """
-        try:
-            return _written_as_asked(super().get_batch_config(config))
-        except TypeError:
-            raise ConfigError(
-                "the setting 'batch_config' needs 'encoding' with 'format' and 'compression', and 'storage' with "
-                "'root', such as file:///tmp/batches; 'prefix' and 'batch_size' may be added"
-            ) from None
+        """Return the setting `batch_config`; raises ConfigError."""
+        setting = config.get("batch_config")
+        return batches.batch_config(setting) if setting else None
 
     def log_sync_costs(self) -> None:
         """End the run with what could not be read: the SDK asks this of each stream when all have been synced."""
@@ -182,8 +172,7 @@ class ConnectorStream(Stream):
     def _as_they_are(self) -> bool:
         """Whether little or nothing is made of records before they are written: the quick way, with the same bytes."""
         whole = all(self.mask[crumb] for crumb in inner_crumbs(self.shape.record) if crumb[-1] != "items")
-        batches = bool(self.config.get("batch_config"))
-        return bool(self._only_alias) and whole and not batches
+        return bool(self._only_alias) and whole and not self.config.get("batch_config")
 
     @cached_property
     def _verbatim(self) -> bool:
@@ -236,11 +225,11 @@ class ConnectorStream(Stream):
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
         item.records.clear()  # not held in memory as well while the target takes its time over the lines
+        self.state_manager.is_flushed = False  # before: a signal may end the stream behind the lines
         writer.write_lines(lines)
         self.messages += count
         self.tally.emitted += count
         counter.increment(count)
-        self.state_manager.is_flushed = False
 
     @cached_property
     def _only_alias(self) -> str | None:
@@ -311,11 +300,11 @@ class ConnectorStream(Stream):
     def _write_record(self, record: Record, received: datetime) -> bool:
         """Write the RECORDs that stream maps make of a record; returns whether there are any."""
         written = False
+        self.state_manager.is_flushed = False  # before: a signal may end the stream behind a line
         for alias, mapped in self._mapped(record):
             message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
             self._tap.write_message(message)
             written = True
-        self.state_manager.is_flushed = False
         return written
 
     def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
@@ -335,26 +324,16 @@ class ConnectorStream(Stream):
         Replaces the SDK's way, which ignores stream maps and selection.
         """
         del context
-        batches = _Batches(self, batch_config)
+        waiting = _Batches(self, batch_config)
         with self._measured() as counter:
             for item in self._read():
                 if isinstance(item, Advance):
-                    batches.cover(item)
+                    waiting.cover(item)
                     continue
                 for record in item.records:
                     self._counted(counter)
-                    self._account(batches.add(record), record)
-            batches.write()
-
-
-def _written_as_asked(config: BatchConfig | None) -> BatchConfig | None:
-    """Return the setting, unless singer-sdk would write other files than it says: it writes gzip in any case."""
-    if config is not None and (config.encoding.format, config.encoding.compression) != ("jsonl", "gzip"):
-        raise ConfigError(
-            "the setting 'batch_config' asks for files that are not written: 'encoding' has to have the 'format' "
-            '"jsonl" and the \'compression\' "gzip"'
-        )
-    return config
+                    self._account(waiting.add(record), record)
+            waiting.write()
 
 
 class _Batches:
@@ -384,9 +363,8 @@ class _Batches:
     def write(self) -> None:
         """Write what there is, and then the STATE that it leads to."""
         for alias, records in self.records.items():
-            batcher = Batcher(self.stream.tap_name, alias, self.config)
-            for manifest in batcher.get_batches(records=iter(records)):
-                self.stream._tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
+            manifest = batches.write(self.config, f"{self.stream.tap_name}--{alias}", records)
+            self.stream._tap.write_message(SDKBatchMessage(alias, self.config.encoding, manifest))
         self.records.clear()
         for item in self.covered.values():
             self.stream._advance(item)
