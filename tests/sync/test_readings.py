@@ -147,6 +147,25 @@ def test_a_list_with_fewer_rows_than_stated_is_read_once_more(pager: Pager) -> N
         numbers(short * 2, pager)
 
 
+@pytest.mark.promise("Rows that come twice do not fill the number of rows that a vendor states in place of others")
+def test_rows_that_come_twice_do_not_end_a_list_before_all_others_have_come() -> None:
+    filled = [page(1, 2, 2, rows=6), page(3, 4, 4, rows=6)]  # six rows, of six; but not all six
+    whole = [*filled, page(5, 6, 6, rows=6), page(rows=6), page(rows=6), page(rows=6)]
+    assert numbers([*filled, *whole, *whole, *whole], BY_TOTAL) == [1, 2, *([1, 2, 3, 4, 4, 5] * 3)]
+    assert numbers([*filled, *whole], BY_ROWS) == [1, 2, 1, 2, 3, 4, 4, 5]
+    filled = [rows(1, 2, 2, total=6), rows(3, 4, 4, total=6)]
+    whole = [*filled, rows(5, 6, 6, total=6), rows(total=6), rows(total=6), rows(total=6)]
+    asked = drive(replace(LIST, pages=BY_ROW_TOTAL), [*filled, *whole, *whole, *whole])
+    assert {(request.document or {})["filter"]["First"] for request in asked} == {0, 3, 6, 9, 12}
+
+
+def test_a_list_that_is_recounted_has_as_many_rows_as_stated() -> None:
+    twice = [page(1, 2, 3, rows=5), page(3, 4, rows=5)]
+    short = [page(1, 2, 3, rows=5), page(rows=5), page(rows=5), page(rows=5)]
+    with pytest.raises(BodyError, match="says that there are 5 rows, but its pages hold 3"):
+        numbers([*twice, *short, *short], BY_TOTAL)
+
+
 # --- records with one key ----------------------------------------------------------------------------
 
 CHANGES = replace(LIST, replication_key="at", pages=PAGER)

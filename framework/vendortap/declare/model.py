@@ -173,7 +173,8 @@ class Page:
     ``misfits`` are those rows, by index, that do not fit their schema: what can be read of one is in ``rows`` all the
     same, so that pagers and checks see how many there are; the rest of it is null. The rows are given away when the
     pager yields another request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for
-    vendors that say there where the next page is; their names are lower case.
+    vendors that say there where the next page is; their names are lower case. ``is_recounted`` says that rows came
+    twice when the list was read before, so that a number of rows or pages does not say where it ends.
     """
 
     rows: list[Record]
@@ -181,6 +182,7 @@ class Page:
     absent: bool = False
     misfits: Mapping[int, Misfit] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_recounted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,14 +75,14 @@ def page_number(
                 return
             is_last = extent.pages_left is False or not (page.rows or extent.pages_left)
             if is_last and extent.rows_left:
-                raise FewerRowsError(_fewer(extent.all_rows, extent.rows, "pages", first))
+                raise FewerRowsError(fewer(extent.all_rows, extent.rows, "pages", first))
             if is_last:
                 if number > begin and not is_short:
                     _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
                 return
             empty = 0 if page.rows else empty + 1
             _hold_end(empty)
-            is_short = 0 < len(page.rows) < full and not (pages or rows)
+            is_short = 0 < len(page.rows) < full and (page.is_recounted or not (pages or rows))
             full = full or len(page.rows)
 
     return ask
@@ -144,12 +144,13 @@ class _Extent:
 
 
 def _stated(page: Page, name: str | None, rows: int) -> int | None:
-    """Return a number that a page states, when there have been so many rows."""
-    number = page.more.get(name) if name else None
+    """Return a number that a page states and that can be believed, when there have been so many rows."""
+    number = page.more.get(name) if name and not page.is_recounted else None
     return None if number is not None and number <= 0 < rows else number
 
 
-def _fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
+def fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
+    """Return what an error says of a list with fewer rows than its vendor states."""
     other = f"; it may count its {what} from another number, see the setting {first!r}" if first else ""
     return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again{other}"
 
@@ -186,7 +187,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
             if not page.rows:
                 break
         if taken < stated:
-            raise FewerRowsError(_fewer(stated, taken, "rows", None))
+            raise FewerRowsError(fewer(stated, taken, "rows", None))
         if taken:
             beyond = taken + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {taken} on", f"that from {beyond} on")
@@ -227,10 +228,10 @@ def row_offset(
                 break
             offset += len(page.rows)
             stated = page.rows[-1][total] or stated  # a 0 beside rows is a number that nobody set
-            if offset == stated:
+            if offset == stated and not page.is_recounted:
                 return
         if offset < stated:
-            raise FewerRowsError(_fewer(stated, offset, "rows", first))
+            raise FewerRowsError(fewer(stated, offset, "rows", first))
         if offset:
             beyond = offset + config[size]
             _hold_empty((yield at(beyond)), f"the page from row {begin + offset} on", f"that from {begin + beyond} on")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Config, Page, Pager, Record, Request, Stream
-from vendortap.declare.paging import FewerRowsError, Stable, single
+from vendortap.declare.paging import FewerRowsError, Stable, fewer, single
 from vendortap.errors import BodyError
 from vendortap.sync.scratch import Numbers, database, micros
 
@@ -31,8 +32,10 @@ def pager_of(stream: Stream, found: Found) -> Pager:
 
     Where the stream's pager is ``stable``, a list that moved is read until two readings in a row agree, or three where
     rows come twice in them: the same small movement in two readings looks like a list with a row twice. Any list is
-    read once more where it ends with fewer rows than the vendor says, or where a key comes twice on different pages,
-    to compare the records that have it; but the latter not where the stream is ``distinct``, which allows for it.
+    read once more where it ends with fewer rows than the vendor says, or where a key comes twice, to compare the
+    records that have it; but the latter not where the stream is ``distinct``, which allows for it. A
+    reading after one in which rows came twice goes to the end of the pages: these rows may have filled the number of
+    rows that the vendor states before all others had come.
 
     Raises (the pager):
         BodyError: as the stream's pager does; or the rows move faster than they can be read.
@@ -49,7 +52,8 @@ def pager_of(stream: Stream, found: Found) -> Pager:
             compared = stack.enter_context(closing(_Compared(stream, found)))
             for _ in range(READINGS):
                 reading = stack.enter_context(closing(_Reading(pager, by, keys, compared)))
-                yield from _once(pager(request, config), reading)
+                recounts = before is not None and before.has_repeated
+                yield from _once(pager(request, config), reading, recounts=recounts)
                 if reading.short is not None and before is not None and before.short is not None:
                     raise reading.short
                 if reading.is_enough(before):
@@ -76,12 +80,16 @@ def _keys(stream: Stream) -> tuple[str, ...]:
     return (*(name for name in stream.keys if name not in stream.add), *([stamp] if stamp and may_change else []))
 
 
-def _once(steps: Generator[Request, Page, None], reading: _Reading) -> Generator[Request, Page, None]:
-    """Read a list once, to its end."""
+def _once(
+    steps: Generator[Request, Page, None], reading: _Reading, *, recounts: bool
+) -> Generator[Request, Page, None]:
+    """Read a list once, to its end; with ``recounts`` to the end of its pages, whatever number of them is stated."""
     with closing(steps):
         asked = next(steps, None)
         while asked is not None:
             page = yield asked
+            if recounts:
+                page = replace(page, is_recounted=True)
             before = asked
             try:
                 asked = steps.send(page)
@@ -91,7 +99,7 @@ def _once(steps: Generator[Request, Page, None], reading: _Reading) -> Generator
                 reading.short, asked = error, None
             if asked != before:  # or the pager did not believe this page
                 reading.take(page)
-    reading.end()
+    reading.end(recounted=recounts)
 
 
 class _Reading:
@@ -110,7 +118,7 @@ class _Reading:
         self._keyed = self._rows if set(self._by) == set(keys) else Numbers()
         self._compared = compared
         self._pages = self._repeated = self._uncompared = self._on_one_page = 0
-        self._stated = 0
+        self._stated = self._count = 0
         self._longest = self._last = 0
         self._shows = False
         self._agreeing = 1
@@ -119,6 +127,7 @@ class _Reading:
     def take(self, page: Page) -> None:
         """Note the rows of a page."""
         self._pages += 1
+        self._count += len(page.rows)
         if self._by:
             hashes = _hashes(page, self._by, self._pages)
             self._rows.extend(hashes)
@@ -145,19 +154,29 @@ class _Reading:
         self._shows = self._shows or 0 < self._last < self._longest
         self._last = length
 
-    def end(self) -> None:
-        """Count the rows that came again; on a single page none can have moved, and they have been compared."""
+    def end(self, *, recounted: bool) -> None:
+        """Count the rows that came again; on a single page none can have moved, and they have been compared.
+
+        Where the pager was told not to count, what it would have found by counting is found here.
+        """
+        if recounted and self._count < self._stated and self.short is None:
+            self.short = FewerRowsError(fewer(self._stated, self._count, "pages", None))
         if self._pages > 1:
             again = self._compared.watch(self._keyed.repeated())
             self._uncompared = again - self._on_one_page
             self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
+
+    @property
+    def has_repeated(self) -> bool:
+        """Whether rows came again: they may have filled the number that is stated before all others had come."""
+        return self._repeated > 0
 
     def is_enough(self, before: _Reading | None) -> bool:
         """Whether this reading, after the one before, needs no other one."""
         if self.short is not None:
             return False
         if before is None:
-            return not (self._uncompared or (self._stable and (self._repeated or self._shows)))
+            return not (self._repeated or self._uncompared or (self._stable and self._shows))
         if self._stable is None:
             return True
         if self._repeated == before._repeated and self._rows.have(before._rows):
