@@ -1,4 +1,4 @@
-"""Every error of vendortap, one tree.
+"""Every error of vendortap, one tree, and every exit code.
 
 ::
 
@@ -30,6 +30,19 @@ holds a response body, a secret, or personal data.
 
 from __future__ import annotations
 
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command ends with. A signal that ends it gives 128 and its number, as shells have it."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    """What the operator gave is wrong: the command line, a setting, a file."""
+    INCOMPLETE = 3
+    """All that could be had is there, but records are missing, in quarantine, or share a key."""
+
 
 class VendortapError(Exception):
     """The root: whatever vendortap itself raises.
@@ -38,7 +51,7 @@ class VendortapError(Exception):
     are several documents or partitions, the others are read first. ``is_last`` says that this has been done.
     """
 
-    exit_code = 1
+    exit_code = ExitCode.FAILED
     of_one_request = False
     is_last = False
 
@@ -46,7 +59,7 @@ class VendortapError(Exception):
 class UsageError(VendortapError):
     """What the operator gave on the command line or in a file is wrong."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class ConfigError(UsageError):
@@ -68,7 +81,7 @@ class PluginError(VendortapError):
 class UnknownConnector(PluginError):
     """No plugin registers a connector of that name."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class DeclarationError(PluginError):

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold
-from vendortap.errors import UsageError, VendortapError
+from vendortap.errors import ExitCode, VendortapError
 from vendortap.support import logs, streams
 
 
@@ -45,18 +45,18 @@ def _main(arguments: Sequence[str]) -> int:
             logs.say(f"vendortap: error: {error.format_message()}", "error")
         else:
             error.show()
-        return UsageError.exit_code
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         logs.say("vendortap: interrupted", "error")
         return 128 + signal.SIGINT
     except OSError as error:
         logs.say(f"vendortap: error: {error}", "error")
-        return VendortapError.exit_code
+        return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
         from vendortap.support.redact import unexpected
 
         logs.say(f"vendortap: error: {unexpected(error)}", "error")
-        return VendortapError.exit_code
+        return ExitCode.FAILED
     return result if isinstance(result, int) else 0
 
 

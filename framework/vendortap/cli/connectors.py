@@ -13,7 +13,7 @@ import click
 from vendortap.cli.options import CONFIG, CONNECTOR, connector_names, examples, read_settings
 from vendortap.cli.sandboxes import PORT
 from vendortap.cli.tables import table
-from vendortap.errors import PluginError
+from vendortap.errors import ExitCode
 from vendortap.plugins import host
 from vendortap.plugins.host import Plugin
 
@@ -39,7 +39,7 @@ def list_command(check: bool) -> int:
         broken += _list("plugin", others, extensions.problems() if check else None)
     for reason in broken:
         click.echo(f"\n{reason}", err=True)
-    return PluginError.exit_code if broken else 0
+    return ExitCode.FAILED if broken else ExitCode.DONE
 
 
 def _list(kind: str, found: Mapping[str, Plugin], problems: Mapping[str, str | None] | None) -> list[str]:

@@ -9,7 +9,7 @@ from click.shell_completion import get_completion_class
 
 from vendortap.cli.options import examples
 from vendortap.cli.tables import table
-from vendortap.errors import VendortapError
+from vendortap.errors import ExitCode
 
 
 @click.command(epilog=examples("vendortap doctor", "vendortap doctor --json"))
@@ -35,7 +35,7 @@ def doctor(as_json: bool) -> int:
         for one in found:
             if one.remedy:
                 click.echo(f"\n{one.area} {one.name}: {one.detail}\n  → {one.remedy}")
-    return VendortapError.exit_code if broken else 0
+    return ExitCode.FAILED if broken else ExitCode.DONE
 
 
 @click.command(

@@ -115,7 +115,7 @@ def quarantine_replay(
 
     Exit codes: 0 all are good, 1 failed, 2 bad usage or config, 3 some do not fit still.
     """
-    from vendortap.errors import CatalogError
+    from vendortap.errors import CatalogError, ExitCode
     from vendortap.operate.replay import replay
     from vendortap.support.files import read_json
 
@@ -134,4 +134,4 @@ def quarantine_replay(
         click.echo(table(["when", "connector", "stream", "key", "still wrong"], rows) + "\n", err=True)
     stay = "" if command or mark else "; its entries stay, as nobody here knows what became of them"
     click.echo(f"vendortap: {len(done.written):,} good now, {len(done.left):,} not{stay}", err=True)
-    return 3 if done.left else 0
+    return ExitCode.INCOMPLETE if done.left else ExitCode.DONE

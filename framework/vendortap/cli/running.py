@@ -21,7 +21,7 @@ from vendortap.cli.options import (
     target_command,
 )
 from vendortap.cli.tables import outcome_table
-from vendortap.errors import UsageError
+from vendortap.errors import ExitCode
 from vendortap.plugins import host
 from vendortap.support import logs
 
@@ -116,7 +116,7 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> 
         click.echo(outcome_table(outcome.report))
     if outcome.problem:
         logs.say(f"vendortap: error: {outcome.problem}", "error")
-    elif to and outcome.exit_code != UsageError.exit_code:
+    elif to and outcome.exit_code != ExitCode.USAGE:
         tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
         logs.say(f"\nLoaded into {to}: {', '.join(tables)}")
     for event in outcome.report.get("drift", ()):

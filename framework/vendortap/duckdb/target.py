@@ -28,7 +28,7 @@ from vendortap.duckdb.columns import Column, check_names, check_nested_names, fo
 from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
-from vendortap.errors import ConfigError, LoadError, VendortapError
+from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
 from vendortap.support import logs, streams
 from vendortap.support.redact import unexpected
 
@@ -467,10 +467,10 @@ def run() -> None:
         sys.exit(error.exit_code)
     except OSError as error:
         logs.say(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", "error")
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
         logs.say(f"{DuckdbTarget.name}: {unexpected(error)}", "error")
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
     except SystemExit as stop:
         if isinstance(stop.code, int) and stop.code > 128:
             logs.say(f"{DuckdbTarget.name}: stopped by a signal; the file is as of the last commit", "error")

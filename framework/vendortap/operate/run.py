@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from vendortap.errors import ConfigError, UsageError
+from vendortap.errors import ConfigError, ExitCode
 from vendortap.singer import progress_file
 from vendortap.singer.progress_file import Report
 from vendortap.support import parent_watch
@@ -83,18 +83,18 @@ class Outcome:
         return sum(stream["conflicting"] for stream in self.report.get("streams", {}).values())
 
     @property
-    def exit_code(self) -> int:
-        """0 all done, 1 failed, 2 bad usage or config, 3 done but records are missing, in quarantine or share a key."""
-        if self.tap == UsageError.exit_code:
-            return self.tap
+    def exit_code(self) -> ExitCode:
+        """What the command ends with."""
+        if self.tap == ExitCode.USAGE:
+            return ExitCode.USAGE
         if self.problem:
-            return 1
-        return 3 if self.missing or self.quarantined or self.conflicting else 0
+            return ExitCode.FAILED
+        return ExitCode.INCOMPLETE if self.missing or self.quarantined or self.conflicting else ExitCode.DONE
 
     @property
     def problem(self) -> str | None:
         """What went wrong, as a sentence; ``None`` if nothing did, or if what the tap itself said is enough."""
-        if self.tap == UsageError.exit_code:
+        if self.tap == ExitCode.USAGE:
             return None
         if self.target:
             return f"the target {_manner(self.target)}"

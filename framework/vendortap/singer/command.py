@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import click
 
-from vendortap.errors import UsageError, VendortapError
+from vendortap.errors import ExitCode, VendortapError
 from vendortap.plugins import host
 from vendortap.singer.filters import NotTwice
 from vendortap.singer.tap import tap_class
@@ -44,7 +44,7 @@ def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
         return _fail(command_name, str(error), error.exit_code)
     except click.ClickException as error:
         error.show()
-        return UsageError.exit_code
+        return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT
     except OSError as error:

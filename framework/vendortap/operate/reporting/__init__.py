@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from vendortap.errors import VendortapError
+from vendortap.errors import ExitCode, VendortapError
 from vendortap.operate.reporting import page
 from vendortap.operate.reporting.document import Recorder
 from vendortap.support.files import write_atomically
@@ -52,7 +52,7 @@ def _ending(error: BaseException) -> tuple[int, str]:
         return error.code, INTERRUPTED
     if isinstance(error, KeyboardInterrupt):
         return 130, INTERRUPTED
-    return VendortapError.exit_code, unexpected(error)
+    return ExitCode.FAILED, unexpected(error)
 
 
 def _write(recorder: Recorder, files: Sequence[Path]) -> None:
