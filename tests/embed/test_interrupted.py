@@ -47,3 +47,18 @@ def test_batches_hold_what_came_before_the_stream_failed(sandboxes: StartVendor)
     assert first.batch["InvoiceNumber"].to_pylist() == listed
     with pytest.raises(MissingError, match="0000000"):
         next(batches)
+
+
+@pytest.mark.parametrize("how", [read, read_arrow])
+def test_a_stream_that_failed_in_part_does_not_keep_the_others_out(sandboxes: StartVendor, how: Any) -> None:
+    config = sandboxes("scansource", invoices=24).config()
+    config["customer_numbers"] = ["0000000000", *config["customer_numbers"]]
+    seen: list[str] = []
+
+    def read_all() -> None:
+        for item in how("scansource", config, streams=["invoices", "invoice_details"]):
+            seen.extend([item.stream] * (item.batch.num_rows if isinstance(item, StreamBatch) else 1))
+
+    with pytest.raises(MissingError, match=r"2 streams have failures\. .*0000000000"):
+        read_all()
+    assert min(seen.count("invoices"), seen.count("invoice_details")) >= 24

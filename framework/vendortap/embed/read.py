@@ -24,6 +24,7 @@ from vendortap.plugins.validation import settings, shapes, with_unknown
 from vendortap.sync import context, quarantine, reading, telemetry
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
+from vendortap.sync.failures import combined
 from vendortap.sync.state import State, advance, check_state, find_entry, read_bookmark, read_fields
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def read(
         PluginError: there is no such connector, or it cannot be used.
         ConfigError: a setting or a stream's name is wrong.
         StateError: the state is not one.
-        VendorError: what the vendor answers cannot be used; all before it has been yielded.
+        VendorError: what the vendor answers cannot be used; all before it has been yielded, and where a document or a
+            partition failed alone, all others.
     """
     with closing(_Reading(connector, config, streams, state)) as reading:
         for stream in reading.streams:
@@ -95,6 +97,7 @@ def read(
                     yield item
                 else:
                     yield from (StreamRecord(stream.name, record, item.received) for record in item.records)
+        reading.hold_complete()
 
 
 def read_arrow(
@@ -126,6 +129,7 @@ def read_arrow(
     with closing(_Reading(connector, config, streams, state)) as reading:
         for stream in reading.streams:
             yield from _batches(reading, stream, batch_size, decimal)
+        reading.hold_complete()
 
 
 def _batches(
@@ -193,6 +197,7 @@ class _Reading:
         self.connector = host.load(connector)
         self.streams = _chosen(self.connector, streams)
         schema = settings(self.connector)
+        self._failures: list[VendortapError] = []
         self._config = schemas.with_defaults(config, schema)
         schemas.check_config(self._config, schema, connector)
         self._state = check_state(deepcopy(dict(state or {})))
@@ -232,14 +237,29 @@ class _Reading:
 
         tally = Tally()
         with closing(reading.read(self._source, stream, bookmark, tally)) as items:
-            for item in items:
-                if isinstance(item, Records):
-                    tally.emitted += len(item.records)
-                    yield item
-                else:
-                    advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
-                    yield StreamState(stream.name, deepcopy(self._state))
+            try:
+                for item in items:
+                    if isinstance(item, Records):
+                        tally.emitted += len(item.records)
+                        yield item
+                    else:
+                        advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
+                        yield StreamState(stream.name, deepcopy(self._state))
+            except VendortapError as error:
+                if not error.is_last:
+                    raise
+                self._failures.append(error)
         tally.check(f"{self.connector.name}, {stream.name}")
+
+    def hold_complete(self) -> None:
+        """Raise what could not be read, once all streams have been.
+
+        Raises:
+            VendortapError: some documents or partitions could not be read; everything else has been.
+        """
+        if self._failures:
+            head = f"{self.connector.name}: {len(self._failures)} streams have failures."
+            raise combined(self._failures, head, len(self._failures))
 
 
 def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:
