@@ -22,6 +22,7 @@ from vendortap.declare import (
     Stream,
     Value,
     by,
+    childless,
     hookimpl,
     ignoring_case,
     in_file,
@@ -83,6 +84,7 @@ MIDNIGHT = Connector(
                     "tableFilterModel": {"Filters": {}, "SortField": "InvoiceDate", "SortOrder": 1},
                 },
             ),
+            rows=Rows(empty=(childless("ArrayOf*"),)),
             pages=stable(
                 row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords", first="first_row"),
                 "Guid",

@@ -99,6 +99,7 @@ def read_list(body: str, *, watched: bool = True, rows: Rows = IN_LIST) -> tuple
     return [row["Id"] for row in page.rows], [event.field for event in drift.events] if drift else []
 
 
+@pytest.mark.promise("Elements, attributes and text of XML that the schema does not have are drift, or an error")
 @pytest.mark.parametrize("watched", [True, False])
 @pytest.mark.parametrize(
     "items",
@@ -133,6 +134,7 @@ def xml(encoding: str | None, declared: str | None, charset: str | None) -> Repl
     return Reply(200, {"content-type": kind}, text.encode(encoding or "utf-8"), datetime.now(UTC))
 
 
+@pytest.mark.promise("A reply is read in the charset that RFC 7303 and RFC 8259 say, or refused")
 @pytest.mark.parametrize(
     ("encoding", "declared", "charset"),
     [

@@ -149,6 +149,8 @@ WRONG: Mapping[str, Said] = {
     "white space": Said(body=b" \r\n "),
     "204": Said(status=204, kind=None, body=b""),
     "an XML root of something else": Said(body=b"<Error><Message>No</Message></Error>", kind=XML),
+    "an XML root that is empty": Said(body=b"<Error/>", kind=XML),
+    "an XML root with a text": Said(body=b"<string>No invoices</string>", kind=XML),
     "a 404 with HTML": Said(status=404, body=b"<html>Not found</html>", kind=HTML),
     "a 404 of a gateway": Said({"fault": {"faultstring": "Unable to identify proxy for host"}}, status=404),
     "a 404 without a body": Said(status=404, body=b"", kind=None),

@@ -20,7 +20,7 @@ from vendortap.declare.auth import (
 )
 from vendortap.declare.checks import Check, both, flag, no_errors, present, status
 from vendortap.declare.echo import ignoring_case, ignoring_marks
-from vendortap.declare.empty import absent, error_list, no_body, no_content
+from vendortap.declare.empty import absent, childless, error_list, no_body, no_content
 from vendortap.declare.hooks import hookimpl
 from vendortap.declare.limits import amazon_rate_limit, x_rate_limit
 from vendortap.declare.model import (
@@ -115,6 +115,7 @@ __all__ = [
     "bearer",
     "both",
     "by",
+    "childless",
     "choose",
     "chosen",
     "client_credentials",

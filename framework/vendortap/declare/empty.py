@@ -7,10 +7,12 @@ error: a gateway's answer, another version of the API, or a wrong address.
 from __future__ import annotations
 
 import json
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Collection
 from typing import Any
 
-from vendortap.declare.model import Empty, Reply
+from vendortap.declare.model import Empty, Reply, is_xml
 
 
 def no_content(reply: Reply) -> bool:
@@ -43,6 +45,21 @@ def absent(*path: str, beside: Collection[str] = ()) -> Empty:
     return empty
 
 
+def childless(*roots: str) -> Empty:
+    """Take an XML root without elements that is called so; ``*`` at the end stands for the rest of a name.
+
+    For lists that are the root itself, such as ``ArrayOfInvoice``: so does .NET's XmlSerializer call a list of its
+    ``Invoice``. ``<Error/>`` has no records either, and is no list.
+    """
+    names = "|".join(re.escape(root.removesuffix("*")) + (r"[\w.-]*" if root.endswith("*") else "") for root in roots)
+    bare = re.compile(rf"\s*(?:<\?xml[^<>]*\?>\s*)?<(?:[\w.-]+:)?(?:{names})(?:\s[^<>]*)?(?:/>|>\s*</[^<>]*>)\s*")
+
+    def empty(reply: Reply) -> bool:
+        return 200 <= reply.status < 300 and is_xml(reply.media_type) and bool(bare.fullmatch(_text(reply.body)))
+
+    return empty
+
+
 def error_list(status: int, name: str, *members: str) -> Empty:
     """Take a status with a JSON object whose member ``name`` is a list of errors, each of which has these members."""
 
@@ -54,6 +71,12 @@ def error_list(status: int, name: str, *members: str) -> Empty:
         return all(isinstance(error, dict) and error.keys() >= set(members) for error in errors)
 
     return empty
+
+
+def _text(body: bytes) -> str:
+    """Return a document whose names are ASCII, in UTF-16 where a byte order mark says so."""
+    is_wide = body.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return body.decode("utf-16" if is_wide else "utf-8-sig", "replace")
 
 
 def _document(reply: Reply) -> Any:

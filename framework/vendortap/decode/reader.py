@@ -185,8 +185,8 @@ class Reader:
         if not self.rows.many:
             absent = rows is None or self._is_blank(rows)
             rows = [] if rows is None else [rows]
-        elif form == "XML" and rows == [] and envelope.has_elements(body, self.rows.path):
-            absent = True
+        elif form == "XML" and rows == [] and (not self.rows.path or envelope.has_elements(body, self.rows.path)):
+            absent = True  # what is called something else, or is a root that may be called anything
         more = {name: dig(value, where.path) for name, where in self.rows.more.items()}
         for name in _looked_for_inside(self._row, self.rows) if value else ():
             del value[name]

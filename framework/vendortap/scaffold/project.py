@@ -136,7 +136,7 @@ def declaration(vendor: Vendor, package: str) -> str:
         'accept=by("format", {"json": "application/json", "xml": "application/xml"})' if _has_xml(vendor) else "",
         "headers=request_headers" if vendor.headers or vendor.unique_headers else "",
         "limit=Limit(rate=5, burst=5)",
-        f"streams=({', '.join(map(_stream, vendor.streams))},)",
+        f"streams=({', '.join(_stream(stream, xml=_has_xml(vendor)) for stream in vendor.streams)},)",
         f"sandbox={sandbox}",
         spread=True,
     )
@@ -146,13 +146,13 @@ def _has_xml(vendor: Vendor) -> bool:
     return "xml" in vendor.formats
 
 
-def _stream(stream: DraftStream) -> str:
+def _stream(stream: DraftStream, *, xml: bool) -> str:
     call = source.call(
         "Stream",
         f"name={source.text(stream.name)}",
         f"title={source.text(stream.title)}",
         f"request={_request(stream)}",
-        _rows(stream),
+        _rows(stream, xml=xml),
         f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
         f"keyed={_keyed(stream.keyed, stream)}" if stream.keyed else "",
         f"keys={source.names(stream.keys)}",
@@ -184,7 +184,7 @@ def _request(stream: DraftStream) -> str:
     return source.call("get", source.text(stream.path), f"**{params}" if wanted else "")
 
 
-def _rows(stream: DraftStream) -> str:
+def _rows(stream: DraftStream, *, xml: bool) -> str:
     pages = stream.pages
     more = {
         **({"total": f'Value({source.names(pages.total)}, "integer")'} if _is_beside(pages) else {}),
@@ -196,6 +196,7 @@ def _rows(stream: DraftStream) -> str:
         f"more={source.members(more)}" if more else "",
         "any_case=True" if stream.any_case else "",
         "any_type=True" if stream.any_type else "",
+        'empty=(childless("ArrayOf*"),)' if xml and stream.many and not stream.rows else "",
     ]
     return f"rows={source.call('Rows', *arguments)}" if any(arguments) else ""
 
