@@ -17,7 +17,8 @@ What it proves, for the histories that it draws:
 
 What it cannot prove: that a row is found that no page showed. Where one row leaves a list and another comes between two
 pages, and no number of rows, repeated row or page tells, nobody can see that a row was passed over. Where the vendor
-states no count, one row that leaves is enough. Such a case is recognised from the replies, excused, and counted as
-``unseen``. The generator draws it only with ``--unseen``. A count that says just then that the list is at its end is
-excused in the same way, as is an answer that the vendor's document gives the meaning "nothing found".
+states no count, one row that leaves is enough, and a list whose pages are all empty from one on is a shorter list.
+Such a case is recognised from the replies, excused, and counted as ``unseen``. The generator draws it only with
+``--unseen``. A count that says just then that the list is at its end is excused in the same way, as is an answer that
+the vendor's document gives the meaning "nothing found".
 """

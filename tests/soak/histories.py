@@ -151,6 +151,8 @@ def _faults(chance: Random, run: int, connector: str, xml: bool) -> list[Event]:
             continue  # by the vendor's model nothing has to be there, so neither can be told from the truth
         once = what in ("429", "503", "401") or (what == "500 inner 404" and connector != "ingram-micro")
         times = 1 if once else chance.choice((1, 1, 2, FOREVER))
+        if what == "empty page" and connector not in HAS_COUNT:
+            times = min(times, 2)  # where all pages from one on are empty and no count is stated, the list is shorter
         at = 0 if chance.random() < 0.3 else chance.randrange(12)
         events.append(Event(run, "list", what, at, times, chance.random()))
     return events
