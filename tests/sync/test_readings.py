@@ -166,6 +166,22 @@ def test_a_list_that_is_recounted_has_as_many_rows_as_stated() -> None:
         numbers([*twice, *short, *short], BY_TOTAL)
 
 
+DATED = replace(LIST, pages=stable(BY_ROWS, "number", "date", total="rows"), replication_key="date")
+
+
+def of_days(*listed: tuple[int, int], total: int) -> Page:
+    days = [datetime(2024, 5, day, tzinfo=UTC) for _, day in listed]
+    return Page([{"number": n, "date": day} for (n, _), day in zip(listed, days, strict=True)], {"rows": total})
+
+
+def test_a_row_that_is_dated_anew_and_moves_to_the_end_hides_no_other() -> None:
+    moved = [of_days((1, 1), (2, 2), (3, 3), total=5), of_days((5, 5), (2, 6), total=5)]
+    rest = [of_days((1, 1), (3, 3), (4, 4), total=5), of_days((5, 5), (2, 6), total=5)]
+    beyond = [of_days(total=5)] * 3
+    steps = [*moved, *rest, *beyond, *rest]
+    assert len(drive(DATED, steps)) == len(steps)
+
+
 # --- records with one key ----------------------------------------------------------------------------
 
 CHANGES = replace(LIST, replication_key="at", pages=PAGER)

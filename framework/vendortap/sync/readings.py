@@ -44,14 +44,14 @@ def pager_of(stream: Stream, found: Found) -> Pager:
     if stream.keyed is not None:  # a document: its key is asked for, and comes once
         return pager
 
-    by, keys = pager.by if isinstance(pager, Stable) else (), _keys(stream)
+    by, keys, unique = pager.by if isinstance(pager, Stable) else (), _keys(stream), _unique(stream)
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         before: _Reading | None = None
         with ExitStack() as stack:
             compared = stack.enter_context(closing(_Compared(stream, found)))
             for _ in range(READINGS):
-                reading = stack.enter_context(closing(_Reading(pager, by, keys, compared)))
+                reading = stack.enter_context(closing(_Reading(pager, by, keys, unique, compared)))
                 recounts = before is not None and before.has_repeated
                 yield from _once(pager(request, config), reading, recounts=recounts)
                 if reading.short is not None and before is not None and before.short is not None:
@@ -80,6 +80,17 @@ def _keys(stream: Stream) -> tuple[str, ...]:
     return (*(name for name in stream.keys if name not in stream.add), *([stamp] if stamp and may_change else []))
 
 
+def _unique(stream: Stream) -> tuple[str, ...]:
+    """Return the properties by which a row is known to come again.
+
+    A row that is dated anew while a list is read moves as well, and hides another; so it is the key alone.
+    """
+    pager = stream.pages
+    if stream.distinct:
+        return pager.by if isinstance(pager, Stable) else ()
+    return tuple(name for name in stream.keys if name not in stream.add)
+
+
 def _once(
     steps: Generator[Request, Page, None], reading: _Reading, *, recounts: bool
 ) -> Generator[Request, Page, None]:
@@ -105,17 +116,22 @@ def _once(
 class _Reading:
     """One reading of a list: its rows in order, and what shows that it changed meanwhile.
 
-    ``by`` are the properties that tell rows apart, ``keys`` those by which they are compared; often the same. Without
-    any, neither is done.
+    ``by`` are the properties that tell rows apart, ``keys`` those by which they are compared, ``unique`` those that
+    say that one came again; often all the same. Without any, none of that is done.
     """
 
-    def __init__(self, pager: Pager, by: Sequence[str], keys: Sequence[str], compared: _Compared) -> None:
+    def __init__(
+        self, pager: Pager, by: Sequence[str], keys: Sequence[str], unique: Sequence[str], compared: _Compared
+    ) -> None:
         self.short: FewerRowsError | None = None
         self._by = by or keys
         self._keys = keys
+        self._unique = unique
         self._stable = pager if isinstance(pager, Stable) else None
         self._rows = Numbers()
         self._keyed = self._rows if set(self._by) == set(keys) else Numbers()
+        ready = self._rows if set(unique) == set(self._by) else self._keyed if set(unique) == set(keys) else None
+        self._once = Numbers() if ready is None else ready
         self._compared = compared
         self._pages = self._repeated = self._uncompared = self._on_one_page = 0
         self._stated = self._count = 0
@@ -136,6 +152,8 @@ class _Reading:
                 hashes = _hashes(page, self._keys, self._pages)
                 self._keyed.extend(hashes)
             self._on_one_page += self._compared.take(page, hashes)
+        if self._once is not self._rows and self._once is not self._keyed:
+            self._once.extend(_hashes(page, self._unique, self._pages))
         if self._stable and self._stable.total:
             self._look_at_number(page, self._stable.total)
         elif page.rows:
@@ -164,7 +182,7 @@ class _Reading:
         if self._pages > 1:
             again = self._compared.watch(self._keyed.repeated())
             self._uncompared = again - self._on_one_page
-            self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
+            self._repeated = again if self._once is self._keyed else sum(1 for _ in self._once.repeated())
 
     @property
     def has_repeated(self) -> bool:
@@ -185,8 +203,8 @@ class _Reading:
 
     def close(self) -> None:
         """Forget the rows."""
-        self._rows.close()
-        self._keyed.close()
+        for numbers in (self._rows, self._keyed, self._once):
+            numbers.close()
 
 
 def _hashes(page: Page, names: Sequence[str], number: int) -> list[int]:
