@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.soak.book import Book, Invoice
@@ -36,6 +36,8 @@ class Page:
 
     rows: list[Tree]
     count: int
+    nameless: set[str] = field(default_factory=set)
+    """The invoices whose rows were served without their number."""
 
 
 class Hostile:
@@ -44,6 +46,7 @@ class Hostile:
     def __init__(self, history: History) -> None:
         self.history = history
         self.vendor: Vendor = VENDORS[history.connector]
+        self.nameless: set[str] = set()
         numbers = [self.vendor.number_of(index) for index in range(history.invoices + 100)]
         self.book = Book(f"{history.connector} {history.seed}", numbers, self.vendor.partitions, self.vendor.habits)
         self.book.fill(history.invoices)
@@ -107,6 +110,7 @@ class Hostile:
             ROWS.get(event.what, _as_it_is)(event, page, asked)
             if event.what == "page of another":
                 page.rows = [self.vendor.row(row, page.count) for row in rows[: asked.size]]
+        self.nameless |= page.nameless
         answer = self._spoilt(
             faults, self.vendor.page(page.rows, asked, page.count), self.vendor.roots[0], listing=True
         )
@@ -259,6 +263,8 @@ def _spoiling(what: str) -> Callable[[Event, Page, ListAsked], None]:
     def spoil(event: Event, page: Page, asked: ListAsked) -> None:
         if page.rows:
             place = int(event.part * len(page.rows))
+            if what == "no number":
+                page.nameless |= {str(page.rows[place][name]) for name in NUMBERS if page.rows[place].get(name)}
             page.rows[place] = _spoilt_row(page.rows[place], what)
 
     return spoil

@@ -159,6 +159,15 @@ def test_rows_that_come_twice_do_not_end_a_list_before_all_others_have_come() ->
     assert {(request.document or {})["filter"]["First"] for request in asked} == {0, 3, 6, 9, 12}
 
 
+def test_a_page_with_a_row_twice_does_not_move_an_offset_past_another_row() -> None:
+    def answer(request: Request) -> Page:
+        first = (request.document or {})["filter"]["First"]
+        listed = list(range(first, min(first + 3, 8)))
+        return rows(*listed, *listed[:1], total=8)
+
+    assert set(read(replace(LIST, pages=BY_ROW_TOTAL), 3, answer)) == set(range(8))
+
+
 def test_a_list_that_is_recounted_has_as_many_rows_as_stated() -> None:
     twice = [page(1, 2, 3, rows=5), page(3, 4, rows=5)]
     short = [page(1, 2, 3, rows=5), page(rows=5), page(rows=5), page(rows=5)]

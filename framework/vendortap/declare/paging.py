@@ -149,6 +149,11 @@ def _stated(page: Page, name: str | None, rows: int) -> int | None:
     return None if number is not None and number <= 0 < rows else number
 
 
+def _step(page: Page, size: int) -> int:
+    """Return by how many rows an offset moves on: never by more than were asked for, once rows have come twice."""
+    return min(len(page.rows), size) if page.is_recounted else len(page.rows)
+
+
 def fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
     """Return what an error says of a list with fewer rows than its vendor states."""
     other = f"; it may count its {what} from another number, see the setting {first!r}" if first else ""
@@ -179,7 +184,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
         while True:
             page = yield from _asked(at(taken), seen, _stating(rows, taken))
             _hold_new(page, seen, taken, f"the rows from {taken} on repeat those from {{}} on")
-            taken += len(page.rows)
+            taken += _step(page, config[size])
             said = _stated(page, rows, taken)
             stated = stated if said is None else said
             if taken == stated:
@@ -226,7 +231,7 @@ def row_offset(
             _hold_new(page, seen, begin + offset, f"the rows from {begin + offset} on repeat those from {{}} on")
             if not page.rows:
                 break
-            offset += len(page.rows)
+            offset += _step(page, config[size])
             stated = page.rows[-1][total] or stated  # a 0 beside rows is a number that nobody set
             if offset == stated and not page.is_recounted:
                 return
