@@ -21,11 +21,13 @@ from vendortap.cli.options import (
     target_command,
 )
 from vendortap.cli.tables import outcome_table
-from vendortap.errors import ExitCode
+from vendortap.errors import ExitCode, UsageError
 from vendortap.plugins import host
 from vendortap.support import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vendortap.declare.model import Config
     from vendortap.operate.run import Job, Outcome, Watch
     from vendortap.singer.progress_file import Report
@@ -85,6 +87,13 @@ def run(
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
+    _hold_different(
+        [
+            *(("--config", Path(name)) for name in configs if name != "ENV"),
+            *((option, path) for option, path in (("--to", to), ("--state", state), ("--catalog", catalog)) if path),
+            *(("--report", path) for path in reports),
+        ]
+    )
     loaded = host.load(connector)
     with following(Recorder(connector, loaded.title), reports) as recorder:
         config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
@@ -97,6 +106,23 @@ def run(
         recorder.over(outcome)
         _tell(outcome, connector, to, config)
     return outcome.exit_code
+
+
+def _hold_different(files: Iterable[tuple[str, Path]]) -> None:
+    """Refuse a file that is named twice: what is written into one of them would destroy the other.
+
+    Raises:
+        UsageError: two options lead to the same file, by whatever path.
+    """
+    known: dict[object, str] = {}
+    for option, path in files:
+        there = path.stat() if path.exists() else None
+        if there and not path.is_file():
+            continue  # a pipe, or /dev/null
+        what = (there.st_dev, there.st_ino) if there else path.resolve()
+        if what in known and {known[what], option} & {"--to", "--state", "--report"}:
+            raise UsageError(f"{known[what]} and {option} name the same file, {path}; give each a file of its own")
+        known[what] = option
 
 
 def _warn_of_no_state(state: Path | None) -> None:
