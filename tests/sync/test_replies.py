@@ -199,6 +199,24 @@ def test_the_error_names_the_place_and_what_is_there_instead_and_no_value(name: 
     assert "secret words" not in str(caught.value)
 
 
+@pytest.mark.promise("A list does not end where the name of its next token or its errors is written in another way")
+@pytest.mark.parametrize(
+    ("beside", "name"),
+    [
+        ({"pagination": {"NextToken": "b"}}, "NextToken where nextToken"),
+        ({"pagination": {"next_token": "b"}}, "next_token where nextToken"),
+        ({"Pagination": {"nextToken": "b"}}, "Pagination where pagination"),
+    ],
+)
+def test_a_next_token_under_another_name_is_an_error_and_no_end(beside: Mapping[str, Any], name: str) -> None:
+    stream, _ = LISTS[AMAZON]
+    row = {"purchaseOrderNumber": "P1", "content": "e30="}
+    said = Said({"payload": {"customerInvoices": [row], **beside}})
+    error, messages = failed(AMAZON, lambda *_: said, [stream])
+    assert name in str(error)
+    assert not [m for m in messages if m["type"] == "STATE" and m["value"].get("bookmarks", {}).get(stream)]
+
+
 def test_the_root_of_an_xml_list_that_has_other_elements_is_named() -> None:
     said = Said(body=b"<Error><Message>No</Message><Code>7</Code></Error>", kind=XML)
     with pytest.raises(BodyError, match=r"no list of records at \$: the XML root <Error> has Message, Code;"):

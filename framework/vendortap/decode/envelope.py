@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vendortap.declare.model import Reply, is_xml
+from vendortap.declare.model import Reply, Rows, is_xml
 from vendortap.decode import json as json_wire
 from vendortap.decode import xml as xml_wire
 from vendortap.decode.values import Malformed
@@ -24,6 +25,42 @@ def content(reply: Reply, path: Sequence[str]) -> str:
         return _in_json(json_wire.loads(reply.body), path)
     except Malformed:
         return "the answer cannot be read"
+
+
+def misspelt(reply: Reply, rows: Rows) -> str | None:
+    """Say which name of ``Rows.more`` a reply writes in another way; ``None`` where it does not, or cannot be read.
+
+    Only letter case and marks are looked past: ``NextToken`` or ``next_token`` stands for a ``nextToken`` that is not
+    there, and a list would end where it does not.
+    """
+    try:
+        document = xml_wire.parse(reply.body) if is_xml(reply.media_type) else json_wire.loads(reply.body)
+    except Malformed:
+        return None
+    members = _elements if is_xml(reply.media_type) else _members
+    for where in rows.more.values():
+        inside = document
+        for name in where.path:
+            names = members(inside)
+            if name not in names:
+                other = next((other for other in names if _bare(other) == _bare(name)), None)
+                if other is not None and not (rows.any_case and other.lower() == name.lower()):
+                    return f"the answer has {_cut(other)} where {name} is declared"
+                break
+            inside = names[name]
+    return None
+
+
+def _members(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _elements(element: Any) -> Mapping[str, Any]:
+    return {_local(child): child for child in element}
+
+
+def _bare(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def _in_json(value: Any, path: Sequence[str]) -> str:

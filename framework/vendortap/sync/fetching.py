@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Empty, Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
 from vendortap.decode.body import write
-from vendortap.decode.envelope import content
+from vendortap.decode.envelope import content, misspelt
 from vendortap.decode.reader import Reader, prefix
 from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
@@ -52,10 +52,13 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
                 if asked == sent:
                     continue  # the pager did not believe this page
                 (misfits, is_other), received = complete.page(page, unit, sent, reply), reply.received
+                wrong = misspelt(reply, reader.rows) if asked is None and reader.rows.many and reply.body else None
                 del reply  # or its body is kept until the records have been read
                 told, more = tuple(conflicts), asked is not None
                 yield Records(page.rows, received, settled, misfits, told, more=more, is_other=is_other)
                 conflicts.clear()
+                if wrong:
+                    raise BodyError(f"{wrong}, so where the list ends is not known; report it to the vendor")
 
     return source.telemetry.unit(stream.name, fetch) if source.telemetry else fetch
 
