@@ -217,6 +217,12 @@ def test_a_next_token_under_another_name_is_an_error_and_no_end(beside: Mapping[
     assert not [m for m in messages if m["type"] == "STATE" and m["value"].get("bookmarks", {}).get(stream)]
 
 
+def test_a_part_of_an_answer_is_none() -> None:
+    part = Said([{"InvoiceNumber": "1", "Total": 1}], status=206)
+    with pytest.raises(VendorError, match=r"206 Partial Content\. It is a part of an answer"):
+        run(SCANSOURCE, lambda *_: part, ["invoices"])
+
+
 def test_the_root_of_an_xml_list_that_has_other_elements_is_named() -> None:
     said = Said(body=b"<Error><Message>No</Message><Code>7</Code></Error>", kind=XML)
     with pytest.raises(BodyError, match=r"no list of records at \$: the XML root <Error> has Message, Code;"):

@@ -50,7 +50,8 @@ class Answers:
             RefusedError: anything else.
         """
         expired = self.expired(reply)
-        if not expired and (200 <= reply.status < 300 or (empty is not None and empty(reply))):
+        is_whole = 200 <= reply.status < 300 and reply.status != HTTPStatus.PARTIAL_CONTENT
+        if not expired and (is_whole or (empty is not None and empty(reply))):
             return reply
         raise self._error(label, reply, expired)
 
@@ -80,6 +81,8 @@ class Answers:
             )
         if self.missing(reply):
             return MissingError(f"{sentence} The vendor does not have it; check what was asked for.")
+        if reply.status == HTTPStatus.PARTIAL_CONTENT:  # RFC 9110, 15.3.7: of a range, and none was asked for
+            return UnavailableError(f"{sentence} It is a part of an answer, and all of it was asked for.")
         if 300 <= reply.status < 400:
             return UnavailableError(
                 f"{sentence} It redirects to {self._redirect_host(reply)}. Redirects are not followed, as "
