@@ -356,11 +356,11 @@ def stable(pager: Pager, *by: str, total: str | None = None) -> Stable:
     """Have a list read again where rows have moved between its pages while it was read.
 
     A row that moves from a page that has been read to one that has not makes all between them move up: one at each
-    border is then on no page at all. It shows by the row that comes twice, or by a number of rows that became smaller;
-    where no number is stated, also by a page in the middle that is shorter than the others. Then readings go on until
-    two in a row agree: the second has all rows of the first, in the same order and with nothing between them, and no
-    other row twice. Where it has any row twice, a third has to agree. After too many readings without that, the run
-    ends with an error.
+    border is then on no page at all. It shows by the key that comes twice (where the stream is ``distinct``, what
+    ``by`` names), or by a number of rows that became smaller; where no number is stated, also by a page in the middle
+    that is shorter than the others. Then readings go on until two in a row agree: the second has all rows of the
+    first, in the same order and with nothing between them, and no other row twice. Where it has any row twice, a third
+    has to agree. After too many readings without that, the run ends with an error.
 
     What cannot be seen: that one row goes and another one comes while the list is read, or, without a stated number of
     rows, that one row goes.

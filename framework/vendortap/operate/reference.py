@@ -15,6 +15,7 @@ from vendortap.declare.model import Connector, Keyed, Limit, Stream
 from vendortap.declare.paging import Stable
 from vendortap.decode import schemas
 from vendortap.plugins import hookspecs, host, validation
+from vendortap.sync.readings import unique_by
 
 Description = dict[str, Any]
 """A connector's streams and settings, as JSON has them."""
@@ -208,14 +209,14 @@ def _rate(limit: Limit) -> str:
 
 
 def _paging(connector: Connector) -> Iterator[str]:
-    lists = {stream.name: stream.pages for stream in connector.streams if isinstance(stream.pages, Stable)}
+    lists = [(stream, stream.pages) for stream in connector.streams if isinstance(stream.pages, Stable)]
     if not lists:
         return
     yield (
         "Without a number of pages or rows, or a token for the next page, a list ends with the empty page behind the "
         "last one: that is one request more for each list of several pages."
     )
-    for name, pages in lists.items():
+    for stream, pages in lists:
         also = (
             "the stated number of rows becomes smaller"
             if pages.total
@@ -223,7 +224,8 @@ def _paging(connector: Connector) -> Iterator[str]:
         )
         hides = "one row goes and another one comes" if pages.total else "a row goes"
         yield (
-            f"{_code(name)} is read again if the same {', '.join(map(_code, pages.by))} comes twice or {also}, until "
+            f"{_code(stream.name)} is read again if the same {', '.join(map(_code, unique_by(stream)))} comes twice or "
+            f"{also}, until "
             f"two readings in a row agree. What cannot be seen is that {hides} while the list is read."
         )
 

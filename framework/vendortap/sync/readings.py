@@ -44,7 +44,7 @@ def pager_of(stream: Stream, found: Found) -> Pager:
     if stream.keyed is not None:  # a document: its key is asked for, and comes once
         return pager
 
-    by, keys, unique = pager.by if isinstance(pager, Stable) else (), _keys(stream), _unique(stream)
+    by, keys, unique = pager.by if isinstance(pager, Stable) else (), _keys(stream), unique_by(stream)
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
         before: _Reading | None = None
@@ -80,7 +80,7 @@ def _keys(stream: Stream) -> tuple[str, ...]:
     return (*(name for name in stream.keys if name not in stream.add), *([stamp] if stamp and may_change else []))
 
 
-def _unique(stream: Stream) -> tuple[str, ...]:
+def unique_by(stream: Stream) -> tuple[str, ...]:
     """Return the properties by which a row is known to come again.
 
     A row that is dated anew while a list is read moves as well, and hides another; so it is the key alone.
