@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -202,7 +203,9 @@ def _absent(hostile: Hostile, outcome: Outcome, run: int, told: str, unseen: set
 
 def _without_number(vendor: Vendor, told: str) -> int:
     """Return how many records without a number are in quarantine, whose entries hold the bytes that were served."""
-    return max(len(re.findall(rf'{name}\\*": ?null|<{name}[^<>]*/>', told)) for name in vendor.numbers)
+    entries = (json.loads(found) for found in re.findall(r'\{"id": "[0-9a-f]+", "time".*\}$', told, re.MULTILINE))
+    named = re.compile(rf'\b({"|".join(vendor.numbers)})("\s*:\s*"[^"]|>[^<])')
+    return sum(not named.search(entry["raw"]) for entry in entries)
 
 
 def _never_served(oracle: Oracle, outcome: Outcome, run: int) -> Iterator[Problem]:
