@@ -186,9 +186,12 @@ def of_days(*listed: tuple[int, int], total: int) -> Page:
 def test_a_row_that_is_dated_anew_and_moves_to_the_end_hides_no_other() -> None:
     moved = [of_days((1, 1), (2, 2), (3, 3), total=5), of_days((5, 5), (2, 6), total=5)]
     rest = [of_days((1, 1), (3, 3), (4, 4), total=5), of_days((5, 5), (2, 6), total=5)]
-    beyond = [of_days(total=5)] * 3
-    steps = [*moved, *rest, *beyond, *rest]
-    assert len(drive(DATED, steps)) == len(steps)
+    assert len(drive(DATED, [*moved, *rest, *rest])) == 6
+
+
+def test_a_row_that_is_listed_again_with_a_later_date_costs_one_more_reading() -> None:
+    again = [of_days((1, 1), (2, 2), (3, 3), total=5), of_days((4, 4), (2, 6), total=5)]
+    assert len(drive(DATED, again * 2)) == 4
 
 
 # --- records with one key ----------------------------------------------------------------------------

@@ -83,7 +83,8 @@ def _keys(stream: Stream) -> tuple[str, ...]:
 def unique_by(stream: Stream) -> tuple[str, ...]:
     """Return the properties by which a row is known to come again.
 
-    A row that is dated anew while a list is read moves as well, and hides another; so it is the key alone.
+    A row that is dated anew while a list is read moves as well, and hides another; so it is the key alone. Where a
+    vendor lists a re-issued invoice beside the first one, the second reading shows that by having both, too.
     """
     pager = stream.pages
     if stream.distinct:
@@ -136,7 +137,7 @@ class _Reading:
         self._pages = self._repeated = self._uncompared = self._on_one_page = 0
         self._stated = self._count = 0
         self._longest = self._last = 0
-        self._shows = False
+        self._is_again = self._shows = False
         self._agreeing = 1
         compared.begin()
 
@@ -182,7 +183,8 @@ class _Reading:
         if self._pages > 1:
             again = self._compared.watch(self._keyed.repeated())
             self._uncompared = again - self._on_one_page
-            self._repeated = again if self._once is self._keyed else sum(1 for _ in self._once.repeated())
+            self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
+            self._is_again = bool(self._repeated or next(iter(self._once.repeated()), None) is not None)
 
     @property
     def has_repeated(self) -> bool:
@@ -194,7 +196,7 @@ class _Reading:
         if self.short is not None:
             return False
         if before is None:
-            return not (self._repeated or self._uncompared or (self._stable and self._shows))
+            return not (self._is_again or self._uncompared or (self._stable and self._shows))
         if self._stable is None:
             return True
         if self._repeated == before._repeated and self._rows.have(before._rows):

@@ -147,9 +147,13 @@ def _odd(record: Record, names: set[str]) -> str:
 
 
 def keys(subject: Subject, stream: str) -> None:
-    """Every record has its keys, and no two have the same; but a newer version may follow an older one."""
+    """Every record has its keys, and no two have the same; but a newer version may follow, or the same one come again.
+
+    The latter where a list is read again.
+    """
     declared = subject.connector.stream(stream)
     seen: dict[Key, Any] = {}
+    known: dict[Key, set[str]] = {}
     full = hold_ended(subject.full(), "a full run")
     hold(
         not full.told(stream, "different records with this key"),
@@ -159,13 +163,15 @@ def keys(subject: Subject, stream: str) -> None:
         key = _key(record, declared)
         hold(all(part not in (None, "") for part in key), f"a record of {stream} has no {' or '.join(declared.keys)}")
         changed = record.get(declared.replication_key or "")
-        if key in seen:
+        is_known = repr(record) in known.setdefault(key, set())
+        if key in seen and not is_known:
             newer = changed is not None and seen[key] is not None and changed > seen[key]
             hold(
                 newer,
                 f"two records of {stream} have the same {', '.join(declared.keys)}, and the second is no newer one",
             )
         seen[key] = changed
+        known[key].add(repr(record))
 
 
 def parity(subject: Subject) -> None:

@@ -112,8 +112,12 @@ def test_an_invoice_on_several_pages_comes_with_its_newest_date_last_and_has_one
     dates: dict[str, list[str]] = {}
     for record in output.records("invoices"):
         dates.setdefault(record["invoiceNumber"], []).append(record["invoiceDate"])
-    assert sorted(map(len, dates.values())) == [1] * 43 + [2] * 2, "every twentieth is listed again, re-issued"
-    assert all(found == sorted(set(found)) for found in dates.values())
+    assert sorted(map(len, map(set, dates.values()))) == [1] * 43 + [2] * 2, (
+        "every twentieth is listed again, re-issued"
+    )
+    assert all(found == sorted(set(found)) * 2 for found in dates.values()), (
+        "the list is read twice, as it may have moved"
+    )
     newest = {number: found[-1] for number, found in dates.items()}
     details = output.records("invoice_details")
     assert {record["requestedNumber"]: record["listedInvoiceDate"] for record in details} == newest
@@ -182,7 +186,7 @@ def test_the_list_is_paged_by_number_and_its_nextpage_is_not_followed(start: Sta
             "pageNumber": str(number),
             "pageSize": "10",
         }
-        for number in (1, 2, 3, 4, 5)
+        for number in (1, 2, 3, 4, 5) * 2  # a re-issued invoice may be one that moved
     ]
 
 
