@@ -9,12 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vendortap.declare.model import Connector
 from vendortap.errors import PluginError, VendortapError
 from vendortap.sandbox.faults import Wire
 from vendortap.support.extras import require
+
+if TYPE_CHECKING:
+    import uvicorn
+
+HANGING_SECONDS = 0.2
+"""A connection that is still open so long after the server was told to end is cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ def serving(app: Any, port: int = 0) -> Iterator[Served]:
     listener = _listener(port)
     # without uvicorn's own configuration of logging, which for a moment lets a server that starts beside this one talk
     config = uvicorn.Config(app, http=_protocol(), log_config=None, log_level="error", access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
+    server = _server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="sandbox", daemon=True)
     thread.start()
     try:
@@ -74,6 +80,20 @@ def serving(app: Any, port: int = 0) -> Iterator[Served]:
         server.should_exit = server.force_exit = True
         thread.join()
         listener.close()
+
+
+def _server(config: uvicorn.Config) -> uvicorn.Server:
+    """Return a server that ends although somebody is left hanging: from Python 3.12.1 on asyncio waits for them."""
+    import uvicorn
+
+    class EndingServer(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for connection in list(self.server_state.connections):
+                if transport := getattr(connection, "transport", None):
+                    asyncio.get_running_loop().call_later(HANGING_SECONDS, transport.abort)
+            await super().shutdown(sockets)
+
+    return EndingServer(config)
 
 
 def _protocol() -> type[asyncio.Protocol]:
