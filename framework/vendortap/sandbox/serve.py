@@ -19,7 +19,7 @@ from vendortap.support.extras import require
 if TYPE_CHECKING:
     import uvicorn
 
-HANGING_SECONDS = 0.2
+_HANGING_SECONDS = 0.2
 """A connection that is still open so long after the server was told to end is cut."""
 
 
@@ -90,7 +90,7 @@ def _server(config: uvicorn.Config) -> uvicorn.Server:
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             for connection in list(self.server_state.connections):
                 if transport := getattr(connection, "transport", None):
-                    asyncio.get_running_loop().call_later(HANGING_SECONDS, transport.abort)
+                    asyncio.get_running_loop().call_later(_HANGING_SECONDS, transport.abort)
             await super().shutdown(sockets)
 
     return EndingServer(config)
