@@ -576,8 +576,9 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
     assert tally.quarantined >= len(entries)
     rows = [row for page in pages for row in page]
     if not keyed:
-        keys = [number for page in pages for number in {number for number, _, fit in page if fit not in NO_KEY}]
-        times = 1 if distinct or len(set(keys)) == len(keys) else 2  # a key on two pages: its records are compared
+        keys = [number for page in pages for number, _, fit in page if fit not in NO_KEY]
+        is_read_again = len(pages) > 1 and not distinct and len(set(keys)) < len(keys)  # a row may have moved
+        times = 2 if is_read_again else 1
         assert tally.fetched == times * len(rows)
         good = {str(number) for number, day, fit in rows if fit == "good" and (mark is None or day <= mark)}
         assert good <= set(handed_on)

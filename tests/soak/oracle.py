@@ -205,7 +205,7 @@ def _without_number(vendor: Vendor, told: str) -> int:
     """Return how many records without a number are in quarantine, whose entries hold the bytes that were served."""
     entries = (json.loads(found) for found in re.findall(r'\{"id": "[0-9a-f]+", "time".*\}$', told, re.MULTILINE))
     named = re.compile(rf'\b({"|".join(vendor.numbers)})("\s*:\s*"[^"]|>[^<])')
-    return sum(not named.search(entry["raw"]) for entry in entries)
+    return sum("raw" in entry and not named.search(entry["raw"]) for entry in entries)
 
 
 def _never_served(oracle: Oracle, outcome: Outcome, run: int) -> Iterator[Problem]:
