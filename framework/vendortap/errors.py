@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """What the operator gave is wrong: the command line, a setting, a file."""
     INCOMPLETE = 3
-    """All that could be had is there, but records are missing, in quarantine, or share a key."""
+    """The run is done, but records are missing, are in quarantine, or share a key with others."""
 
 
 class VendortapError(Exception):

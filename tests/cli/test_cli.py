@@ -23,31 +23,14 @@ import pytest
 from click.testing import CliRunner
 
 from tap_scansource import SCANSOURCE
+from tests.cli.conftest import INVOICES, written
 from vendortap.cli import commands
 from vendortap.errors import VendortapError
 from vendortap.sandbox import faults, serve
 from vendortap.support.extras import require
 
 BIN = Path(sysconfig.get_path("scripts"))
-INVOICES = 40
 PLANTED = "planted-secret"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[serve.Served]:
-    with serve.serving(serve.application(SCANSOURCE, invoices=INVOICES, seed=1, latency_ms=0, rate=0)) as served:
-        yield served
-
-
-@pytest.fixture
-def config(sandbox: serve.Served, tmp_path: Path) -> Path:
-    return written(tmp_path, serve.settings(SCANSOURCE, sandbox.url))
-
-
-def written(folder: Path, settings: Mapping[str, Any], **changes: Any) -> Path:
-    file = folder / "config.json"
-    file.write_text(json.dumps({**settings, **changes}))
-    return file
 
 
 def start(*command: str | Path, **options: Any) -> subprocess.Popen[str]:

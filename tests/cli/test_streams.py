@@ -6,31 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from tap_scansource import SCANSOURCE
+from tests.cli.conftest import INVOICES
 from tests.conftest import environment, executable
-from vendortap.sandbox import serve
 
-INVOICES = 3
 STATE = '{"type": "STATE", "value": {"bookmarks": {}}}\n'
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[serve.Served]:
-    with serve.serving(serve.application(SCANSOURCE, invoices=INVOICES, seed=1, latency_ms=0, rate=0)) as served:
-        yield served
-
-
-@pytest.fixture
-def config(sandbox: serve.Served, tmp_path: Path) -> Path:
-    file = tmp_path / "config.json"
-    file.write_text(json.dumps(serve.settings(SCANSOURCE, sandbox.url)), encoding="utf-8")
-    return file
 
 
 def run(redirection: str, *words: str | Path | bytes, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -162,7 +162,7 @@ WRONG: Mapping[str, Said] = {
 @pytest.mark.parametrize("name", LISTS)
 def test_a_reply_that_has_no_place_for_records_is_never_an_empty_list(name: str, case: str, promise: Figure) -> None:
     """A reply without the place of its records is an error, unless the declaration says that it means none"""
-    promise("1 wrong reply")
+    promise("1 case")
     stream, _ = LISTS[name]
     error, messages = failed(name, lambda *_: WRONG[case], [stream])
     assert str(error).startswith(f"{name}, {stream}")
@@ -396,8 +396,8 @@ BAD: Mapping[str, Said] = {
 @pytest.mark.parametrize("case", BAD)
 @pytest.mark.parametrize("name", DETAILS)
 def test_one_bad_answer_does_not_stop_the_others_and_is_named_at_the_end(name: str, case: str, promise: Figure) -> None:
-    """One document that cannot be had does not keep the others from arriving, and is named when they have"""
-    promise("1 bad answer")
+    """A document that the vendor does not give keeps no other from arriving; the error at the end names it"""
+    promise("1 case")
     stream, setting, field = DETAILS[name]
 
     def answer(path: str, _: str, body: bytes) -> Said:

@@ -9,6 +9,7 @@ from typing import Any
 from vendortap.declare.model import Reply, Rows, is_xml
 from vendortap.decode import json as json_wire
 from vendortap.decode import xml as xml_wire
+from vendortap.decode.charset import without_lone_surrogates, xml_as_utf8
 from vendortap.decode.values import Malformed
 
 NAMES_AT_MOST = 6
@@ -28,16 +29,21 @@ def content(reply: Reply, path: Sequence[str]) -> str:
 
 
 def misspelt(reply: Reply, rows: Rows) -> str | None:
-    """Say which name of ``Rows.more`` a reply writes in another way; ``None`` where it does not, or cannot be read.
+    """Say which name of ``Rows.more`` a reply that has been read writes in another way; ``None`` where it does not.
 
     Only letter case and marks are looked past: ``NextToken`` or ``next_token`` stands for a ``nextToken`` that is not
-    there, and a list would end where it does not.
+    there, and a list would end where it does not. The reply is parsed only where it has such a name somewhere.
     """
-    try:
-        document = xml_wire.parse(reply.body) if is_xml(reply.media_type) else json_wire.loads(reply.body)
-    except Malformed:
+    is_in_xml = is_xml(reply.media_type)
+    body = xml_as_utf8(reply.body, reply.headers.get("content-type", "")) if is_in_xml else reply.body
+    if not any(_has_alike(body, name) for where in rows.more.values() for name in where.path):
         return None
-    members = _elements if is_xml(reply.media_type) else _members
+    mended = None if is_in_xml else without_lone_surrogates(body)
+    try:
+        document = xml_wire.parse(body) if is_in_xml else json_wire.loads(mended[0] if mended else body)
+    except Malformed as error:
+        return f"the answer has a name like a declared one, but cannot be read as a whole ({error})"
+    members = _elements if is_in_xml else _members
     for where in rows.more.values():
         inside = document
         for name in where.path:
@@ -49,6 +55,12 @@ def misspelt(reply: Reply, rows: Rows) -> str | None:
                 break
             inside = names[name]
     return None
+
+
+def _has_alike(body: bytes, name: str) -> bool:
+    """Whether a body has a name somewhere, written in another way; a quick look that may be wrong in saying so."""
+    letters = "[^A-Za-z0-9]{0,2}".join(_bare(name)).encode()
+    return bool(letters) and any(found[0] != name.encode() for found in re.finditer(letters, body, re.IGNORECASE))
 
 
 def _members(value: Any) -> Mapping[str, Any]:

@@ -67,7 +67,7 @@ def write(config: BatchConfig, name: str, records: Iterable[Record]) -> list[str
         return [config.storage.get_url(file_name)]
     except OSError:
         raise
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:  # noqa: BLE001 - of a storage that is no file system, with texts of its own
         raise VendortapError(f"a BATCH file cannot be written ({type(error).__name__}); check 'storage'") from None
 
 

@@ -18,7 +18,7 @@ def replace_closed() -> None:
     """
     closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
     for name in closed:  # in this order: a file gets the lowest number that is free
-        file = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 - until the end
+        file = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 - it stays open until the program ends
         os.set_inheritable(file.fileno(), True)
         setattr(sys, name, file)
     if "stdout" in closed:
