@@ -541,10 +541,13 @@ def test_a_signal_ends_the_tap_at_once_with_its_last_state(
         assert time.monotonic() - began < 10
     handed_on = [m["record"] for m in tap.messages if m["type"] == "RECORD"]
     assert 0 < len(handed_on) < 1500
-    assert tap.messages[-1]["type"] == "STATE"
-    (part,) = tap.messages[-1]["value"]["bookmarks"]["invoice_details"]["partitions"]
+    behind = tap.messages[-1]["type"] == "RECORD"  # the one that an unchanged state, which is not repeated, lacks
+    state = tap.messages[-2 if behind else -1]
+    assert state["type"] == "STATE"
+    (part,) = state["value"]["bookmarks"]["invoice_details"]["partitions"]
     # documents come in the order of change: of what was handed on at most the last is not in the bookmark
-    assert stamp(part["replication_key_value"]) in {stamp(record["LastChanged"]) for record in handed_on[-2:]}
+    covered = [stamp(record["LastChanged"]) for record in handed_on[-2 : -1 if behind else None]]
+    assert stamp(part["replication_key_value"]) in covered
 
 
 @pytest.mark.promise("A signal ends a tap at once, with its last state and no line cut in two")

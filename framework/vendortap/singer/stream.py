@@ -225,11 +225,11 @@ class ConnectorStream(Stream):
         strings = self._as_they_are and bool(self.config["use_singer_decimal"])
         lines = writer.serialize_records(alias, item.records, self._stream_version, item.received, strings=strings)
         item.records.clear()  # not held in memory as well while the target takes its time over the lines
-        self.state_manager.is_flushed = False  # before: a signal may end the stream behind the lines
         writer.write_lines(lines)
         self.messages += count
         self.tally.emitted += count
         counter.increment(count)
+        self.state_manager.is_flushed = False
 
     @cached_property
     def _only_alias(self) -> str | None:
@@ -300,11 +300,11 @@ class ConnectorStream(Stream):
     def _write_record(self, record: Record, received: datetime) -> bool:
         """Write the RECORDs that stream maps make of a record; returns whether there are any."""
         written = False
-        self.state_manager.is_flushed = False  # before: a signal may end the stream behind a line
         for alias, mapped in self._mapped(record):
             message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
             self._tap.write_message(message)
             written = True
+        self.state_manager.is_flushed = False
         return written
 
     def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
