@@ -147,9 +147,9 @@ def _odd(record: Record, names: set[str]) -> str:
 
 
 def keys(subject: Subject, stream: str) -> None:
-    """Every record has its keys, and no two have the same; but a newer version may follow, or the same one come again.
+    """Every record has its keys, and no two have the same; but a newer version may follow an older one.
 
-    The latter where a list is read again.
+    The very same record may come again in a list, which is read again where its rows may have moved; no document may.
     """
     declared = subject.connector.stream(stream)
     seen: dict[Key, Any] = {}
@@ -163,7 +163,7 @@ def keys(subject: Subject, stream: str) -> None:
         key = _key(record, declared)
         hold(all(part not in (None, "") for part in key), f"a record of {stream} has no {' or '.join(declared.keys)}")
         changed = record.get(declared.replication_key or "")
-        is_known = repr(record) in known.setdefault(key, set())
+        is_known = declared.keyed is None and repr(record) in known.setdefault(key, set())
         if key in seen and not is_known:
             newer = changed is not None and seen[key] is not None and changed > seen[key]
             hold(
@@ -171,7 +171,7 @@ def keys(subject: Subject, stream: str) -> None:
                 f"two records of {stream} have the same {', '.join(declared.keys)}, and the second is no newer one",
             )
         seen[key] = changed
-        known[key].add(repr(record))
+        known.setdefault(key, set()).add(repr(record))
 
 
 def parity(subject: Subject) -> None:
