@@ -17,7 +17,7 @@ import click
 
 from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold
 from vendortap.errors import ExitCode, VendortapError
-from vendortap.support import logs, streams
+from vendortap.support import logs, signals, streams
 
 
 def main() -> NoReturn:
@@ -30,7 +30,7 @@ def main() -> NoReturn:
 
 
 def _terminated(signum: int, _frame: Any) -> NoReturn:
-    raise SystemExit(128 + signum)
+    signals.end(signum)
 
 
 def _main(arguments: Sequence[str]) -> int:

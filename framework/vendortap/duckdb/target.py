@@ -29,7 +29,7 @@ from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
-from vendortap.support import logs, streams
+from vendortap.support import logs, signals, streams
 from vendortap.support.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
@@ -452,7 +452,7 @@ class DuckdbTarget(Target):
     def _handle_termination(self, signum: int, frame: Any) -> None:  # noqa: ARG002 - the SDK's signature
         """Stop; what is not committed is rolled back. A commit from inside a signal handler would not be safe."""
         self._signal = signum
-        raise SystemExit(128 + signum)
+        signals.end(signum)
 
 
 def run() -> None:

@@ -270,7 +270,7 @@ class ConnectorTap(Tap):
     def _handle_termination(self, signum: int, frame: Any) -> None:
         """End; what is written is flushed, and STATE follows from where the stream stands."""
         del frame
-        self.writer.end(128 + signum)
+        self.writer.end(signum)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

@@ -13,6 +13,7 @@ from singer_sdk.singerlib.encoding import GenericSingerWriter
 from vendortap.declare.model import Record
 from vendortap.decode.verbatim import Verbatim
 from vendortap.singer.encoding import ENCODER, STRINGS_ENCODER
+from vendortap.support import signals
 
 
 class MessageWriter(GenericSingerWriter[bytes, Any]):
@@ -23,7 +24,7 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
 
     def __init__(self) -> None:
         self._writing = False
-        self._exit_code: int | None = None
+        self._signal: int | None = None
 
     def serialize_message(self, message: Any) -> bytes:
         """Return the line of a message."""
@@ -63,13 +64,13 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         if flush:
             sys.stdout.flush()
         self._writing = False
-        if self._exit_code is not None:
-            code, self._exit_code = self._exit_code, None
-            raise SystemExit(code)
+        if self._signal is not None:
+            number, self._signal = self._signal, None
+            signals.end(number)
 
-    def end(self, exit_code: int) -> None:
-        """End the program: after the line that is being written, or at once when asked a second time."""
-        if self._writing and self._exit_code is None:
-            self._exit_code = exit_code
+    def end(self, number: int) -> None:
+        """End the program at a signal: after the line that is being written, or at once when asked a second time."""
+        if self._writing and self._signal is None:
+            self._signal = number
         else:
-            raise SystemExit(exit_code)
+            signals.end(number)
