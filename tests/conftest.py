@@ -378,6 +378,12 @@ def catalog(scansource: Connector) -> Callable[..., Any]:
     return make_catalog
 
 
+def marked(state: Any, stream: str) -> list[str]:
+    """Return the customers that have a bookmark, in the state of a stream."""
+    partitions = state["bookmarks"][stream]["partitions"].values()
+    return [part["context"]["customer_number"] for part in partitions if part["replication_key_value"]]
+
+
 def make_catalog(
     *,
     streams: Sequence[str] | None = None,

@@ -174,7 +174,7 @@ def test_a_tap_goes_on_from_a_state_of_before_there_were_versions(start: StartVe
     state = vendor.read().state
     del state["version"]
     for entry in state["bookmarks"].values():
-        for part in entry["partitions"]:
+        for part in entry["partitions"].values():
             del part["seen"]
     vendor.state.add(3)
     again = vendor.read(state=state)

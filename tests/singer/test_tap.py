@@ -19,6 +19,7 @@ import click
 import jsonschema
 import pytest
 
+from tests.conftest import marked
 from vendortap.declare.model import Connector
 from vendortap.errors import CatalogError, ConfigError, StateError
 from vendortap.plugins import host
@@ -305,7 +306,7 @@ def test_full_table_in_the_catalog_ignores_the_bookmark_and_writes_none(
     again = read_tap(vendor.config(), state=state, catalog=document)
     assert len(again.records("invoices")) == 60
     fresh = read_tap(vendor.config(), catalog=document)
-    assert not fresh.state.get("bookmarks", {}).get("invoices")
+    assert marked(fresh.state, "invoices") == []
 
 
 # --- state -------------------------------------------------------------------------------------------
@@ -317,15 +318,14 @@ GOOD = {"replication_key": "LastChanged", "replication_key_value": "2021-01-05T0
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        ({"bookmarks": []}, "not a Singer state"),
-        ({"bookmarks": None}, "not a Singer state"),
-        ({"version": 2, "bookmarks": {}}, "of version 2, this vendortap reads up to version 1: a newer one wrote it"),
-        ({"version": "1"}, "of version '1'"),
+        ({"version": 3, "bookmarks": {}}, "of version 3, this vendortap reads up to version 2: a newer one wrote it"),
+        ({"version": "1", "bookmarks": {}}, "of version '1'"),
+        ({"version": 1}, "has no 'bookmarks', so it is something else"),
         ({"bookmarks": {"invoices": "2021"}}, "bookmark of 'invoices' is not an object"),
-        ({"bookmarks": {"invoices": {"partitions": 5}}}, "partitions of 'invoices' are not a list"),
-        ({"bookmarks": {"invoices": {"partitions": ["x"]}}}, "partitions of 'invoices' are not a list"),
-        ({"bookmarks": {"invoices": {"partitions": [GOOD]}}}, "partitions of 'invoices' are not a list"),
-        ({"bookmarks": {"invoices": {"partitions": [{"context": {}}] * 2}}}, "one object a context"),
+        ({"bookmarks": {"invoices": {"partitions": 5}}}, "partitions of 'invoices' are not an object"),
+        ({"bookmarks": {"invoices": {"partitions": [GOOD]}}}, "has not its shape"),
+        ({"bookmarks": {"invoices": {"partitions": [{"context": {}}] * 2}}}, "has not its shape"),
+        ({"version": 2, "bookmarks": {"invoices": {"partitions": {"a=1": {"context": {"a": "2"}}}}}}, "by their name"),
         ({"bookmarks": {"invoices": {"replication_key_value": "soon"}}}, "has to be a date-time"),
         ({"bookmarks": {"invoices": {"replication_key_value": 5}}}, "has to be a date-time"),
         ({"bookmarks": {"invoices": {"replication_key_value": "0001-01-01T00:00:00+14:00"}}}, "has to be a date-time"),
@@ -392,7 +392,7 @@ def test_state_follows_the_records_it_covers(
             written[message["stream"]].add((message["record"]["CustomerNumber"], message["record"]["InvoiceNumber"]))
         elif message["type"] == "STATE":
             for name, entry in message["value"].get("bookmarks", {}).items():
-                for part in entry.get("partitions", []):
+                for part in entry.get("partitions", {}).values():
                     if (value := part.get("replication_key_value")) is None:
                         continue
                     customer, seen = part["context"]["customer_number"], {key[-1] for key in part["seen"]}
@@ -475,7 +475,8 @@ def test_the_empty_state_comes_first_and_the_last_message_is_state(
     vendor: Vendor, read_tap: Callable[..., Output]
 ) -> None:
     messages = read_tap(vendor.config()).messages
-    assert messages[0] == {"type": "STATE", "value": {"version": 1}}
+    assert messages[0]["type"] == "STATE"
+    assert all(marked(messages[0]["value"], stream) == [] for stream in ("invoices", "invoice_details"))
     assert messages[-1]["type"] == "STATE"
 
 
@@ -543,8 +544,7 @@ def test_a_signal_ends_the_tap_at_once_with_its_last_state(
     assert 0 < len(handed_on) < 1500
     behind = tap.messages[-1]["type"] == "RECORD"  # the one that an unchanged state, which is not repeated, lacks
     state = tap.messages[-2 if behind else -1]
-    assert state["type"] == "STATE"
-    (part,) = state["value"]["bookmarks"]["invoice_details"]["partitions"]
+    part, *_ = state["value"]["bookmarks"]["invoice_details"]["partitions"].values()
     # documents come in the order of change: of what was handed on at most the last is not in the bookmark
     covered = [stamp(record["LastChanged"]) for record in handed_on[-2 : -1 if behind else None]]
     assert stamp(part["replication_key_value"]) in covered

@@ -18,6 +18,7 @@ from tests.conftest import make_catalog, parse, read
 from vendortap.errors import BodyError, MissingError, RecordError, VendorError
 from vendortap.plugins import host
 from vendortap.singer.tap import tap_class
+from vendortap.sync.state import has_bookmark
 
 if TYPE_CHECKING:
     from tests.conftest import Figure, Output
@@ -167,7 +168,7 @@ def test_a_reply_that_has_no_place_for_records_is_never_an_empty_list(name: str,
     error, messages = failed(name, lambda *_: WRONG[case], [stream])
     assert str(error).startswith(f"{name}, {stream}")
     assert records(messages, stream) == []
-    assert not [m for m in messages if m["type"] == "STATE" and m["value"].get("bookmarks", {}).get(stream)]
+    assert not [m for m in messages if m["type"] == "STATE" and has_bookmark(m["value"], stream)]
 
 
 @pytest.mark.parametrize("name", [AMAZON, INGRAM, VISIBLE])
@@ -214,7 +215,7 @@ def test_a_next_token_under_another_name_is_an_error_and_no_end(beside: Mapping[
     said = Said({"payload": {"customerInvoices": [row], **beside}})
     error, messages = failed(AMAZON, lambda *_: said, [stream])
     assert name in str(error)
-    assert not [m for m in messages if m["type"] == "STATE" and m["value"].get("bookmarks", {}).get(stream)]
+    assert not [m for m in messages if m["type"] == "STATE" and has_bookmark(m["value"], stream)]
 
 
 def test_a_part_of_an_answer_is_none() -> None:
@@ -465,5 +466,5 @@ def test_one_unknown_customer_is_an_error_after_the_others_and_its_bookmark_stay
     assert "scansource, invoices (customer number 2)" in str(error)
     for stream in streams:
         assert [r["CustomerNumber"] for r in records(messages, stream)] == ["1", "3"]
-        marks = messages[-1]["value"]["bookmarks"][stream]["partitions"]
+        marks = messages[-1]["value"]["bookmarks"][stream]["partitions"].values()
         assert {m["context"]["customer_number"] for m in marks if m.get("replication_key_value")} == {"1", "3"}

@@ -19,7 +19,9 @@ from vendortap.sync import state
 from vendortap.sync.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state
 
 BOOKMARK = {"replication_key": "At", "replication_key_value": "2025-01-31T12:00:00+00:00", "seen": [["1"]]}
-ONE: State = {"version": 1, "bookmarks": {"invoices": {"partitions": [{"context": {"customer": "1"}, **BOOKMARK}]}}}
+PART: State = {"context": {"customer": "1"}, **BOOKMARK}
+ONE: State = {"version": 1, "bookmarks": {"invoices": {"partitions": [PART]}}}
+TWO: State = {"version": 2, "bookmarks": {"invoices": {"partitions": {"customer=1": PART}}}}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (
@@ -32,7 +34,8 @@ JSON = st.recursive(
 
 
 def test_todays_state_is_taken_as_it_is() -> None:
-    assert check_state(ONE) == ONE
+    assert check_state(TWO) == TWO
+    assert check_state(ONE) == TWO
     assert check_state({}) == {"version": STATE_VERSION}
 
 
@@ -116,7 +119,7 @@ def test_a_newer_state_is_refused_with_what_to_do() -> None:
 @pytest.mark.parametrize("document", [{"type": "STATE", "value": ONE}, {"singer_state": ONE}, {"a": 1}])
 def test_an_object_that_is_no_state_is_not_taken_for_an_empty_one(document: Any) -> None:
     """Starting over is never what a wrong file leads to."""
-    with pytest.raises(StateError, match="neither 'bookmarks' nor a version"):
+    with pytest.raises(StateError, match="has no 'bookmarks', so it is something else"):
         check_state(document)
 
 
@@ -131,7 +134,7 @@ def test_whatever_a_state_is_only_a_state_error_comes_out(document: Any) -> None
 
 def line(value: str, **more: Any) -> bytes:
     mark = {**BOOKMARK, "replication_key_value": value}
-    return json.dumps({"bookmarks": {"invoices": mark}, "version": 1, **more}).encode() + b"\n"
+    return json.dumps({"bookmarks": {"invoices": mark}, "version": STATE_VERSION, **more}).encode() + b"\n"
 
 
 JANUARY, FEBRUARY, MARCH = (line(f"2025-0{month}-01T00:00:00+00:00") for month in (1, 2, 3))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
@@ -24,7 +24,7 @@ def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> It
     Raises:
         ConfigError: a date setting is not a date.
     """
-    for partition in _partitions(plan, config):
+    for partition in partitions(plan, config):
         bookmark = bookmarks(partition)
         known = _set_back(bookmark, config[plan.lookback]) if bookmark and plan.lookback else bookmark
         extra = plan.since(config, known) if plan.since else {}
@@ -67,7 +67,8 @@ def _windowed(unit: Unit, windows: Windows, config: Config, now: datetime) -> It
         start = stop
 
 
-def _partitions(plan: Plan, config: Config) -> Iterable[Mapping[str, str]]:
+def partitions(plan: Plan, config: Config) -> Sequence[Mapping[str, str]]:
+    """Return the partitions of a plan: one for each value of its list setting, or one without a name."""
     if plan.each is None:
         return [{}]
     setting, param = plan.each

@@ -220,8 +220,9 @@ def _resolved(schema: Schema, root: Schema) -> dict[str, Any]:
 def load_settings(package: str) -> dict[str, Any]:
     """Return a connector's config schema: its own ``config.json`` and the settings that every connector has.
 
-    A setting may be marked ``secret`` (never shown), ``assumed`` (the vendor does not document what it says) and
-    ``personal`` (it says who somebody is; recordings have another value).
+    A setting may be marked ``secret`` (never shown), ``assumed`` (the vendor does not document what it says),
+    ``personal`` (it says who somebody is; recordings have another value), ``account`` (it identifies the account that
+    a state belongs to) and ``range`` (it decides which records belong to the streams).
 
     Raises:
         DeclarationError: the file is missing or wrong, or a default or an example does not fit its own setting.
@@ -254,7 +255,7 @@ def _setting_problem(setting: Any) -> str | None:
         return "the default does not fit"
     if any(any(_validator(setting).iter_errors(example)) for example in setting.get("examples", ())):
         return "an example does not fit"
-    for mark in ("secret", "assumed", "personal"):
+    for mark in ("secret", "assumed", "personal", "account", "range"):
         if not isinstance(setting.get(mark, False), bool):
             return f"{mark!r} has to be true or false"
     return None

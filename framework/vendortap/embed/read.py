@@ -5,6 +5,7 @@ What is read, its order, and the state are those of the tap, so that the one can
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from copy import deepcopy
@@ -25,12 +26,16 @@ from vendortap.sync import context, quarantine, reading, telemetry
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
 from vendortap.sync.failures import combined
+from vendortap.sync.owner import adopt, owner_of
 from vendortap.sync.state import State, advance, check_state, find_entry, read_bookmark, read_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Item = TypeVar("Item")
+
+
+log = logging.getLogger("vendortap.embed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +205,14 @@ class _Reading:
         self._failures: list[VendortapError] = []
         self._config = schemas.with_defaults(config, schema)
         schemas.check_config(self._config, schema, connector)
-        self._state = check_state(deepcopy(dict(state or {})))
+        self._state = check_state(dict(state or {}))
         self.shapes = shapes(self.connector)
         if self._config["keep_unknown"]:
             self.shapes = {name: with_unknown(shape) for name, shape in self.shapes.items()}
+        incremental = [stream for stream in self.streams if stream.replication_key is not None]
+        owner = owner_of(self.connector, self._config, schema)
+        for warning in adopt(self._state, owner, incremental, self._config, schema):
+            log.warning(warning)
         kept = quarantine.of(self.connector.name, self._config)
         records = {name: shape.record for name, shape in self.shapes.items()}
         brought = extensions.extensions(self.connector, self._config, records)

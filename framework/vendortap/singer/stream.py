@@ -123,6 +123,9 @@ class ConnectorStream(Stream):
         if REPLICATION_FULL_TABLE in (entry.replication_method, entry.metadata.root.forced_replication_method):
             self.forced_replication_method = REPLICATION_FULL_TABLE
 
+    def finalize_state_progress_markers(self, state: Any = None) -> None:
+        """Have no progress markers: bookmarks advance in order."""
+
     def get_replication_key_signpost(self, context: Any = None) -> None:
         """Have no signpost: bookmarks come from what was read, never from this machine's clock."""
 

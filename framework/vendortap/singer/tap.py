@@ -21,8 +21,10 @@ from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, Str
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import TapCapabilities
 from singer_sdk.mapper import PluginMapper
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from vendortap.declare.model import Connector
+from vendortap.declare.plan import partitions
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
@@ -39,7 +41,8 @@ from vendortap.support.redact import Redactor
 from vendortap.sync import context
 from vendortap.sync.context import Source
 from vendortap.sync.failures import combined
-from vendortap.sync.state import STATE_VERSION, check_state, read_fields, way_back
+from vendortap.sync.owner import adopt, owner_of
+from vendortap.sync.state import check_state, has_bookmark, read_fields, reset, way_back
 
 if TYPE_CHECKING:
     from vendortap.http.client import Client
@@ -95,10 +98,28 @@ class ConnectorTap(Tap):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state, checked; the state written carries its version."""
-        super().load_state(check_state(state))
-        self.state["version"] = STATE_VERSION  # type: ignore[typeddict-unknown-key] # not in the SDK's type
-        if "fields" in state:
-            self.state["fields"] = state["fields"]  # type: ignore[typeddict-unknown-key] # likewise
+        checked: Any = check_state(state)  # has more than the SDK's type
+        self.state.clear()  # in place, as streams that have been made hold on to it
+        self.state.update(checked)
+
+    def _reset_state_progress_markers(self) -> None:
+        """Take the state over, before the first STATE is written: `sync_all`, which is final, begins with this.
+
+        A stream without a bookmark says so in that STATE: whoever merges states would keep an older one. There are no
+        progress markers, as bookmarks advance in order.
+
+        Raises:
+            StateError: the state is another one's, or does not cover what the settings ask for.
+        """
+        state: dict[str, Any] = self.state  # type: ignore[assignment] # has more than the SDK's type
+        streams = [s for s in self.streams.values() if isinstance(s, ConnectorStream) and s.selected]
+        incremental = [s.declared for s in streams if s.replication_method == REPLICATION_INCREMENTAL]
+        owner = owner_of(self.connector, self.config, self.settings_schema)
+        for warning in adopt(state, owner, incremental, self.config, self.settings_schema):
+            self.logger.warning(warning)
+        for stream in streams:
+            if stream.declared not in incremental or not has_bookmark(state, stream.name):
+                reset(state, stream.name, partitions(stream.declared.plan, self.config))
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 
 from vendortap.declare.model import Bookmark, Stream, Unit
 
@@ -10,8 +10,8 @@ SEEN_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
 
 
-def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top, settled: datetime | None) -> Bookmark | None:
-    """Return the bookmark after a complete unit."""
+def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top) -> Bookmark | None:
+    """Return the bookmark after a complete unit, whose records ``top`` has met."""
     if stream.replication_key is None:
         return None
     if stream.keyed is None and unit.bookmark is None:
@@ -20,7 +20,7 @@ def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top, settle
         end = min(unit.bookmark, top.settled or unit.bookmark)
         return mark if mark and mark.value >= end else Bookmark(end)
     assert stream.keyed is not None  # noqa: S101 - the two cases without are above
-    top = Top(mark, settled)
+    top = Top(mark, top.settled, zone=top.zone)
     top.take(unit.bookmark, (unit.params[stream.keyed.param],))
     return top.bookmark()
 
@@ -38,17 +38,24 @@ class Top:
 
     It leads no further than ``settled``. A record that changes while its list is read is listed as it was, or
     not at all, if it moves to a page that has been read; another one that changes after it may be listed as it
-    is. A bookmark at the latter would hide the former for ever.
+    is. A bookmark at the latter would hide the former for ever. ``zone`` is the vendor's, by which a midnight is told.
     """
 
-    def __init__(self, since: Bookmark | None, settled: datetime | None = None, known: Bookmark | None = None) -> None:
+    def __init__(
+        self,
+        since: Bookmark | None,
+        settled: datetime | None = None,
+        known: Bookmark | None = None,
+        zone: tzinfo = UTC,
+    ) -> None:
         self.since = since
+        self.zone = zone
         self.settled = settled
         self._covers = known or since
         self.value = since.value if since else None
         self.seen: list[tuple[str, ...]] = list(since.seen) if since else []
         self._known = frozenset(self._covers.seen) if self._covers else frozenset()
-        self._bare = False
+        self._bare = self._in_utc = False
 
     def take(self, value: datetime | None, key: tuple[str, ...]) -> bool:
         """Note a record; returns whether the bookmark we started from does not cover it."""
@@ -57,11 +64,11 @@ class Top:
         at = _utc(value)
         if self._covers and self._covered(max(at, _utc(value.replace(fold=1))), key):
             return False
-        bare = value.timetz().replace(tzinfo=None) == time()
+        bare, in_utc = value.time() == time(), not value.utcoffset()
         if self.value is None or at > self.value:
-            self.value, self.seen, self._bare = at, [key], bare
+            self.value, self.seen, self._bare, self._in_utc = at, [key], bare, in_utc
         elif at == self.value:
-            self._bare = self._bare or bare
+            self._bare, self._in_utc = self._bare or bare, self._in_utc or in_utc
             if len(self.seen) <= SEEN_AT_MOST:
                 self.seen.append(key)
         return True
@@ -72,10 +79,20 @@ class Top:
         return latest < self._covers.value or (latest == self._covers.value and key in self._known)
 
     def bookmark(self) -> Bookmark | None:
-        """Return how far this leads. A bare date (midnight) remembers no keys: changes of that day may follow."""
+        """Return how far this leads. A bare date remembers no keys: changes of that day may follow.
+
+        That is what midnight is taken for, as it is written, or, as some write it in UTC, in the vendor's zone.
+        """
         if self.value is None:
             return None
         if self.settled and self.value > self.settled:
             return self.since if self.since and self.since.value >= self.settled else Bookmark(self.settled)
-        seen = () if self._bare or len(self.seen) > SEEN_AT_MOST else tuple(dict.fromkeys(self.seen))
+        bare = self._bare or (self._in_utc and self._is_midnight(self.value))
+        seen = () if bare or len(self.seen) > SEEN_AT_MOST else tuple(dict.fromkeys(self.seen))
         return Bookmark(self.value, seen)
+
+    def _is_midnight(self, value: datetime) -> bool:
+        try:
+            return value.astimezone(self.zone).time() == time()
+        except OverflowError:
+            return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, TypeAlias
 
 from vendortap.declare.model import Bookmark, Config, Connector, Record, Rows, Send, Stream, Unit
@@ -84,6 +84,11 @@ class Source:
     def stops(self) -> bool:
         """Whether the first record that does not fit is an error."""
         return self.quarantine is None or self.config.get("on_bad_record") != "quarantine"
+
+    @property
+    def zone(self) -> tzinfo:
+        """The vendor's time zone."""
+        return dates(self.connector.zone(self.config), None).zone
 
     def reader(self, stream: Stream) -> Reader:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""

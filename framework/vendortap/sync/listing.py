@@ -48,7 +48,7 @@ class Spool:
         Raises:
             VendortapError: it cannot be read.
         """
-        top = Top(self.base.since, None, self.base.known)
+        top = Top(self.base.since, None, self.base.known, self._source.zone)
         listed = 0
         try:
             with closing(in_order([self.base], lists)) as fetched:  # or a thread waits for a reader that has failed

@@ -211,7 +211,7 @@ def _read_units(
     of its partition stays where it is from there on: a document, or all that is left of one partition of a list.
     """
     missed = _Missed(source, stream, tally, tries)
-    marks = _Marks(stream, settled)
+    marks = _Marks(stream)
     with ExitStack() as stack:
         distinct = stack.enter_context(closing(Distinct())) if stream.distinct else None
         sieve = Sieve(source, stream, tally, distinct)
@@ -219,7 +219,7 @@ def _read_units(
             if stream.keyed is None and marks.is_stuck(unit):
                 _pass_over(pages)
                 continue
-            top = Top(unit.since, settled, unit.known)
+            top = Top(unit.since, settled, unit.known, source.zone)
             try:
                 for page in pages:
                     if page.is_other:
@@ -264,9 +264,8 @@ def _pass_over(pages: Iterator[Records]) -> None:
 class _Marks:
     """How far the partitions of a stream have come; those that are stuck go no further in this run."""
 
-    def __init__(self, stream: Stream, settled: datetime | None) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._settled = settled
         self._marks: dict[tuple[str, ...], Bookmark | None] = {}
         self._stuck: set[tuple[str, ...]] = set()
 
@@ -282,7 +281,7 @@ class _Marks:
         """Return how far a unit that has been read leads, if it does."""
         partition = tuple(unit.partition.values())
         mark = self._marks.setdefault(partition, unit.since)
-        after = None if partition in self._stuck else advanced(mark, unit, self._stream, top, self._settled)
+        after = None if partition in self._stuck else advanced(mark, unit, self._stream, top)
         if after is None or after == mark:
             return None
         self._marks[partition] = after

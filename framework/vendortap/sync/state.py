@@ -1,16 +1,25 @@
 """The state: its shape, its versions, and the file that a run keeps it in.
 
-Version 1::
+Version 2::
 
-    {"version": 1, "bookmarks": {"<stream>": {"partitions": [{"context": {"customer_number": "1"},
-        "replication_key": "LastChanged", "replication_key_value": "2025-01-31T12:00:00+00:00",
-        "seen": [["<key>"]]}]}}}
+    {"version": 2,
+     "owner": {"connector": "scansource", "account": "5d41402abc4b2a76", "origin": "https://api.scansource.com/…"},
+     "bookmarks": {"<stream>": {"keys": ["CustomerNumber", "InvoiceNumber"], "read_with": {"start_date": "2025-01-31"},
+        "partitions": {"customer_number=1": {"context": {"customer_number": "1"},
+            "replication_key": "LastChanged", "replication_key_value": "2025-01-31T12:00:00+00:00",
+            "seen": [["<key>"]]}}}}}
 
-``seen`` are the keys already handed on whose replication key equals the bookmark. A stream without partitions
-has the same members in place of ``partitions``. Beside ``bookmarks`` there may be ``fields``, which
-vendortap.decode.drift remembers of each stream: ``{"<stream>": {"<field>": [<usual>, <without>]}}``.
+``owner`` says whose state it is: ``account`` is a hash of the settings that the connector's schema marks with
+``account``, ``origin`` is where the vendor was asked. ``seen`` are the keys already handed on whose replication key
+equals the bookmark. A stream without partitions has the members of one in place of ``partitions``. ``read_with`` has
+the settings marked with ``range``, as they were when the stream was first read. Beside ``bookmarks`` there may be
+``fields``, which vendortap.decode.drift remembers of each stream: ``{"<stream>": {"<field>": [<usual>, <without>]}}``.
 
-Version 0 is a state without a version, as other taps on singer-sdk write it: the same, but for ``seen``.
+Everything that runs write apart from each other is an object by name, never a list: Meltano merges states deeply, so
+the states of two customers merge into both. A list is replaced as a whole.
+
+Version 1 had a list of partitions, and no owner. Version 0 is a state without a version, as other taps on singer-sdk
+write it: the same, but for ``seen``. Both are adopted by the first run that goes on from them.
 """
 
 from __future__ import annotations
@@ -18,11 +27,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -42,7 +53,18 @@ def _from_0(state: State) -> State:
     return state
 
 
-MIGRATIONS: tuple[Migration, ...] = (_from_0,)
+def _from_1(state: State) -> State:
+    """Partitions become an object by name."""
+    for entry in state.get("bookmarks", {}).values():
+        if isinstance(entry, dict) and isinstance(entry.get("partitions"), list):
+            contexts = [part["context"] for part in entry["partitions"]]
+            if any(contexts.count(context) > 1 for context in contexts):
+                raise ValueError("two partitions of one context")
+            entry["partitions"] = {partition_name(part["context"]): part for part in entry["partitions"]}
+    return state
+
+
+MIGRATIONS: tuple[Migration, ...] = (_from_0, _from_1)
 """What makes of a state of version n one of version n + 1, at place n. A new version is a new line here."""
 STATE_VERSION = len(MIGRATIONS)
 
@@ -58,16 +80,16 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
     """
     if not isinstance(document, dict) or not isinstance(document.get("bookmarks", {}), dict):
         raise StateError("the state is not a Singer state: an object with 'bookmarks' is expected")
-    if document and document.keys().isdisjoint(("bookmarks", "version")):
-        raise StateError("the state has neither 'bookmarks' nor a version. In a STATE message it is the 'value'")
-    state = _migrated(document, migrations)
+    if document and "bookmarks" not in document:
+        raise StateError("the state has no 'bookmarks', so it is something else. In a STATE message it is the 'value'")
+    state = _migrated(deepcopy(document), migrations)
     for name, entry in state.get("bookmarks", {}).items():
         if not isinstance(entry, dict):
             raise StateError(f"the state's bookmark of {name!r} is not an object")
-        partitions = entry.get("partitions", [])
+        partitions = entry.get("partitions", {})
         if not _are_partitions(partitions):
-            raise StateError(f"the state's partitions of {name!r} are not a list of one object a context")
-        for part in [entry, *partitions]:
+            raise StateError(f"the state's partitions of {name!r} are not an object of partitions by their name")
+        for part in [entry, *partitions.values()]:
             read_bookmark(name, part)
     read_fields(state)
     try:
@@ -97,11 +119,16 @@ def _migrated(state: State, migrations: Sequence[Migration]) -> State:
 
 
 def _are_partitions(partitions: Any) -> bool:
-    """Whether this is a list of objects, each with a context of its own."""
-    if not isinstance(partitions, list) or not all(isinstance(part, dict) for part in partitions):
-        return False
-    contexts = [part.get("context") for part in partitions]
-    return all(isinstance(c, dict) and contexts.count(c) == 1 for c in contexts)
+    """Whether this is an object of partitions, each under the name of its context."""
+    return isinstance(partitions, dict) and all(
+        isinstance(part, dict) and isinstance(part.get("context"), dict) and partition_name(part["context"]) == name
+        for name, part in partitions.items()
+    )
+
+
+def partition_name(context: Mapping[str, Any]) -> str:
+    """Return what a partition is called: ``customer_number=1000012345``."""
+    return "&".join(f"{quote(name, safe='')}={quote(str(value), safe='')}" for name, value in sorted(context.items()))
 
 
 def read_fields(state: Mapping[str, Any]) -> dict[str, Fields]:
@@ -140,16 +167,17 @@ def find_entry(state: Any, stream: str, partition: Mapping[str, str]) -> State |
     entry: State = state.get("bookmarks", {}).get(stream, {})
     if not partition:
         return entry
-    return next((part for part in entry.get("partitions", ()) if part["context"] == partition), None)
+    found: State | None = entry.get("partitions", {}).get(partition_name(partition))
+    return found
 
 
 def make_entry(state: Any, stream: str, partition: Mapping[str, str]) -> State:
     """Return the state of a partition to write into, made if there is none."""
     entry: State = state.setdefault("bookmarks", {}).setdefault(stream, {})
-    if (found := find_entry(state, stream, partition)) is not None:
-        return found
-    made = {"context": dict(partition)}
-    entry.setdefault("partitions", []).append(made)
+    if not partition:
+        return entry
+    partitions: State = entry.setdefault("partitions", {})
+    made: State = partitions.setdefault(partition_name(partition), {"context": dict(partition)})
     return made
 
 
@@ -162,6 +190,22 @@ def advance(
         replication_key_value=bookmark.value.isoformat(),
         seen=[list(key) for key in bookmark.seen],
     )
+
+
+def has_bookmark(state: Any, stream: str) -> bool:
+    """Whether a stream has a bookmark, in any of its partitions."""
+    entry: State = state.get("bookmarks", {}).get(stream, {})
+    return any(part.get("replication_key_value") for part in [entry, *entry.get("partitions", {}).values()])
+
+
+def reset(state: Any, stream: str, partitions: Iterable[Mapping[str, str]]) -> None:
+    """Have no bookmark in these partitions, in so many words.
+
+    Who merges this state into an older one (Meltano does, after a run that did not complete) would keep a bookmark that
+    is only left out.
+    """
+    for partition in partitions:
+        make_entry(state, stream, partition).update(replication_key=None, replication_key_value=None, seen=[])
 
 
 # --- file --------------------------------------------------------------------------------------------

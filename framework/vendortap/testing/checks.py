@@ -396,7 +396,7 @@ def _bookmarks(state: Any, stream: str) -> dict[tuple[tuple[str, str], ...], dat
     """Partition → bookmark."""
     entry = (state or {}).get("bookmarks", {}).get(stream, {})
     found = {}
-    for part in entry.get("partitions", [entry]):
+    for part in entry.get("partitions", {"": entry}).values():
         if bookmark := read_bookmark(stream, part):
             found[tuple(sorted(part.get("context", {}).items()))] = bookmark.value
     return found
