@@ -18,6 +18,7 @@
     │   │   └── UnavailableError             and would answer so to every other request
     │   ├── DriftError                       replies are not as they were, and `on_drift` is `fail`
     │   ├── QuarantineError                  more records do not fit than `quarantine_limit` allows
+    │   ├── OpenItemsError                   more was not obtained than a stream remembers
     │   └── BodyError                        the answer cannot be read at all
     │       └── RecordError                  one record in it does not fit its schema
     ├── LoadError                            a message or value that the target cannot take
@@ -124,6 +125,10 @@ class DriftError(VendorError):
 
 class QuarantineError(VendorError):
     """So many records do not fit that something is wrong altogether."""
+
+
+class OpenItemsError(VendorError):
+    """More was listed and not obtained than a stream remembers."""
 
 
 class BodyError(VendorError):

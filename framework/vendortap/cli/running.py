@@ -147,8 +147,13 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> 
         logs.say(f"\nLoaded into {to}: {', '.join(tables)}")
     for event in outcome.report.get("drift", ()):
         logs.say(f"vendortap: drift: {Event(**event)}", "warning")
-    if outcome.missing:
-        logs.say(f"vendortap: skipped {outcome.missing:,} that the vendor does not have; see above", "warning")
+    if outcome.open:
+        oldest = outcome.report["open"]["oldest"][:10]
+        logs.say(
+            f"vendortap: {outcome.open:,} that the vendor lists were not obtained, in this run or before; the oldest "
+            f"since {oldest}. They are asked for again; `vendortap open list` shows them",
+            "warning",
+        )
     if outcome.conflicting:
         logs.say(
             f"vendortap: {outcome.conflicting:,} keys have several records that differ; one of each is kept; see above",

@@ -266,7 +266,8 @@ class Unit:
     ``params`` fill the stream's request; ``partition`` (a part of them) says which bookmark it belongs to.
     ``since`` is the bookmark its records are held against; ``bookmark`` is the value to advance to when the
     unit is complete, where the unit knows it beforehand (a window's end, a parent's replication key). ``known``
-    is what its records are held against: ``since``, or earlier where the plan looks back.
+    is what its records are held against: ``since``, or earlier where the plan looks back. ``again`` says that it is
+    asked for again, for what it did not give before: no bookmark moves at its end.
     """
 
     params: Mapping[str, str]
@@ -274,6 +275,7 @@ class Unit:
     since: Bookmark | None = None
     known: Bookmark | None = None
     bookmark: datetime | None = None
+    again: bool = False
 
 
 Build = Callable[[Config, Mapping[str, str]], Request]

@@ -26,8 +26,9 @@ from vendortap.sync import context, quarantine, reading, telemetry
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
 from vendortap.sync.failures import combined
+from vendortap.sync.open_items import OpenItems
 from vendortap.sync.owner import adopt, owner_of
-from vendortap.sync.state import State, advance, check_state, find_entry, read_bookmark, read_fields
+from vendortap.sync.state import State, advance, check_state, find_entry, make_entry, read_bookmark, read_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -245,14 +246,16 @@ class _Reading:
             return read_bookmark(stream.name, find_entry(self._state, stream.name, partition) or {})
 
         tally = Tally()
-        with closing(reading.read(self._source, stream, bookmark, tally)) as items:
+        open_items = OpenItems(make_entry(self._state, stream.name, {}), closed=self._config["closed_items"])
+        with closing(reading.read(self._source, stream, bookmark, tally, open_items)) as items:
             try:
                 for item in items:
                     if isinstance(item, Records):
                         tally.emitted += len(item.records)
                         yield item
                     else:
-                        advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
+                        if item.bookmark:
+                            advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
                         yield StreamState(stream.name, deepcopy(self._state))
             except VendortapError as error:
                 if not error.is_last:

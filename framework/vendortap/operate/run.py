@@ -78,6 +78,12 @@ class Outcome:
         return sum(stream["quarantined"] for stream in self.report.get("streams", {}).values())
 
     @property
+    def open(self) -> int:
+        """How many records or documents have not been obtained, in this run or before, and are not acknowledged."""
+        found = self.report.get("open", {"open": 0, "acknowledged": 0})
+        return int(found["open"] - found["acknowledged"])
+
+    @property
     def conflicting(self) -> int:
         """How many keys several records have which differ, so that a target keeps one of these."""
         return sum(stream["conflicting"] for stream in self.report.get("streams", {}).values())
@@ -89,7 +95,7 @@ class Outcome:
             return ExitCode.USAGE
         if self.problem:
             return ExitCode.FAILED
-        return ExitCode.INCOMPLETE if self.missing or self.quarantined or self.conflicting else ExitCode.DONE
+        return ExitCode.INCOMPLETE if self.open or self.conflicting else ExitCode.DONE
 
     @property
     def problem(self) -> str | None:

@@ -27,7 +27,8 @@ from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json,
 from vendortap.sync import reading
 from vendortap.sync.context import Advance, Records, Source
 from vendortap.sync.counters import Tally
-from vendortap.sync.state import advance, find_entry, read_bookmark
+from vendortap.sync.open_items import OpenItems
+from vendortap.sync.state import advance, find_entry, make_entry, read_bookmark
 from vendortap.sync.totals import Totals
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ class ConnectorStream(Stream):
         """Read through the pipeline, in the form Singer has records in."""
         source = self.run.source(structs=self._as_they_are, verbatim=self._verbatim)
         shapers = self._shapers(quick=self._as_they_are)
-        with closing(reading.read(source, self.declared, self._bookmarked, self.tally)) as items:
+        with closing(reading.read(source, self.declared, self._bookmarked, self.tally, self._open_items)) as items:
             try:
                 for item in items:
                     if isinstance(item, Records):
@@ -188,8 +189,13 @@ class ConnectorStream(Stream):
             return None
         return read_bookmark(self.name, find_entry(self.tap_state, self.name, partition) or {})
 
+    @cached_property
+    def _open_items(self) -> OpenItems:
+        """What earlier runs did not obtain, in the state."""
+        return OpenItems(make_entry(self.tap_state, self.name, {}), closed=self.config["closed_items"])
+
     def _advance(self, item: Advance) -> None:
-        if self.replication_method != REPLICATION_INCREMENTAL:
+        if self.replication_method != REPLICATION_INCREMENTAL or item.bookmark is None:
             return
         advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
         self.state_manager.is_flushed = False
@@ -259,6 +265,8 @@ class ConnectorStream(Stream):
         finally:
             self.logger.info("%s: %s", self.name, self.tally)
             self._spent, self._begun = self.spent, None
+            if self._open_items.is_changed:
+                self.state_manager.is_flushed = False
             self._write_state_message()
 
     @property

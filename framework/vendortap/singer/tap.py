@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -38,11 +39,11 @@ from vendortap.singer.stream import ConnectorStream, Spent
 from vendortap.singer.writer import MessageWriter
 from vendortap.support.files import parse_json, read_json
 from vendortap.support.redact import Redactor
-from vendortap.sync import context
+from vendortap.sync import context, open_items
 from vendortap.sync.context import Source
 from vendortap.sync.failures import combined
 from vendortap.sync.owner import adopt, owner_of
-from vendortap.sync.state import check_state, has_bookmark, read_fields, reset, way_back
+from vendortap.sync.state import check_state, has_bookmark, make_entry, read_fields, reset, way_back
 
 if TYPE_CHECKING:
     from vendortap.http.client import Client
@@ -99,14 +100,15 @@ class ConnectorTap(Tap):
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state, checked; the state written carries its version."""
         checked: Any = check_state(state)  # has more than the SDK's type
-        self.state.clear()  # in place, as streams that have been made hold on to it
-        self.state.update(checked)
+        taken: Any = self.state
+        taken.clear()  # in place, as streams that have been made hold on to it
+        taken.update(checked)
 
     def _reset_state_progress_markers(self) -> None:
         """Take the state over, before the first STATE is written: `sync_all`, which is final, begins with this.
 
-        A stream without a bookmark says so in that STATE: whoever merges states would keep an older one. There are no
-        progress markers, as bookmarks advance in order.
+        A stream without a bookmark says so in that STATE: whoever merges states would keep an older one. A stream that
+        is read anew forgets its open items, too. There are no progress markers, as bookmarks advance in order.
 
         Raises:
             StateError: the state is another one's, or does not cover what the settings ask for.
@@ -118,7 +120,10 @@ class ConnectorTap(Tap):
         for warning in adopt(state, owner, incremental, self.config, self.settings_schema):
             self.logger.warning(warning)
         for stream in streams:
-            if stream.declared not in incremental or not has_bookmark(state, stream.name):
+            is_anew = stream.declared not in incremental
+            if is_anew:
+                open_items.forget(make_entry(state, stream.name, {}))
+            if is_anew or not has_bookmark(state, stream.name):
                 reset(state, stream.name, partitions(stream.declared.plan, self.config))
 
     @cached_property
@@ -211,6 +216,22 @@ class ConnectorTap(Tap):
         if errors := [error for error in failed if error]:
             raise combined(errors, f"{self.connector.name}: {len(errors)} streams have failures.", len(errors))
 
+    def _tell_open_items(self) -> None:
+        """Warn of what has not been obtained, in this run or before: a run that is complete is silent."""
+        found = self.open_items()
+        if found["open"] > found["acknowledged"]:
+            self.logger.warning(
+                "%s: %s listed by the vendor and not obtained; the oldest since %s. Later runs ask for them again; "
+                "`vendortap open list` shows them",
+                self.connector.name,
+                f"{found['open']:,} records or documents are" if found["open"] > 1 else "a record or document is",
+                found["oldest"],
+            )
+
+    def open_items(self) -> dict[str, Any]:
+        """Return how many open items the state has, as reports have it."""
+        return open_items.summary(self.state, datetime.now(UTC).date())
+
     def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
         """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.
 
@@ -242,6 +263,7 @@ class ConnectorTap(Tap):
             "waited_seconds": round(traffic.waited_seconds, 3),
             "bytes": traffic.bytes,
             "latencies": list(traffic.latencies),
+            "open": self.open_items(),
             "drift": [asdict(event) for drift in self.drift.values() for event in list(drift.events)],
             "streams": {
                 name: {
@@ -337,6 +359,7 @@ class ConnectorTap(Tap):
         """Sync all streams; an error that ends it shows no secret, and telemetry has been sent."""
         try:
             self.sync_all()
+            self._tell_open_items()
         except VendortapError as error:
             error.args = (redact.blank(str(error)), *error.args[1:])
             raise

@@ -45,10 +45,10 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Everything of a partition up to this bookmark has been handed on."""
+    """Everything of a partition up to this bookmark has been handed on; without one, only open items have changed."""
 
     partition: Mapping[str, str]
-    bookmark: Bookmark
+    bookmark: Bookmark | None
 
 
 Reading: TypeAlias = Generator[Records | Advance, None, None]

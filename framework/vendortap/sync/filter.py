@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from vendortap.decode.reader import refusal
 from vendortap.sync.bookmarks import Top
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
+from vendortap.sync.open_items import OpenItems
 from vendortap.sync.scratch import Distinct
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ CONFLICTS_TOLD = 100
 class Sieve:
     """Leaves out of pages what is not to be handed on, and counts what becomes of each record."""
 
-    def __init__(self, source: Source, stream: Stream, tally: Tally, distinct: Distinct | None) -> None:
+    def __init__(
+        self, source: Source, stream: Stream, tally: Tally, distinct: Distinct | None, items: OpenItems
+    ) -> None:
         self._stream = stream
         self._tally = tally
         self._distinct = distinct
+        self._items = items
         self._quarantine = source.quarantine
         self._stops = source.stops
         self._drift = source.drift.get(stream.name)
@@ -60,7 +64,8 @@ class Sieve:
         if self._drift:
             self._drift.look(fresh)
         if stream.replication_key and stream.keyed is None and unit.bookmark is None:
-            fresh = [record for record in fresh if top.take(record[stream.replication_key], _key(record, stream))]
+            is_new = self._is_new(unit, top, stream.replication_key)
+            fresh = [record for record in fresh if is_new(record)]
             self._tally.known += len(page.records) - len(fresh)
         if self._distinct:  # of those that are not known: one that is must not stand in the way of a newer one
             told_apart = len(fresh)
@@ -71,7 +76,28 @@ class Sieve:
         if fresh is not page.records:
             page.records.clear()
         if fresh:
-            yield replace(page, records=fresh)
+            open_ones = self._open_ones(unit, fresh) if self._items else []
+            yield replace(page, records=fresh)  # whoever gets them may empty the list
+            for key in open_ones:
+                self._items.arrived(key, unit.partition)
+
+    def _is_new(self, unit: Unit, top: Top, replication_key: str) -> Callable[[Record], bool]:
+        """Return what tells that a record is not covered by the bookmark, or wanted all the same."""
+        stream, items = self._stream, self._items
+        if not items:
+            return lambda record: top.take(record[replication_key], _key(record, stream))
+
+        def is_new(record: Record) -> bool:
+            key = _key(record, stream)
+            return top.take(record[replication_key], key) or items.has(key, unit.partition)
+
+        return is_new
+
+    def _open_ones(self, unit: Unit, records: Iterable[Record]) -> list[tuple[str, ...]]:
+        """Return by which keys some of these are open items."""
+        keyed = self._stream.keyed
+        keys = [(unit.params[keyed.param],)] if keyed else [_key(record, self._stream) for record in records]
+        return [key for key in keys if self._items.has(key, unit.partition)]
 
     def _tell_conflicts(self, keys: Iterable[str]) -> None:
         for key in keys:
@@ -100,6 +126,10 @@ class Sieve:
         repeated = bool(self._distinct and key and self._distinct.has(key))
         listed = stream.replication_key and stream.keyed is None and unit.bookmark is None
         known = bool(not repeated and key and listed and not top.take(record[stream.replication_key or ""], key))
+        asked = (unit.params[stream.keyed.param],) if stream.keyed else key
+        if asked and self._items:
+            known = known and not self._items.has(asked, unit.partition)
+            known = known or self._items.is_closed(asked, unit.partition, unit.bookmark)
         if not (repeated or known) and self._stops:
             raise refusal(kept.sentence)
         tally.fetched += 1
@@ -107,6 +137,7 @@ class Sieve:
         tally.known += known
         if self._quarantine and not (repeated or known):
             tally.quarantined += 1
+            self._items.note(asked, "does not fit", unit, of_list=stream.keyed is None)
             keep(self._quarantine, kept, tally)
 
 

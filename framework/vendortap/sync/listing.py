@@ -13,6 +13,7 @@ from vendortap.sync.bookmarks import Top
 from vendortap.sync.context import Records, Source, named
 from vendortap.sync.counters import Tally
 from vendortap.sync.filter import keep
+from vendortap.sync.open_items import OpenItems
 from vendortap.sync.ordering import Lane, in_order
 from vendortap.sync.scratch import database, micros
 
@@ -31,7 +32,9 @@ class Spool:
     shows to have changed meanwhile is asked for again.
     """
 
-    def __init__(self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally) -> None:
+    def __init__(
+        self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally, items: OpenItems
+    ) -> None:
         self.keyed = keyed
         self.base = base
         self.parent = parent
@@ -39,6 +42,7 @@ class Spool:
         self.count = 0
         self._source = source
         self._tally = tally
+        self._items = items
         self._db = database()
         self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
 
@@ -69,6 +73,7 @@ class Spool:
         (self.count,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
         self._tally.fetched += listed - self.count
         self._tally.repeated += listed - self.count
+        self._items.tried(self.base)
 
     def _usable(self, page: Records) -> Iterator[Record]:
         """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.
@@ -88,13 +93,14 @@ class Spool:
             else:
                 tally.fetched += 1
                 tally.quarantined += 1
+                self._items.note(None, "does not fit", self.base, of_list=True)
                 keep(source.quarantine, kept, tally)
 
     def _row(self, record: Record, top: Top) -> _Row | None:
         key = str(record[self.keyed.field])
         stamp = self.keyed.changed or self.parent.replication_key
         changed = record[stamp] if stamp else None
-        if not top.take(changed, (key,)):
+        if not top.take(changed, (key,)) or self._items.is_closed((key,), self.base.partition, changed):
             self._tally.fetched += 1
             self._tally.known += 1
             return None
@@ -106,6 +112,10 @@ class Spool:
         """Yield a unit a document, the least recently changed first, those without a stamp last."""
         for key, at in self._db.execute("SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"):
             yield self._unit(key, at)
+
+    def has(self, key: str) -> bool:
+        """Whether the list shows a document that is to be asked for."""
+        return self._db.execute("SELECT 1 FROM unit WHERE key = ?", (key,)).fetchone() is not None
 
     def _unit(self, key: str, at: str | None) -> Unit:
         base, changed = self.base, datetime.fromisoformat(at) if at else None

@@ -41,6 +41,7 @@ from vendortap.declare.model import Bookmark
 from vendortap.errors import StateError
 from vendortap.support import lock
 from vendortap.support.files import read_json, remove_temporary, write_atomically
+from vendortap.sync import open_items
 
 State = dict[str, Any]
 Migration = Callable[[State], State]
@@ -91,6 +92,7 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
             raise StateError(f"the state's partitions of {name!r} are not an object of partitions by their name")
         for part in [entry, *partitions.values()]:
             read_bookmark(name, part)
+        open_items.check(name, entry.get("open", []))
     read_fields(state)
     try:
         msgspec.json.encode(state)
@@ -204,6 +206,7 @@ def reset(state: Any, stream: str, partitions: Iterable[Mapping[str, str]]) -> N
     Who merges this state into an older one (Meltano does, after a run that did not complete) would keep a bookmark that
     is only left out.
     """
+    make_entry(state, stream, {}).setdefault("open", [])
     for partition in partitions:
         make_entry(state, stream, partition).update(replication_key=None, replication_key_value=None, seen=[])
 

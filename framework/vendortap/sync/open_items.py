@@ -1,0 +1,259 @@
+"""Open items: what the vendor listed and a run did not obtain, remembered until it arrives or the operator closes it.
+
+They are kept in the state, as a list in ``bookmarks.<stream>.open``; a list, as whoever merges states deeply replaces a
+list as a whole, and would bring closed ones back from an object. An item::
+
+    {"key": ["90001234"], "partition": {"customer_number": "1000012345"}, "why": "missing",
+     "since": "2025-01-31T12:00:00+00:00", "tried": "2025-02-01T12:00:00+00:00", "tries": 2,
+     "changed": "2025-01-30T08:00:00+00:00"}
+
+``key`` is what a document is asked for by, or the key of a record of a list; it is null where the record does not show
+one. ``changed`` is the document's replication key, as it was listed. A record of a list has ``begin`` instead, the
+bookmark from which its list was read (null: from the start), and, where the list is read in windows, ``slice``, the
+params of its window. ``acknowledged`` is the day until which the operator knows of it, ``closed`` the moment at which
+the operator gave it up, ``note`` why. What is closed is kept, so that it is not opened again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
+
+from vendortap.declare.model import Unit
+from vendortap.errors import OpenItemsError, StateError
+
+Item = dict[str, Any]
+Why = Literal["missing", "refused", "does not fit"]
+
+MOST = 1000
+"""With so many items a stream stops: who has that many lacks more than single invoices."""
+MOST_CLOSED = 1000
+"""Closed ones that are remembered; beyond that the oldest are forgotten."""
+AT_ONCE = 100
+"""So many are asked for again by a run, or, if that is more, a tenth of the documents that it asks for."""
+FIRST_DISTANCE = timedelta(hours=1)
+"""From the second try to the third; it doubles with each further try."""
+GREATEST_DISTANCE = timedelta(days=7)
+
+
+class OpenItems:
+    """The open items of a stream, in its entry of the state; one thread at a time.
+
+    ``closed`` are keys that the settings close. ``is_changed`` says that there is something that no bookmark covers.
+    """
+
+    def __init__(self, entry: Item, *, closed: Iterable[str] = (), now: datetime | None = None) -> None:
+        self._entry = entry
+        self._now = now or datetime.now(UTC)
+        self._closed = frozenset(closed)
+        self._tried: dict[int, Item] = {}
+        self._asked: dict[int, Item] = {}
+        self._by_key: dict[tuple[str, ...], list[Item]] = {}
+        self.is_changed = False
+        for item in forgotten(self._items()):
+            self._remove(item)
+        for item in self._items():
+            self._index(item)
+            if "closed" not in item and is_named(item, self._closed):
+                close(item, self._now, "the setting closed_items")
+                self.is_changed = True
+
+    def __bool__(self) -> bool:
+        """Whether there are any, open or closed."""
+        return bool(self._entry.get("open") or self._closed)
+
+    # --- what is to be asked for again ---
+
+    def documents(self, partitions: Sequence[Mapping[str, str]], asked: int = 0) -> list[Item]:
+        """Return the documents that are due, the least tried first; ``asked`` are those that the run asks for anyway.
+
+        One whose partition is not known (``{}``) belongs to all of them.
+        """
+        due = [item for item in self._due() if item["key"] is not None and "begin" not in item]
+        due = [item for item in due if not item["partition"] or item["partition"] in partitions]
+        return sorted(due, key=lambda item: (item["tries"], item["since"]))[: max(AT_ONCE, asked // 10)]
+
+    def slices(self, partition: Mapping[str, str]) -> list[Item]:
+        """Return the records of a partition's list that are due. Whoever asks is going to read what they are in."""
+        due = [item for item in self._due() if "begin" in item and item["partition"] == partition]
+        self._asked |= {id(item): item for item in due}
+        return due
+
+    def _due(self) -> Iterator[Item]:
+        for item in self._items():
+            if "closed" in item:
+                continue
+            wait = FIRST_DISTANCE * 2 ** min(item["tries"] - 2, 10) if item["tries"] > 1 else timedelta(0)
+            tried = datetime.fromisoformat(item["tried"])
+            if not tried <= self._now < tried + min(wait, GREATEST_DISTANCE):  # also where the clock was put back
+                yield item
+
+    # --- what became of it ---
+
+    def note(self, key: Sequence[str] | None, why: Why, unit: Unit, *, of_list: bool) -> None:
+        """Note a document, or a record of a list, that was not obtained: once a run.
+
+        Raises:
+            OpenItemsError: there are too many.
+        """
+        item = self._find(key, unit, of_list=of_list)
+        if item is None:
+            if sum("closed" not in one for one in self._items()) >= MOST:
+                raise OpenItemsError(
+                    f"there are {MOST:,} open items, so the stream stops here, and its bookmark with it. "
+                    "`vendortap open list` shows them, `vendortap open close` gives up what will not come"
+                )
+            now = self._now.isoformat()
+            item = {"key": None if key is None else list(key), "partition": dict(unit.partition), "why": why}
+            item |= {"since": now, "tried": now, "tries": 0}
+            if of_list:
+                begin = unit.known or unit.since
+                item["begin"] = begin and begin.value.isoformat()
+                if unit.bookmark is not None:
+                    item["slice"] = dict(unit.params)
+            self._entry.setdefault("open", []).append(item)
+            self._index(item)
+        item.pop("closed", None)  # it has changed since, or would not have been asked for
+        item["why"] = why
+        if unit.bookmark is not None:
+            item["changed"] = unit.bookmark.isoformat()
+        self._try(item)
+
+    def tried(self, unit: Unit) -> None:
+        """Note that a list has been read to its end, for the sake of items of it as well: they have been tried.
+
+        One without a key has arrived then, if no record without one came up: all of its list was handed on.
+        """
+        for item in [one for one in self._asked.values() if self._is_of(one, unit)]:
+            if id(item) in self._tried:
+                continue
+            del self._asked[id(item)]
+            if item["key"] is None:
+                self._remove(item)
+            else:
+                self._try(item)
+
+    def _try(self, item: Item) -> None:
+        self.is_changed = True
+        if id(item) not in self._tried:
+            self._tried[id(item)] = item
+            item["tries"] += 1
+            item["tried"] = self._now.isoformat()
+
+    def has(self, key: tuple[str, ...], partition: Mapping[str, str]) -> bool:
+        """Whether this is an open item: whatever the bookmark covers, it is wanted."""
+        return any("closed" not in item for item in self._of(key, partition))
+
+    def is_closed(self, key: Sequence[str], partition: Mapping[str, str], changed: datetime | None = None) -> bool:
+        """Whether the operator has given this up, and it has not changed since."""
+        if self._closed and is_named({"key": list(key)}, self._closed):
+            return True
+        return any(
+            "closed" in item and (changed is None or datetime.fromisoformat(item.get("changed", _END)) >= changed)
+            for item in self._of(tuple(key), partition)
+        )
+
+    def arrived(self, key: tuple[str, ...], partition: Mapping[str, str]) -> None:
+        """Forget what has been handed on."""
+        for item in self._of(key, partition):
+            self._remove(item)
+
+    # --- the list ---
+
+    def _items(self) -> list[Item]:
+        items: list[Item] = self._entry.get("open", [])
+        return items
+
+    def _of(self, key: tuple[str, ...], partition: Mapping[str, str]) -> list[Item]:
+        return [item for item in self._by_key.get(key, ()) if item["partition"] in ({}, partition)]
+
+    def _find(self, key: Sequence[str] | None, unit: Unit, *, of_list: bool) -> Item | None:
+        if key is not None:
+            return next((item for item in self._of(tuple(key), unit.partition) if ("begin" in item) == of_list), None)
+        return next((item for item in self._items() if item["key"] is None and self._is_of(item, unit)), None)
+
+    @staticmethod
+    def _is_of(item: Item, unit: Unit) -> bool:
+        """Whether a record belongs to the list, or to the window of it, that a unit reads."""
+        mine = "begin" in item and "closed" not in item and item["partition"] == unit.partition
+        return mine and item.get("slice") == (dict(unit.params) if unit.bookmark is not None else None)
+
+    def _index(self, item: Item) -> None:
+        if item["key"] is not None:
+            self._by_key.setdefault(tuple(item["key"]), []).append(item)
+
+    def _remove(self, item: Item) -> None:
+        self.is_changed = True
+        self._asked.pop(id(item), None)
+        self._entry["open"] = [one for one in self._items() if one is not item]
+        if item["key"] is not None and item in (same := self._by_key.get(tuple(item["key"]), [])):
+            same.remove(item)
+
+
+_END = "9999-12-31T00:00:00+00:00"
+
+
+# --- of a whole state --------------------------------------------------------------------------------
+
+
+def of_stream(state: Any, stream: str) -> list[Item]:
+    """Return the items of a stream, closed ones too."""
+    items: list[Item] = state.get("bookmarks", {}).get(stream, {}).get("open", [])
+    return items
+
+
+def check(stream: str, items: Any) -> None:
+    """Hold what a state has of a stream's open items to its form.
+
+    Raises:
+        StateError: it is something else.
+    """
+    try:
+        for item in items:
+            aware = [datetime.fromisoformat(item[name]).utcoffset() for name in ("since", "tried")]
+            is_whole = isinstance(item["key"], list | None) and isinstance(item["partition"], dict)
+            if None in aware or not is_whole or type(item["tries"]) is not int or not isinstance(item["why"], str):
+                raise ValueError
+            date.fromisoformat(item.get("acknowledged", "2000-01-01"))
+            for name in ("begin", "changed", "closed"):
+                datetime.fromisoformat(item.get(name) or _END)
+            hash(tuple(item["key"] or ()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise StateError(f"the state's open items of {stream!r} cannot be read; remove 'open' to forget them") from None
+
+
+def is_named(item: Item, names: Iterable[str]) -> bool:
+    """Whether one of these names the item: its key, in whole or its last part."""
+    key = item["key"]
+    return bool(key) and any(name in (key[-1], ", ".join(key)) for name in names)
+
+
+def is_acknowledged(item: Item, today: date) -> bool:
+    """Whether the operator knows of an item, and until a day that has not passed."""
+    return "acknowledged" in item and today <= date.fromisoformat(item["acknowledged"])
+
+
+def close(item: Item, now: datetime, note: str) -> None:
+    """Give an item up."""
+    item |= {"closed": now.isoformat(), "note": note}
+
+
+def forgotten(items: Sequence[Item]) -> list[Item]:
+    """Return the closed items that are more than are remembered."""
+    closed = sorted((item for item in items if "closed" in item), key=lambda item: item["closed"])
+    return closed[:-MOST_CLOSED]
+
+
+def forget(entry: Item) -> None:
+    """Have no open items: whatever was not obtained is asked for anew. What the operator has said of some stays."""
+    entry["open"] = [item for item in entry.get("open", ()) if "closed" in item]
+
+
+def summary(state: Any, today: date) -> dict[str, Any]:
+    """Return how many items of a state are open, how many of these acknowledged, and since when the oldest is open."""
+    entries = list(state.get("bookmarks", {}).values())  # another thread may be at work on it
+    found = [item for entry in entries for item in entry.get("open", [])]
+    still = [item for item in found if "closed" not in item]
+    known = sum(is_acknowledged(item, today) for item in still)
+    return {"open": len(still), "acknowledged": known, "oldest": min((item["since"] for item in still), default=None)}
