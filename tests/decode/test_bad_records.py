@@ -214,19 +214,19 @@ def _holds(body: bytes, raw: bytes, form: str) -> bool:
     )
 
 
-def test_only_the_owner_can_read_the_quarantine_and_it_holds_no_secret(
-    start: StartVendor, tmp_path: Path, promise: Figure
+@pytest.mark.parametrize("secret", ["subscription_key", "client_secret"])
+def test_only_the_owner_can_read_the_quarantine_whose_only_secrets_are_those_that_the_vendor_sent(
+    secret: str, start: StartVendor, tmp_path: Path, promise: Figure
 ) -> None:
-    """The quarantine's folder has mode 0700, its files 0600, and there is no setting marked secret in them."""
-    vendor = start(invoices=10)
-    spoil(vendor, LIST, TOTAL["json"], BAD["json"])
-    folder = tmp_path / "new" / "kept"
+    """The quarantine (folder 0700, files 0600) has the vendor's exact bytes, secrets in them too, and no other secret."""
+    vendor, folder = start(invoices=10), tmp_path / "new" / "kept"
     config = vendor.config(on_bad_record="quarantine", quarantine_dir=str(folder))
+    sent = spoil(vendor, LIST, TOTAL["json"], f'"{config[secret]}"').sent
     vendor.read(**config)
-    path = folder / "scansource.jsonl"
-    assert [stat.S_IMODE(place.stat().st_mode) for place in (folder, path)] == [0o700, 0o600]
-    for secret in ("subscription_key", "client_secret"):
-        assert config[secret] not in path.read_text()
+    assert [stat.S_IMODE(place.stat().st_mode) for place in (folder, folder / "scansource.jsonl")] == [0o700, 0o600]
+    for entry in quarantined(folder):
+        assert any(f'"{config[secret]}"' in entry["raw"] and entry["raw"].encode() in body for body in sent)
+        assert config[secret] not in json.dumps({**entry, "raw": ""})
 
 
 def test_a_folder_that_others_can_enter_is_refused(start: StartVendor, tmp_path: Path) -> None:

@@ -54,10 +54,6 @@ class Redactor:
             text = _WORD.sub(lambda word: _BLANK if self._is_packed_in(word[0]) else word[0], text)
         return text
 
-    def blank_bytes(self, data: bytes) -> bytes:
-        """Return text of any encoding that ASCII is a part of, likewise; every other byte stays as it is."""
-        return self.blank(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-
     def _is_packed_in(self, text: str) -> bool:
         return any(packed in text for packed in self._packed)
 

@@ -279,7 +279,7 @@ class Completer:
             path=misfit.path,
             error=f"{misfit.expected} expected",
             media_type=reply.media_type,
-            raw=redact.blank_bytes(misfit.raw),  # a vendor may send back what it was sent
+            raw=misfit.raw,  # as it came, whatever is in it: replay loads it
             request={
                 "method": request.method,
                 "path": redact(request.path),

@@ -14,7 +14,8 @@ completes it when it is decoded again. A line ``{"id": "…", "time": "…", "do
 or ``superseded`` by the same record, which was handed on later and is therefore the newer one.
 
 The folder can be entered by its owner only (mode 0700), files are read by their owner only (0600): the records are
-whole, with names and addresses.
+whole, with names and addresses, and with a secret where the vendor sent one back. Secrets are blanked out of ``request``
+only.
 """
 
 from __future__ import annotations
