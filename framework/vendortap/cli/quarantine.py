@@ -42,8 +42,13 @@ def quarantine_list(folder: Path) -> None:
     """List the records in quarantine: never their values, but for their keys."""
     from vendortap.sync import quarantine
 
-    rows = [[str(number), *_entry_row(kept)] for number, kept in enumerate(quarantine.read_all(folder), 1)]
-    click.echo(table(["n", "when", "connector", "stream", "key", "path", "error"], rows))
+    entries = quarantine.read_all(folder)
+    rows = [[str(number), *_entry_row(kept)] for number, kept in enumerate(entries, 1)]
+    names = ["n", "when", "connector", "stream", "key", "path", "error"]
+    if any(kept.account for kept in entries):
+        names.append("account")
+        rows = [[*row, kept.account or "-"] for row, kept in zip(rows, entries, strict=True)]
+    click.echo(table(names, rows))
 
 
 def _entry_row(kept: Kept) -> list[str]:
@@ -85,6 +90,7 @@ def quarantine_show(folder: Path, number: int, raw: bool) -> None:
         "request": asked,
         "schema": kept.schema,
         "record": f"{len(kept.raw):,} bytes of {kept.media_type}",
+        **({"account": kept.account} if kept.account else {}),
     }
     for name, text in rows.items():
         click.echo(f"{name:<9}  {text}")
@@ -133,5 +139,6 @@ def quarantine_replay(
         rows = [[*_entry_row(kept)[:4], problem] for kept, problem in done.left]
         click.echo(table(["when", "connector", "stream", "key", "still wrong"], rows) + "\n", err=True)
     stay = "" if command or mark else "; its entries stay, as nobody here knows what became of them"
-    click.echo(f"vendortap: {len(done.written):,} good now, {len(done.left):,} not{stay}", err=True)
+    others = f"; {done.others:,} belong to another account of {connector}, and stay" if done.others else ""
+    click.echo(f"vendortap: {len(done.written):,} good now, {len(done.left):,} not{stay}{others}", err=True)
     return ExitCode.INCOMPLETE if done.left else ExitCode.DONE

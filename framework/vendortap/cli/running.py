@@ -97,7 +97,7 @@ def run(
     loaded = host.load(connector)
     with following(Recorder(connector, loaded.title), reports) as recorder:
         config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
-        quarantine.of(connector, config)  # likewise
+        quarantine.of(loaded, config)  # likewise
         recorder.quarantine = config.get("quarantine_dir")
         _warn_of_no_state(state)
         with target_command(connector, to, target) as command:

@@ -214,7 +214,7 @@ class _Reading:
         owner = owner_of(self.connector, self._config, schema)
         for warning in adopt(self._state, owner, incremental, self._config, schema):
             log.warning(warning)
-        kept = quarantine.of(self.connector.name, self._config)
+        kept = quarantine.of(self.connector, self._config)
         records = {name: shape.record for name, shape in self.shapes.items()}
         brought = extensions.extensions(self.connector, self._config, records)
         told = telemetry.of_program(connector)

@@ -24,10 +24,11 @@ from vendortap.sync.quarantine import Kept
 
 @dataclass(slots=True)
 class Replayed:
-    """What was written, and what was not and why."""
+    """What was written, what was not and why, and how many entries belong to another account."""
 
     written: list[Kept] = field(default_factory=list)
     left: list[tuple[Kept, str]] = field(default_factory=list)
+    others: int = 0
 
 
 def replay(
@@ -47,13 +48,14 @@ def replay(
         ConfigError: there is no quarantine.
         VendortapError: the target failed; all entries stay.
     """
-    kept = quarantine.of(connector.name, config)
+    kept = quarantine.of(connector, config)
     if kept is None:
         raise ConfigError("the setting 'quarantine_dir' is missing; it names the quarantine that is to be replayed")
     tap = tap_class(connector)(config=dict(config), catalog=catalog)
-    done = Replayed()
+    entries, others = kept.entries()
+    done = Replayed(others=others)
     with _into(target):
-        for entry, problem in tap.replay(quarantine.read(kept.path)):
+        for entry, problem in tap.replay(entries):
             if problem is None:
                 done.written.append(entry)
             else:

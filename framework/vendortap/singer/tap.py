@@ -144,7 +144,7 @@ class ConnectorTap(Tap):
             return None
         from vendortap.sync import quarantine  # here, as most runs need none
 
-        return quarantine.of(self.connector.name, self.config)
+        return quarantine.of(self.connector, self.config)
 
     @cached_property
     def drift(self) -> Mapping[str, Drift]:

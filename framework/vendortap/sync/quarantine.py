@@ -3,14 +3,15 @@
 One file a connector in `quarantine_dir`, one JSON line an entry, only ever appended to and on disk before the state
 moves past the record::
 
-    {"id": "…", "time": "2025-01-31T12:00:00+00:00", "connector": "scansource", "stream": "invoices",
+    {"id": "…", "time": "2025-01-31T12:00:00+00:00", "connector": "scansource", "account": null, "stream": "invoices",
      "key": {"InvoiceNumber": "90001234"}, "path": "$[3].Total", "error": "a number expected",
      "media_type": "application/json", "raw": "{…}", "encoding": "utf-8", "schema": "sha256:…",
      "request": {"method": "GET", "path": "/invoice/summary/1000012345", "params": {"page": "1"}},
      "unit": {"customer_number": "1000012345"}, "bookmark": null}
 
 ``raw`` is Base64 where ``encoding`` says so. ``unit`` and ``bookmark`` are what the request knew of the record, which
-completes it when it is decoded again. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
+completes it when it is decoded again. ``account`` is that of vendortap.sync.owner. Several accounts may share a folder:
+each sees its own entries only, and those of before there was an ``account``. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
 or ``superseded`` by the same record, which was handed on later and is therefore the newer one.
 
 The folder can be entered by its owner only (mode 0700), files are read by their owner only (0600): the records are
@@ -24,13 +25,17 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from vendortap.declare.model import Config, Connector
+from vendortap.declare.plan import partitions
 from vendortap.errors import ConfigError, QuarantineError
+from vendortap.plugins.validation import settings
+from vendortap.sync.owner import owner_of
 
 ENOUGH = 100
 """Records of a stream from which on a per cent is one: of three, one would be 33."""
@@ -43,7 +48,8 @@ class Kept:
     """A record that does not fit. ``error`` is what was expected at ``path``; ``sentence`` is for the operator.
 
     ``key`` are its key properties as far as they could be read. ``params`` and ``bookmark`` are those of its unit,
-    ``schema`` is the hash of the schema that it did not fit.
+    ``schema`` is the hash of the schema that it did not fit. ``account`` is the hash of whose it is, ``None`` where no
+    setting tells, and empty where the entry is of before there were accounts.
     """
 
     connector: str
@@ -59,39 +65,70 @@ class Kept:
     schema: str
     time: datetime
     sentence: str = field(default="", compare=False)
+    account: str | None = None
 
     @property
     def id(self) -> str:
-        """What tells it from any other; the same record met again is the same entry."""
-        parts = (self.stream, json.dumps(sorted(self.key.items())), self.media_type)
+        """What tells it from any other; the same record met again by the same account is the same entry."""
+        account = [self.account] if self.account else []
+        parts = (*account, self.stream, json.dumps(sorted(self.key.items())), self.media_type)
         digest = hashlib.sha256("\0".join(parts).encode())
         digest.update(self.raw)
         return digest.hexdigest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose entries are seen: those of the hash ``id``, in these ``partitions``, by the name of their parameter."""
+
+    id: str | None = None
+    partitions: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def has(self, kept: Kept) -> bool:
+        """Whether an entry is this account's; one of before there were accounts may be anybody's."""
+        mine = all(kept.params.get(name) in (None, *values) for name, values in self.partitions.items())
+        return mine and kept.account in ("", self.id)
+
+
 class Quarantine:
-    """The quarantine of a connector. ``limit`` is a number of records of a stream, or a per cent of them (``5%``).
+    """The quarantine of a connector's account.
+
+    ``limit`` is a number of records of a stream, or a per cent of them (``5%``).
 
     Raises:
         ConfigError: the folder cannot be used, or others can enter it.
     """
 
-    def __init__(self, directory: str | Path, connector: str, limit: int | str | None = None) -> None:
+    def __init__(
+        self, directory: str | Path, connector: str, limit: int | str | None = None, account: Account | None = None
+    ) -> None:
         self.path = Path(directory) / f"{connector}.jsonl"
         self._limit = limit
+        self._account = account or Account()
         _make_private(self.path.parent)
         self._open: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._keys: dict[str, dict[tuple[str, ...], list[str]]] = {}
-        for kept in read(self.path):
+        for kept in self.entries()[0]:
             self._note(kept)
 
+    def entries(self) -> tuple[list[Kept], int]:
+        """Return the account's open entries in the order in which they came, and how many others have.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        found = list(read(self.path))
+        mine = [kept for kept in found if self._account.has(kept)]
+        return mine, len(found) - len(mine)
+
     def put(self, kept: Kept) -> None:
-        """Keep a record; it is on disk when this returns. One that is there already is not written again.
+        """Keep a record as the account's; it is on disk when this returns. One that is there is not written again.
 
         Raises:
             ConfigError: the file cannot be written.
         """
-        if kept.id not in self._open:
+        kept = replace(kept, account=self._account.id)
+        if self._open.keys().isdisjoint((kept.id, replace(kept, account="").id)):
             self._append([_line(kept)])
             self._note(kept)
 
@@ -160,22 +197,31 @@ class Quarantine:
             ) from None
 
 
-def of(connector: str, config: Mapping[str, Any]) -> Quarantine | None:
-    """Return the quarantine that the settings name, if they do.
+def of(connector: Connector, config: Config) -> Quarantine | None:
+    """Return the quarantine that the settings name, if they do, as the account that they are of sees it.
 
     Raises:
         ConfigError: records are to be quarantined, and there is no folder that can be used.
     """
     folder = config.get("quarantine_dir")
     if folder:
-        return Quarantine(folder, connector, config.get("quarantine_limit"))
+        return Quarantine(folder, connector.name, config.get("quarantine_limit"), _account(connector, config))
     if config.get("on_bad_record") == "quarantine":
         raise ConfigError("the setting 'on_bad_record' is 'quarantine', which needs the setting 'quarantine_dir'")
     return None
 
 
+def _account(connector: Connector, config: Config) -> Account:
+    known: dict[str, set[str]] = {}
+    for stream in connector.streams:
+        for partition in partitions(stream.plan, config):
+            for name, value in partition.items():
+                known.setdefault(name, set()).add(value)
+    return Account(owner_of(connector, config, settings(connector)).account, known)
+
+
 def read(path: Path) -> Iterator[Kept]:
-    """Yield the open entries of a file in the order in which they came; none where there is no file.
+    """Yield the open entries of a file, all accounts', in the order in which they came; none where there is no file.
 
     A line that was cut short, when a disk was full or the power failed, is passed over: the state did not move past
     its record.
@@ -227,6 +273,7 @@ def _line(kept: Kept) -> str:
             "id": kept.id,
             "time": kept.time.isoformat(),
             "connector": kept.connector,
+            "account": kept.account,
             "stream": kept.stream,
             "key": dict(kept.key),
             "path": kept.path,
@@ -257,6 +304,7 @@ def _kept(entry: Any) -> Kept:
         bookmark=entry["bookmark"] and datetime.fromisoformat(entry["bookmark"]),
         schema=entry["schema"],
         time=datetime.fromisoformat(entry["time"]),
+        account=entry.get("account", ""),
     )
 
 
