@@ -218,7 +218,7 @@ def _holds(body: bytes, raw: bytes, form: str) -> bool:
 def test_only_the_owner_can_read_the_quarantine_whose_only_secrets_are_those_that_the_vendor_sent(
     secret: str, start: StartVendor, tmp_path: Path, promise: Figure
 ) -> None:
-    """The quarantine (folder 0700, files 0600) has the vendor's exact bytes, secrets in them too, and no other secret."""
+    """The quarantine (folder 0700, files 0600) has the vendor's exact bytes, echoed secrets too, and no other."""
     vendor, folder = start(invoices=10), tmp_path / "new" / "kept"
     config = vendor.config(on_bad_record="quarantine", quarantine_dir=str(folder))
     sent = spoil(vendor, LIST, TOTAL["json"], f'"{config[secret]}"').sent

@@ -117,7 +117,8 @@ def quarantine_replay(
 ) -> int:
     """Decode the records in quarantine again, with today's connector.
 
-    Without --to and --target, Singer messages of what is good now go to standard output, and the entries stay.
+    An entry is closed when the target has handed back a STATE that covers its record. Without --to and --target,
+    Singer messages of what is good now go to standard output, and the entries stay.
 
     Exit codes: 0 all are good, 1 failed, 2 bad usage or config, 3 some do not fit still.
     """

@@ -1,25 +1,29 @@
 """Records in quarantine, decoded again with today's connector: into messages, or through a target into its database.
 
-An entry is done with when a target has taken its record and ended well; until then it stays, so that whatever breaks
-on the way, the record is in the one place or in the other.
+An entry is closed when a target has handed back a STATE that covers its record, as in a run; until then it stays, so
+that whatever breaks on the way, the record is in the one place or in the other.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from io import TextIOWrapper
-from typing import Any
+from typing import IO, Any
 
 from vendortap.declare.model import Connector
 from vendortap.errors import ConfigError, VendortapError
-from vendortap.singer.tap import tap_class
+from vendortap.operate.run import GRACE_SECONDS
+from vendortap.singer.tap import REPLAYED, ConnectorTap, tap_class
 from vendortap.sync import quarantine
 from vendortap.sync.quarantine import Kept
+from vendortap.sync.state import is_state
 
 
 @dataclass(slots=True)
@@ -41,12 +45,12 @@ def replay(
 ) -> Replayed:
     """Write SCHEMA and RECORD messages of what is good now, as the tap would, to ``target`` or standard output.
 
-    Entries whose records a target has taken are closed. Whether whoever reads standard output has taken them cannot
-    be known here; with ``mark`` they are closed all the same.
+    Entries are closed that a STATE covers which the target handed back. Whether whoever reads standard output has
+    taken them cannot be known here; with ``mark`` they are closed all the same.
 
     Raises:
         ConfigError: there is no quarantine.
-        VendortapError: the target failed; all entries stay.
+        VendortapError: the target failed, or handed back no STATE that covers all; entries not covered stay.
     """
     kept = quarantine.of(connector, config)
     if kept is None:
@@ -54,36 +58,87 @@ def replay(
     tap = tap_class(connector)(config=dict(config), catalog=catalog)
     entries, others = kept.entries()
     done = Replayed(others=others)
-    with _into(target):
-        for entry, problem in tap.replay(entries):
-            if problem is None:
-                done.written.append(entry)
-            else:
-                done.left.append((entry, problem))
-        sys.stdout.flush()
-    if target or mark:
-        kept.close([entry.id for entry in done.written], "replayed")
+    if target is None:
+        _write(tap, entries, done)
+        kept.close([entry.id for entry in done.written] if mark else [], "replayed")
+        return done
+    load = _Load()
+    try:
+        with _into(target, load):
+            _write(tap, entries, done, states=True)
+    finally:  # also where a record stops the replay: what the target has taken by then is in its tables
+        taken = [entry.id for entry in done.written if entry.id in load.covered]
+        kept.close(taken, "replayed")
+    _hold_taken(load, target[0], len(taken), len(done.written))
     return done
 
 
+def _write(tap: ConnectorTap, entries: Iterable[Kept], done: Replayed, *, states: bool = False) -> None:
+    for entry, problem in tap.replay(entries, states=states):
+        if problem is None:
+            done.written.append(entry)
+        else:
+            done.left.append((entry, problem))
+    sys.stdout.flush()
+
+
+@dataclass(slots=True)
+class _Load:
+    """What became of a target: the entries that its STATEs cover, its exit code, whether it closed the pipe early."""
+
+    covered: set[str] = field(default_factory=set)
+    code: int = 0
+    is_broken: bool = False
+
+    def read(self, lines: IO[bytes]) -> None:
+        """Take what the target prints, to its end; runs in a thread."""
+        with lines:
+            for line in lines:
+                ids = json.loads(line).get(REPLAYED) if is_state(line) else None
+                self.covered.update(entry for entry in (ids if isinstance(ids, list) else ()) if isinstance(entry, str))
+
+
 @contextmanager
-def _into(command: Sequence[str] | None) -> Iterator[None]:
-    """Have standard output go into a target, and wait until that has ended well."""
-    if command is None:
-        yield
-        return
+def _into(command: Sequence[str], load: _Load) -> Iterator[None]:
+    """Have standard output go into a target, and wait until that has ended."""
     quiet = {"LOGLEVEL": "WARNING", **os.environ}
     try:
-        target = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=quiet)  # noqa: S603 - the operator's own command
+        target = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=quiet)  # noqa: S603 - the operator's own command
     except OSError as error:
         raise ConfigError(f"{command[0]!r} cannot be started: {error.strerror}") from None
-    assert target.stdin is not None  # noqa: S101 - a pipe was asked for
+    assert target.stdin is not None  # noqa: S101 - pipes were asked for
+    assert target.stdout is not None  # noqa: S101 - likewise
+    states = threading.Thread(target=load.read, args=(target.stdout,), name="state", daemon=True)
+    states.start()
     try:
         with TextIOWrapper(target.stdin, encoding="utf-8") as pipe, redirect_stdout(pipe):
             yield
     except BrokenPipeError:
-        pass  # its exit code, and its own message, say more
+        load.is_broken = True  # its exit code, and its own message, may say more
     finally:
-        code = target.wait()
-    if code:
-        raise VendortapError(f"the target failed with exit code {code}; its message is above, and all entries stay")
+        load.code = target.wait()
+        states.join(GRACE_SECONDS)  # what it started may live on and hold its output open
+
+
+def _hold_taken(load: _Load, name: str, taken: int, written: int) -> None:
+    """Raise what kept the target from taking all that was written.
+
+    Raises:
+        VendortapError: says what it was, and how many entries stay.
+    """
+    stay = f"{taken:,} of {written:,} entries are closed, the others stay" if taken else "all entries stay"
+    if load.code:
+        raise VendortapError(f"the target failed with exit code {load.code}; its message is above, and {stay}")
+    if load.is_broken:
+        raise VendortapError(f"the target {name} ended before it had read everything; {stay}. {_WHAT_TO_DO}")
+    if taken < written:
+        raise VendortapError(
+            f"the target {name} handed back no STATE that covers everything, so it is not known to have loaded it; "
+            f"{stay}. {_WHAT_TO_DO}"
+        )
+
+
+_WHAT_TO_DO = (
+    "Give a Singer target, which prints a STATE when it has loaded what came before. For a program that prints none, "
+    "write to standard output instead, and give --mark once it has loaded all of it"
+)

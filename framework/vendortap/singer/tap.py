@@ -22,6 +22,7 @@ from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, Str
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import TapCapabilities
 from singer_sdk.mapper import PluginMapper
+from singer_sdk.singerlib import StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from vendortap.declare.model import Connector
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
     from vendortap.http.traffic import Traffic
     from vendortap.sync.quarantine import Kept, Quarantine
     from vendortap.sync.telemetry import Telemetry
+
+REPLAYED = "replayed"
+"""The member of a replay's STATE that has the ids of the entries whose records came before it."""
+REPLAYED_BETWEEN_STATES = 1000
+"""So many records of a replay come between two STATEs, at most."""
 
 
 class ConnectorTap(Tap):
@@ -232,21 +238,40 @@ class ConnectorTap(Tap):
         """Return how many open items the state has, as reports have it."""
         return open_items.summary(self.state, datetime.now(UTC).date())
 
-    def replay(self, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+    def replay(self, entries: Iterable[Kept], *, states: bool = False) -> Iterator[tuple[Kept, str | None]]:
         """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.
 
-        Yields each entry, with why it is not written, if it is not.
+        Yields each entry, with why it is not written, if it is not. With ``states``, a STATE says after each stream,
+        and every so many entries, whose records are before it. It is for a target that hands it back: standard output
+        has none, or whoever keeps states would take it for one of a run.
         """
         source = replace(self.source(), quarantine=None, drift={})
         waiting: dict[str, list[Kept]] = {}
         for kept in entries:
             waiting.setdefault(kept.stream, []).append(kept)
-        for name, of_stream in waiting.items():
-            stream = self.streams.get(name)
-            if isinstance(stream, ConnectorStream) and stream.selected:
-                yield from stream.write_again(source, of_stream)
-            else:
-                yield from ((kept, "its stream is not selected") for kept in of_stream)
+        written: list[str] = []
+        for of_stream in waiting.values():
+            told = len(written)
+            for kept, problem in self._write_again(source, of_stream):
+                if problem is None:
+                    written.append(kept.id)
+                yield kept, problem
+                if states and len(written) == told + REPLAYED_BETWEEN_STATES:
+                    self._write_replayed(written)
+                    told = len(written)
+            if states and len(written) > told:
+                self._write_replayed(written)
+
+    def _write_again(self, source: Source, entries: Sequence[Kept]) -> Iterator[tuple[Kept, str | None]]:
+        """Write the SCHEMA and RECORDs of one stream's entries; yields as ``replay`` does."""
+        stream = self.streams.get(entries[0].stream)
+        if isinstance(stream, ConnectorStream) and stream.selected:
+            yield from stream.write_again(source, entries)
+        else:
+            yield from ((kept, "its stream is not selected") for kept in entries)
+
+    def _write_replayed(self, ids: Sequence[str]) -> None:
+        self.writer.write_message(StateMessage({"bookmarks": {}, REPLAYED: list(ids)}))
 
     def spent(self) -> Spent:
         """Return what has been taken so far, by a clock that began at any time."""

@@ -10,13 +10,15 @@ moves past the record::
      "unit": {"customer_number": "1000012345"}, "bookmark": null}
 
 ``raw`` is Base64 where ``encoding`` says so. ``unit`` and ``bookmark`` are what the request knew of the record, which
-completes it when it is decoded again. ``account`` is that of vendortap.sync.owner. Several accounts may share a folder:
-each sees its own entries only, and those of before there was an ``account``. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
+completes it when it is decoded again. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
 or ``superseded`` by the same record, which was handed on later and is therefore the newer one.
 
+``account`` is that of vendortap.sync.owner. Several accounts may share a folder: each sees its own entries only, and
+those of before there was an ``account``.
+
 The folder can be entered by its owner only (mode 0700), files are read by their owner only (0600): the records are
-whole, with names and addresses, and with a secret where the vendor sent one back. Secrets are blanked out of ``request``
-only.
+whole, with names and addresses, and with a secret where the vendor sent one back. Only ``request`` has secrets blanked
+out.
 """
 
 from __future__ import annotations
