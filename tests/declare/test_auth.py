@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ def run(
         step = next(steps)
         while True:
             if isinstance(step, Recall):
-                step = steps.send(kept.get(step.name))
+                step = steps.send(kept.get(step.name) or kept.get(step.former or ""))
             elif isinstance(step, Remember):
                 kept.update(step.texts)
                 step = steps.send(None)
@@ -170,6 +171,27 @@ def test_refresh_token_uses_the_newest_one() -> None:
 
 
 @pytest.mark.parametrize(
+    "other", [{"id": "client-2"}, {"base_url": "https://b.test"}, {"login": "https://other.test/token"}]
+)
+def test_an_account_with_the_same_refresh_token_has_a_successor_of_its_own(other: dict[str, str]) -> None:
+    flow, config = refresh(token_url=lambda settings: settings["login"]), {**SECRETS, "login": "/token"}
+    memory: dict[str, str] = {}
+    for settings, successor in ((config, "refresh-a"), ({**config, **other}, "refresh-b")):
+        _, (request,) = run(flow, settings, {"access_token": "abc", "refresh_token": successor}, memory=memory)
+        assert form(request)["refresh_token"] == "refresh-1"
+    assert sorted(memory.values()) == ["refresh-a", "refresh-b"]
+
+
+def test_a_successor_that_an_earlier_version_kept_is_adopted() -> None:
+    memory = {f"successor of {hashlib.sha256(b'refresh-1').hexdigest()}": "refresh-2"}
+    sent = []
+    for successor in ("refresh-3", "refresh-4"):
+        _, (request,) = run(refresh(), SECRETS, {"access_token": "a", "refresh_token": successor}, memory=memory)
+        sent.append(form(request)["refresh_token"])
+    assert sent == ["refresh-2", "refresh-3"]
+
+
+@pytest.mark.parametrize(
     ("document", "max_seconds", "seconds"),
     [
         ({}, None, None),
@@ -268,13 +290,14 @@ def test_only_a_new_refresh_token_is_remembered_and_before_it_is_used(answer: st
 
 # --- logins of a vendor's own ------------------------------------------------------------------------
 
+ACCOUNT = ("domain", "user")
 LOGIN = {"domain": "acme", "user": "jane", "password": "s3cr3t/+& ü"}
 SIGNED_IN = {"access_token": "a-1", "refresh_token": "r-1", "expires_in": 600}
 RENEWED = {"access_token": "a-2", "refresh_token": "r-2", "expires_in": 600}
 
 
 def login(*, renews: bool = True, **changes: Any) -> Authorize:
-    renewal = auth.JsonRenewal("/renew", auth_member="Auth", refresh_member="Refresh", account=("domain", "user"))
+    renewal = auth.JsonRenewal("/renew", auth_member="Auth", refresh_member="Refresh", account=ACCOUNT)
     arguments: dict[str, Any] = {
         "url": "/login",
         "members": {"Domain": "domain", "User": "user", "Password": "password", "Encrypted": lambda _: False},
@@ -371,6 +394,24 @@ def test_a_renewal_that_gets_no_answer_is_no_reason_to_sign_in() -> None:
 def test_a_refused_login_is_told() -> None:
     with pytest.raises(CredentialsError, match="wrong password"):
         run(login(), LOGIN, CredentialsError("wrong password."))
+
+
+def test_tokens_that_an_earlier_version_kept_are_renewed() -> None:
+    before = ", ".join(LOGIN[name] for name in ACCOUNT)
+    memory = {f"access token of {before}": "a-0", f"refresh token of {before}": "r-0"}
+    _, (request,) = run(login(), LOGIN, SIGNED_IN, memory=memory)
+    assert document(request) == {"Auth": "a-0", "Refresh": "r-0"}
+    _, (request,) = run(login(), LOGIN, RENEWED, memory=memory)
+    assert document(request) == {"Auth": "a-1", "Refresh": "r-1"}
+
+
+def test_names_whose_parts_are_cut_in_another_way_are_other_accounts() -> None:
+    memory: dict[str, str] = {}
+    one, two = ({**LOGIN, **dict(zip(ACCOUNT, names, strict=True))} for names in (("a, b", "c"), ("a", "b, c")))
+    run(login(), one, SIGNED_IN, memory=memory)
+    _, (request,) = run(login(), two, RENEWED, memory=memory)
+    assert request.path == "/login"
+    assert len(memory) == 4
 
 
 @pytest.mark.parametrize("other", [{"user": "joe"}, {"domain": "other"}])

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vendortap.errors import ConfigError
+from vendortap.errors import ConfigError, InUseError
 from vendortap.http.token_store import Memory
+from vendortap.support import lock
 
 TEXTS = {"refresh": "r-1", "access": "a-1"}
 
@@ -80,6 +84,65 @@ def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(path: Path) 
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
+# --- several processes -------------------------------------------------------------------------------
+
+
+def test_a_change_is_made_to_what_another_has_written_meanwhile(path: Path) -> None:
+    first, second = Memory(path), Memory(path)
+    assert (first.recall("refresh of a"), second.recall("refresh of b")) == (None, None)
+    first.remember({"refresh of a": "a-1"})
+    second.remember({"refresh of b": "b-1"})
+    first.remember({"refresh of a": "a-2"})
+    assert json.loads(path.read_bytes()) == {"refresh of a": "a-2", "refresh of b": "b-1"}
+    assert (second.recall("refresh of a"), first.recall("refresh of b")) == ("a-2", "b-1")
+
+
+REMEMBER = """
+import sys
+from pathlib import Path
+from vendortap.http.token_store import Memory
+memory = Memory(Path(sys.argv[1]))
+memory.recall("")
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    memory.remember({f"{sys.argv[2]} {number}": "token"})
+"""
+
+
+@pytest.mark.promise("Processes that share a token file lose none of each other's rotated tokens", figure="60 tokens")
+def test_processes_that_write_at_once_lose_nothing_of_each_other(path: Path) -> None:
+    words = [sys.executable, "-c", REMEMBER, str(path)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([*words, name], **pipes) for name in "abc"]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.communicate("go\n", timeout=60)
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    assert json.loads(path.read_bytes()) == {f"{name} {number}": "token" for name in "abc" for number in range(20)}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_the_end_of_another_change_is_waited_for_and_not_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    its_lock = path.with_name(f"{path.name}.lock")
+    with lock.held(its_lock, "it"):
+        waiting = threading.Thread(target=Memory(path).remember, args=(TEXTS,))
+        waiting.start()
+        time.sleep(0.2)
+        assert not path.exists()
+    waiting.join()
+    assert Memory(path).recall("refresh") == "r-1"
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.1)
+    with (
+        lock.held(its_lock, "it"),
+        pytest.raises(InUseError, match=r"the token file .*tokens\.json is in use by another"),
+    ):
+        Memory(path).remember({"refresh": "r-2"})
+    assert Memory(path).recall("refresh") == "r-1"
+
+
 def test_a_symbolic_link_stays_one(tmp_path: Path, path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(path)
@@ -118,12 +181,15 @@ def test_a_file_that_could_not_be_written_is_refused_before_a_token_is_asked_for
         Memory(tmp_path / name).recall("refresh")
 
 
-def test_a_file_that_cannot_be_replaced_is_a_sentence_and_the_old_tokens_stay(path: Path) -> None:
+def test_a_file_that_cannot_be_replaced_is_a_sentence_and_the_old_tokens_stay(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory = Memory(path)
     memory.remember(TEXTS)
-    path.unlink()
-    path.mkdir()  # whoever runs the test, no file can take the place of a folder
-    with pytest.raises(ConfigError, match=r"tokens\.json cannot be written: .*; check the setting 'token_file'"):
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(
+        ConfigError, match=r"tokens\.json cannot be written: No space .*; check the setting 'token_file'"
+    ):
         memory.remember({"refresh": "r-2"})
     assert memory.recall("refresh") == "r-1", "what is not kept may not be used"
     assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -112,3 +112,16 @@ def test_a_lock_file_that_cannot_be_is_the_systems_error_and_nothing_stays_open(
         raise RuntimeError
     assert len(os.listdir("/dev/fd")) == before
     assert not (tmp_path / "s.lock").exists()
+
+
+def test_the_patient_wait_for_a_holder_that_lives_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s.lock"
+    process = holder(path)
+    threading.Timer(0.2, killed, (process,)).start()
+    with lock.held(path, WHAT, patient=True):
+        assert path.read_text() == str(os.getpid())
+        monkeypatch.setattr(lock, "PATIENCE_SECONDS", 0.2)
+        with pytest.raises(InUseError, match=WHAT), lock.held(path, WHAT, patient=True):
+            pass

@@ -150,8 +150,9 @@ def refresh_token(
     def flow(config: Config) -> Flow:
         configured = _required(config, refresh_token)
         # A setting that the operator replaces counts for more than what followed on the old one.
-        name = f"successor of {hashlib.sha256(configured.encode()).hexdigest()}"
-        token = (yield Recall(name)) or configured
+        name = f"successor of {_digest(*client.account(config), configured)}"
+        former = f"successor of {hashlib.sha256(configured.encode()).hexdigest()}"  # as earlier versions call it
+        token = (yield Recall(name, former)) or configured
         reply = yield _token_call(config, client, {"grant_type": "refresh_token", "refresh_token": token})
         document = token_document(reply)
         successor = document.get("refresh_token")
@@ -240,8 +241,8 @@ class JsonRenewal:
 
     def run(self, config: Config) -> Generator[Request | Recall | Remember, Any, dict[str, Any] | None]:
         """Renew what is remembered; ``None`` where there is nothing, or the vendor answers with an error."""
-        auth = yield Recall(self._name(config, "access"))
-        refresh = yield Recall(self._name(config, "refresh"))
+        auth = yield self._recall(config, "access")
+        refresh = yield self._recall(config, "refresh")
         if not auth or not refresh:
             return None
         call = _json_call(_resolve(config, self.url), {self.auth_member: auth, self.refresh_member: refresh})
@@ -259,8 +260,12 @@ class JsonRenewal:
         found = {self._name(config, kind): document.get(member) for kind, member in members.items()}
         return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
+    def _recall(self, config: Config, kind: str) -> Recall:
+        former = f"{kind} token of {', '.join(str(config[name]) for name in self.account)}"
+        return Recall(self._name(config, kind), former)
+
     def _name(self, config: Config, kind: str) -> str:
-        return f"{kind} token of {', '.join(str(config[name]) for name in self.account)}"
+        return f"{kind} token of {_digest(_resolve(config, self.url), *(str(config[name]) for name in self.account))}"
 
 
 def _json_call(url: str, document: Mapping[str, Any]) -> Request:
@@ -278,6 +283,11 @@ class _Client:
     scope: Choice | None
     auth: ClientAuth
 
+    def account(self, config: Config) -> tuple[str, ...]:
+        """Return what tells whose tokens it gets: where they come from, and for which client."""
+        names = ("base_url", self.client_id)
+        return (_resolve(config, self.token_url), *(str(config.get(name) or "") for name in names))
+
 
 def _static(headers: Callable[[Config], Mapping[str, str]]) -> Authorize:
     """Return a flow that makes no token call."""
@@ -287,6 +297,11 @@ def _static(headers: Callable[[Config], Mapping[str, str]]) -> Authorize:
         return Credentials(headers(config))
 
     return flow
+
+
+def _digest(*parts: str) -> str:
+    """Return a hash of some texts, another one for any others: where one ends and the next begins counts as well."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _required(config: Config, setting: str) -> str:

@@ -187,16 +187,21 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Asked by an auth flow: what was remembered under this name (``None``: nothing)."""
+    """Asked by an auth flow: what was remembered under this name (``None``: nothing).
+
+    Where there is nothing, what was remembered under the ``former`` name counts, which earlier versions gave it.
+    """
 
     name: str
+    former: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Remember:
     """Asked by an auth flow: keep these texts by name, in the operator's token file if there is one, before going on.
 
-    All of them or none: a token may be worth nothing without the one that came with it.
+    Accounts may share the file, so names have to tell whose texts they are, without a secret in them. All of the texts
+    or none: a token may be worth nothing without the one that came with it.
     """
 
     texts: Mapping[str, str]

@@ -119,6 +119,8 @@ class Keyring:
     def _answer(self, asked: Request | Recall | Remember) -> Reply | str | None:
         if isinstance(asked, Recall):
             recalled = self._memory.recall(asked.name)
+            if recalled is None and asked.former:
+                recalled = self._memory.recall(asked.former)
             self._redact.learn([recalled] if recalled else [])
             return recalled
         if isinstance(asked, Remember):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vendortap.errors import ConfigError
+from vendortap.support import lock
 from vendortap.support.files import read_json, remove_temporary, write_atomically
 
 _CHECK = "check the setting 'token_file'"
@@ -21,12 +22,13 @@ class Memory:
 
     What is remembered is on disk, whole, before ``remember`` returns: a rotated token that were used first and
     lost then could not be had again. For the same reason ``recall`` already refuses a file that could not be
-    written: a vendor may rotate a token with the very call that it is recalled for.
+    written: a vendor may rotate a token with the very call that it is recalled for. Several processes may share a
+    file: each change is made to what is on disk by then, and ``recall`` returns what is there now.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._kept: dict[str, str] | None = None
+        self._kept: dict[str, str] = {}
 
     def recall(self, name: str) -> str | None:
         """Return what was remembered.
@@ -41,21 +43,23 @@ class Memory:
 
         Raises:
             ConfigError: the file cannot be written, or is something else.
+            InUseError: another process does not let go of the file.
         """
-        kept = {**self._read(), **texts}
         if self._path:
-            try:
-                write_atomically(self._path, json.dumps(kept).encode())
-            except OSError as error:
-                raise ConfigError(
-                    f"the token file {self._path} cannot be written: {error.strerror}; {_CHECK}"
-                ) from None
-        self._kept = kept
+            self._merge(self._path, texts)
+        self._kept |= texts
+
+    def _merge(self, path: Path, texts: Mapping[str, str]) -> None:
+        real = Path(os.path.realpath(path))  # by whatever name it is called: the lock is one
+        try:
+            with lock.held(real.with_name(f"{real.name}.lock"), f"the token file {path}", patient=True):
+                write_atomically(real, json.dumps({**self._read(), **texts}).encode())
+        except OSError as error:
+            raise ConfigError(f"the token file {path} cannot be written: {error.strerror}; {_CHECK}") from None
 
     def _read(self) -> dict[str, str]:
-        if self._kept is None:
-            self._kept = _kept_in(self._path) if self._path else {}
-        return self._kept
+        """Return what is known; what others have written since counts for more than what this process knows."""
+        return {**self._kept, **_kept_in(self._path)} if self._path else self._kept
 
 
 def _kept_in(path: Path) -> dict[str, str]:

@@ -16,22 +16,24 @@ from pathlib import Path
 from vendortap.errors import InUseError
 
 PATIENCE_SECONDS = 30.0
-"""How long to wait for what a killed holder has left running."""
+"""How long to wait for what a killed holder has left running, and for a holder that is soon done."""
 _TURN_SECONDS = 0.05
 
 
 @contextmanager
-def held(path: Path, what: str) -> Iterator[int]:
+def held(path: Path, what: str, *, patient: bool = False) -> Iterator[int]:
     """Have the lock file ``path`` for this process and for those that inherit the descriptor, which is yielded.
 
     Children that have it keep others out until they have ended, even where this process is killed before them.
-    The file holds the number of the process that made it, for messages, and is removed at the end.
+    The file holds the number of the process that made it, for messages, and is removed at the end. Whoever is
+    ``patient`` waits for another process: that has it for a moment only.
 
     Raises:
-        InUseError: another process has it; at once while that lives, after a while where only its children do.
+        InUseError: another process has it; at once while that lives, after a while where only its children do, and
+            for the patient.
         OSError: there can be no such file.
     """
-    descriptor = _taken(path, what)
+    descriptor = _taken(path, what, patient)
     try:
         yield descriptor
     finally:
@@ -40,30 +42,40 @@ def held(path: Path, what: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _taken(path: Path, what: str) -> int:
+def _taken(path: Path, what: str, patient: bool) -> int:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         descriptor, taken = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(path, descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                _sign(path, descriptor)
                 taken = True
                 return descriptor
         except BlockingIOError:
-            _wait_for(os.pread(descriptor, 20, 0).decode(errors="replace"), deadline, what)
+            _wait_for(os.pread(descriptor, 20, 0).decode(errors="replace"), deadline, what, patient)
         finally:
             if not taken:
                 os.close(descriptor)
 
 
-def _wait_for(holder: str, deadline: float, what: str) -> None:
-    """Wait a turn for a holder that has been killed and whose children are about to end; refuse any other."""
-    if _lives(holder):
+def _sign(path: Path, descriptor: int) -> None:
+    """Say in the file whose it is; where a disk does not take that, there is no file."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _wait_for(holder: str, deadline: float, what: str, patient: bool) -> None:
+    """Wait a turn for a holder that has been killed and whose children are about to end; for any other if patient."""
+    is_late = time.monotonic() > deadline
+    if _lives(holder) and (is_late or not patient):
         process = f" (process {holder})" if holder else ""
         raise InUseError(f"{what} is in use by another run{process}; wait for its end") from None
-    if time.monotonic() > deadline:
+    if is_late:
         raise InUseError(
             f"{what} is still in use by what a killed run (process {holder}) has left running; "
             "wait until its target has ended"
