@@ -35,17 +35,54 @@ def test_totals_are_exact_and_by_currency(rows: list[tuple[str | None, Decimal |
         ({"sums": {"due": Decimal("1.10")}, "lines": [{"currency": "USD"}, {"currency": "EUR"}]}, [("USD", "1.10")]),
         ({"sums": {"due": Decimal("1.10")}, "lines": []}, [(None, "1.10")]),
         ({"sums": {"due": Decimal("1.10")}, "lines": None}, [(None, "1.10")]),
-        ({"sums": {"due": "1.10"}}, [(None, "1.10")]),  # an amount as text, the currency deselected
-        ({"sums": {"due": 3}}, [(None, "3")]),
+        ({"sums": {"due": "1.10"}, "lines": []}, [(None, "1.10")]),  # an amount as text
+        ({"sums": {"due": 3}, "lines": []}, [(None, "3")]),
+        ({"sums": {"due": 0.1}, "lines": []}, [(None, "0.1")]),  # as a stream map makes one, and it is written
         ({"sums": {"due": None}, "lines": []}, []),
         ({"sums": None, "lines": []}, []),
         ({"lines": []}, []),
+        ({"sums__due": Decimal("1.10"), "lines": '[{"currency": "USD"}]'}, [("USD", "1.10")]),  # flattened
+        ({"sums": '{"due": 1.10}', "lines": '[{"currency": "USD"}]'}, [("USD", "1.10")]),  # nested as JSON
+        ({"sums": None, "lines": '[{"currency": "USD"}]'}, []),
     ],
 )
 def test_amounts_are_found_where_the_declaration_says(record: dict[str, object], wanted: list[object]) -> None:
     totals = Totals(Amount("sums.due", "lines.currency"))
     totals.add([record])
     assert [(entry["currency"], entry["amount"]) for entry in totals.told()] == wanted
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"sums": {"due": 3}},  # the currency is deselected: a sum of several would be of none
+        {"sums": {"due": 3}, "lines": [{}]},
+        {"sums": {"due": 3}, "lines": "5d41402abc4b2a76b9719d911017c592"},
+        {"sums": {"due": 3}, "lines": [{"currency": {"of": "USD"}}]},
+        {"sums": {"due": "5d41402abc4b2a76b9719d911017c592"}, "lines": []},
+        {"sums": {"due": "Infinity"}, "lines": []},
+        {"sums": {"due": True}, "lines": []},
+        {"sums": {"due": [3]}, "lines": []},
+    ],
+)
+def test_no_total_is_told_where_an_amount_or_its_currency_is_hidden(hidden: dict[str, object]) -> None:
+    totals = Totals(Amount("sums.due", "lines.currency"))
+    totals.add([{"sums": {"due": 1}, "lines": [{"currency": "USD"}]}, hidden])
+    totals.add([{"sums": {"due": 1}, "lines": [{"currency": "USD"}]}])
+    assert totals.told() == []
+
+
+@pytest.mark.parametrize("gone", [{}, {"sums": {}}, {"sums": "5d41402abc4b2a76b9719d911017c592"}, {"sums": 5}])
+def test_what_is_removed_does_not_count(gone: dict[str, object]) -> None:
+    totals = Totals(Amount("sums.due"))
+    totals.add([gone, {"sums": {"due": 1}}])
+    assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(1, "1")]
+
+
+def test_names_are_joined_as_the_operator_wishes() -> None:
+    totals = Totals(Amount("a.b.c"), ".")
+    totals.add([{"a.b.c": 1}, {"a.b": '{"c": 1}'}, {"a": {"b.c": 1}}, {"a": {"b": {"c": 1}}}, {"a.b": None}])
+    assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(4, "4")]
 
 
 def test_what_cannot_be_added_up_exactly_is_not_added_up() -> None:

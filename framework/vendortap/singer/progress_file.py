@@ -14,8 +14,8 @@
 ``error`` is the sentence that a tap fails with, where it could say it and it was not the target that ended first.
 ``records`` are those that were emitted; vendortap.sync.counters says what the others of a stream's figures count,
 vendortap.http.traffic what those of its traffic do, vendortap.decode.drift what ``drift`` holds. ``latencies`` are
-counts by the classes of vendortap.support.latency. ``totals`` are there where they are asked for; nothing else of any
-record is in it.
+counts by the classes of vendortap.support.latency. ``totals`` are there where they are asked for, of records as
+they are written (vendortap.sync.totals); nothing else of any record is in it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,9 @@ class ConnectorStream(Stream):
         self.shape = shape
         self.run = run
         self.tally = Tally()
-        self.totals = Totals(declared.amount) if declared.amount and progress_file.totals_wanted() else None
+        separator = tap.config.get("flattening_separator") or "__"
+        amount = declared.amount if progress_file.totals_wanted() else None
+        self.totals = Totals(amount, separator) if amount else None
         self.messages = 0
         self.failure: VendortapError | None = None
         """What could not be read, where all else of the stream was."""
@@ -226,7 +228,7 @@ class ConnectorStream(Stream):
         if alias is None or self.ABORT_AT_RECORD_COUNT is not None:
             for record in item.records:
                 self._counted(counter)
-                self._account(self._write_record(record, item.received), record)
+                self._account(self._write_record(record, item.received))
             return
         if self.totals:
             self.totals.add(item.records)
@@ -275,12 +277,12 @@ class ConnectorStream(Stream):
         begun = self._begun  # read once: another thread may ask
         return self._spent if begun is None else self.run.spent().since(begun)
 
-    def _account(self, written: bool, record: Record) -> None:
-        """Count what became of a record."""
-        self.tally.emitted += written
-        self.tally.filtered += not written
-        if self.totals and written:
-            self.totals.add((record,))
+    def _account(self, written: Record | None) -> None:
+        """Count what became of a record: what was written of it, if anything was."""
+        self.tally.emitted += written is not None
+        self.tally.filtered += written is None
+        if self.totals and written is not None:
+            self.totals.add((written,))
 
     def _remember_fields(self) -> None:
         """Put into the state which fields there are, for later runs to notice when one is not any more."""
@@ -308,13 +310,13 @@ class ConnectorStream(Stream):
                 self._write_record(record, kept.time)
                 yield kept, None
 
-    def _write_record(self, record: Record, received: datetime) -> bool:
-        """Write the RECORDs that stream maps make of a record; returns whether there are any."""
-        written = False
+    def _write_record(self, record: Record, received: datetime) -> Record | None:
+        """Write the RECORDs that stream maps make of a record; returns the first of them."""
+        written: Record | None = None
         for alias, mapped in self._mapped(record):
             message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
             self._tap.write_message(message)
-            written = True
+            written = mapped if written is None else written
         self.state_manager.is_flushed = False
         return written
 
@@ -343,7 +345,7 @@ class ConnectorStream(Stream):
                     continue
                 for record in item.records:
                     self._counted(counter)
-                    self._account(waiting.add(record), record)
+                    self._account(waiting.add(record))
             waiting.write()
 
 
@@ -360,11 +362,11 @@ class _Batches:
         """Note how far the records given so far lead; of a partition the last word counts."""
         self.covered[tuple(item.partition.values())] = item
 
-    def add(self, record: Record) -> bool:
-        """Take a record, and write when there are enough of them; returns whether stream maps left anything of it."""
-        taken = False
+    def add(self, record: Record) -> Record | None:
+        """Take a record, and write when there are enough of them; returns the first that stream maps made of it."""
+        taken: Record | None = None
         for alias, mapped in self.stream._mapped(record):
-            taken = True
+            taken = mapped if taken is None else taken
             waiting = self.records.setdefault(alias, [])
             waiting.append(mapped)
             if len(waiting) >= self.config.batch_size:
