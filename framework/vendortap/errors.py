@@ -6,7 +6,7 @@
     ├── UsageError                  exit 2   what the operator gave is wrong
     │   ├── ConfigError                      a setting, or a file that a setting names
     │   ├── CatalogError                     the catalog given with --catalog
-    │   └── StateError                       the state given with --state
+    │   └── StateError                       the state: given with --state, or kept by the database
     ├── PluginError                          a plugin that cannot be used: distribution and reason
     │   ├── UnknownConnector        exit 2   no plugin of that name
     │   └── DeclarationError                 a connector or schema that contradicts itself
@@ -22,7 +22,7 @@
     │   └── BodyError                        the answer cannot be read at all
     │       └── RecordError                  one record in it does not fit its schema
     ├── LoadError                            a message or value that the target cannot take
-    ├── InUseError                           another run is at work on the same state file
+    ├── InUseError                           another run is at work on the same state file or database
     └── InternalError                        vendortap contradicts itself
 
 A message says who (connector, stream), where (invoice, field, page), what, and what to do next. It never
@@ -72,7 +72,7 @@ class CatalogError(UsageError):
 
 
 class StateError(UsageError):
-    """The state is not JSON, not a state, or of another version."""
+    """The state is not JSON, not a state, of another version, or does not belong to what is in the database."""
 
 
 class PluginError(VendortapError):
@@ -146,7 +146,7 @@ class LoadError(VendortapError):
 
 
 class InUseError(VendortapError):
-    """Another run is at work on the same state file; nothing was fetched."""
+    """Another run is at work on the same state file or database; nothing was fetched."""
 
 
 class InternalError(VendortapError):

@@ -40,15 +40,20 @@ def totals(warehouse: Warehouse) -> dict[str, Any]:
     return {currency: (count, total) for currency, count, total in warehouse.query(query)}
 
 
-def command(warehouse: Warehouse, config: str) -> list[str]:
-    into = ["--to", str(warehouse.path), "--state", str(warehouse.state)]
+def command(warehouse: Warehouse, config: str, *, file: bool = True) -> list[str]:
+    into = ["--to", str(warehouse.path), *(["--state", str(warehouse.state)] if file else [])]
     return [executable("vendortap"), "run", "scansource", "--config", config, *into]
 
 
-def run(warehouse: Warehouse, config: str) -> subprocess.CompletedProcess[str]:
-    """`vendortap run` to its end."""
+def run(warehouse: Warehouse, config: str, *, file: bool = True) -> subprocess.CompletedProcess[str]:
+    """`vendortap run` to its end, with a state file or without."""
     done = subprocess.run(
-        command(warehouse, config), capture_output=True, text=True, env=environment(), timeout=120, check=False
+        command(warehouse, config, file=file),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
     )
     assert "Traceback" not in done.stderr
     return done
@@ -118,37 +123,44 @@ def test_a_missing_state_file_is_said_where_there_was_one_before(
     assert f"there is no state file {state}, so everything is fetched. The last run began from" in done.stderr
 
 
-@pytest.mark.promise("A second run on the same state file is refused, until the first has ended or is killed")
+@pytest.mark.promise(
+    "A second run on the same state file or database is refused, until the first has ended or is killed"
+)
 @pytest.mark.promise("kill -9 of `vendortap run` leaves no process behind, and no invoice outside the target")
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
+@pytest.mark.parametrize("kept", ["in a file", "in the database"])
 def test_a_second_run_on_the_same_state_is_refused_until_the_first_is_dead(
-    start: StartVendor, warehouse: Warehouse, file: Files, tmp_path: Path
+    start: StartVendor, warehouse: Warehouse, file: Files, tmp_path: Path, kept: str
 ) -> None:
     """The second ends with 1 and names the first; when that is killed, its children end, and the next one goes on.
 
     What the killed run leaves in the folder for temporary files says nothing of invoices.
     """
+    in_file = kept == "in a file"
+    what = f"the state file {warehouse.state}" if in_file else f"the database {warehouse.path}"
     vendor = start(invoices=100, latency_ms=200)
     config, slow = file(vendor.config(concurrency=32)), file(vendor.config(concurrency=1))
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     with subprocess.Popen(
-        command(warehouse, slow), stdout=subprocess.DEVNULL, env=environment(TMPDIR=str(temporary))
+        command(warehouse, slow, file=in_file), stdout=subprocess.DEVNULL, env=environment(TMPDIR=str(temporary))
     ) as first:
         while vendor.state.requests["detail"] < 2:
             assert first.poll() is None
             time.sleep(0.01)
-        second = run(warehouse, config)
+        second = run(warehouse, config, file=in_file)
         children = Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()
         assert len(children) == 2, "the first goes on"
         first.kill()
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr == (
-        f"vendortap: error: the state file {warehouse.state} is in use by another run (process {first.pid}); "
-        "wait for its end\n"
+        f"vendortap: error: {what} is in use by another run (process {first.pid}); wait for its end\n"
     )
-    assert run(warehouse, config).returncode == 0
+    assert run(warehouse, config, file=in_file).returncode == 0
     assert totals(warehouse) == vendor.state.totals()
+    assert sorted(path.name for path in warehouse.folder.iterdir() if "state.json" not in path.name) == [
+        "warehouse.duckdb"
+    ]
     assert not warehouse.state.with_name(f"{warehouse.state.name}.lock").exists()
 
     assert not any(map(lives, map(int, children))), "the next run had to wait for them"
@@ -156,7 +168,7 @@ def test_a_second_run_on_the_same_state_is_refused_until_the_first_is_dead(
     assert left.keys() <= {"report.json", "target.json"}
     for name, path in left.items():
         assert path.parent.stat().st_mode & 0o077 == 0
-        allowed = {"path", "default_target_schema"} if name == "target.json" else REPORTED
+        allowed = {"path", "default_target_schema", "state_of"} if name == "target.json" else REPORTED
         assert json.loads(path.read_text()).keys() <= allowed
 
 

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold
+from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold, states
 from vendortap.errors import ExitCode, VendortapError
 from vendortap.support import logs, signals, streams
 
@@ -82,6 +82,7 @@ for _command in (
     connectors.record,
     running.run,
     quarantine.quarantine_commands,
+    states.state_commands,
     sandboxes.sandbox,
     sandboxes.demo,
     scaffold.infer,

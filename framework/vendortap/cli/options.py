@@ -105,12 +105,17 @@ def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any
     return config
 
 
-def target_command(connector: str, to: Path | None, target: str | None) -> AbstractContextManager[list[str]]:
-    """Give the command of the target that --to or --target ask for, as long as the context lasts."""
+def target_command(
+    connector: str, to: Path | None, target: str | None, state_of: str | None = None
+) -> AbstractContextManager[list[str]]:
+    """Give the command of the target that --to or --target ask for, as long as the context lasts.
+
+    With ``state_of``, the DuckDB file keeps the states of that instance.
+    """
     from vendortap.operate import run as runner
     from vendortap.support import extras
 
     if to is None:
         return nullcontext(runner.target_command(target or ""))
     extras.require("duckdb", "--to", "duckdb")
-    return runner.duckdb_command(connector, to)
+    return runner.duckdb_command(connector, to, state_of)

@@ -38,20 +38,28 @@ PROGRESS_SECONDS = 5
 
 @click.command(
     epilog=examples(
-        "vendortap run scansource --config scansource.json --to invoices.duckdb --state scansource.state.json",
-        'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json"',
+        "vendortap run scansource --config scansource.json --to invoices.duckdb",
+        'vendortap run scansource --config scansource.json --target "target-postgres --config pg.json" '
+        "--state scansource.state.json",
+        "vendortap run scansource --config scansource.json --to invoices.duckdb --full-refresh",
         "vendortap run scansource --config scansource.json --to invoices.duckdb --report run.json --report run.html",
         "vendortap run scansource --config scansource.json --to invoices.duckdb --log-format json",
     ),
 )
 @CONNECTOR
 @CONFIG
-@click.option("--to", type=Output(), help="Load into this DuckDB file.")
+@click.option("--to", type=Output(), help="Load into this DuckDB file, which keeps the state too.")
 @click.option("--target", help="Load into any Singer target: its command line.")
 @click.option(
     "--state",
     type=Output(),
-    help="Go on from this file, and keep it, one run at a time. Without it everything is fetched.",
+    help="Go on from the state in this file, and keep it there, one run at a time. Without it, --to goes on from the "
+    "state in the database, and --target fetches everything.",
+)
+@click.option(
+    "--full-refresh",
+    is_flag=True,
+    help="Fetch everything again, without a state. The new state then replaces the one in the file or the database.",
 )
 @click.option(
     "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
@@ -71,6 +79,7 @@ def run(
     to: Path | None,
     target: str | None,
     state: Path | None,
+    full_refresh: bool,
     catalog: Path | None,
     reports: tuple[Path, ...],
     verbose: bool,
@@ -81,6 +90,7 @@ def run(
     a key.
     """
     from vendortap.operate import run as runner
+    from vendortap.operate.beginning import database_of
     from vendortap.operate.reporting import following
     from vendortap.operate.reporting.document import Recorder
     from vendortap.sync import quarantine
@@ -99,9 +109,21 @@ def run(
         config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
         quarantine.of(loaded, config)  # likewise
         recorder.quarantine = config.get("quarantine_dir")
-        _warn_of_no_state(state)
-        with target_command(connector, to, target) as command:
-            job = runner.Job(connector, configs, command, state, catalog, _log_level(verbose), totals=bool(reports))
+        if not full_refresh:
+            _warn_of_no_state(state)
+        database = database_of(loaded, config, to) if to else None
+        with target_command(connector, to, target, database.instance if database else None) as command:
+            job = runner.Job(
+                connector,
+                configs,
+                command,
+                state,
+                catalog,
+                _log_level(verbose),
+                totals=bool(reports),
+                database=database,
+                full_refresh=full_refresh,
+            )
             outcome = watched(job, recorder.watch)
         recorder.over(outcome)
         _tell(outcome, connector, to, config)

@@ -25,7 +25,7 @@ _OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 }
 """What is used (json, icu) is in the wheel; nothing may be fetched."""
 _NO_NAME = re.compile(r"[\0\ud800-\udfff]")  # the latter are how Python has bytes that are not UTF-8
-_CATALOG = "target"
+CATALOG = "target"
 """What the file is called inside DuckDB, whatever its own name is."""
 _ROW_GROUP_SIZE = 2048
 """Rows that are compressed and written together; DuckDB's smallest. A row group that is not full is written again at
@@ -45,7 +45,7 @@ class Table(NamedTuple):
     @property
     def sql(self) -> str:
         """The quoted name. With the catalog: a schema may be called like it, which is ambiguous alone."""
-        return f"{_CATALOG}.{quote(self.schema)}.{quote(self.name)}"
+        return f"{CATALOG}.{quote(self.schema)}.{quote(self.name)}"
 
 
 class Batch:
@@ -138,10 +138,10 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect(config=_OFFLINE)
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS {_CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
+        connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
     except duckdb.Error as error:
         connection.close()
-        raise LoadError(f"cannot open {path}: {_reason(error)}") from None
+        raise LoadError(f"cannot open {path}: {reason(error)}") from None
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET threads = 1")  # more of them cost more time and memory in all, and the tap needs some, too
     # The file is locked now, so nobody else is using these.
@@ -169,8 +169,8 @@ def _glob_escape(text: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in text)
 
 
-def _reason(error: duckdb.Error) -> str:
-    """Say what DuckDB's error is about. Its text is passed on only where it holds no values."""
+def reason(error: duckdb.Error) -> str:
+    """Say what an error of DuckDB's is about. Its text is passed on only where it holds no values."""
     text = str(error)
     known = {
         "not a valid DuckDB database": "it is not a DuckDB database",
@@ -198,8 +198,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
             connection.execute("ROLLBACK")
         if not isinstance(error, duckdb.Error):
             raise
-        reason = _reason(error)
-        raise LoadError(f"DuckDB did not take the batch ({reason}); the file is as of the last commit") from None
+        why = reason(error)
+        raise LoadError(f"DuckDB did not take the batch ({why}); the file is as of the last commit") from None
 
 
 def _forget(connection: duckdb.DuckDBPyConnection) -> None:
@@ -215,7 +215,7 @@ def columns_of(connection: duckdb.DuckDBPyConnection, table: Table) -> dict[str,
     found = connection.execute(
         "SELECT 1 FROM information_schema.tables WHERE table_catalog = ? "
         "AND lower(table_schema) = lower(?) AND lower(table_name) = lower(?)",
-        [_CATALOG, *table],
+        [CATALOG, *table],
     ).fetchone()
     if found is None:
         return {}
@@ -230,7 +230,7 @@ def grow(connection: duckdb.DuckDBPyConnection, table: Table, columns: Mapping[s
     """
     existing = columns_of(connection, table)
     if not existing:
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_CATALOG}.{quote(table.schema)}")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {CATALOG}.{quote(table.schema)}")
         body = ", ".join(f"{quote(name)} {sql(column)}" for name, column in columns.items())
         connection.execute(f"CREATE TABLE {table.sql} ({body})")
         return

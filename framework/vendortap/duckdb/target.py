@@ -23,7 +23,7 @@ from singer_sdk.mapper import RemoveRecordTransform, SameRecordTransform
 from singer_sdk.singerlib.json import serialize_json
 from singer_sdk.sinks import BatchSink, Sink
 
-from vendortap.duckdb import database, quick
+from vendortap.duckdb import database, quick, states
 from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
 from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
@@ -180,6 +180,7 @@ class DuckdbTarget(Target):
         Raises ConfigError and LoadError.
         """
         self._signal: int | None = None
+        self._state_of: str | None = None
         try:
             super().__init__(**options)
         except ValueError:
@@ -216,6 +217,11 @@ class DuckdbTarget(Target):
         """Where batches wait for their commit; raises LoadError."""
         return self._opened.enter_context(database.batch_folder(self._path))
 
+    @cached_property
+    def _states(self) -> states.Writer:
+        """What keeps the states in the file; raises LoadError."""
+        return states.Writer(self.connection, self._state_of or "")
+
     def close(self) -> None:
         """Drop what was not committed, and close the file as of the last commit."""
         self._opened.close()
@@ -223,9 +229,14 @@ class DuckdbTarget(Target):
     # --- settings ---
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        """Raise ConfigError for the first bad setting, never with its value."""
+        """Raise ConfigError for the first bad setting, never with its value.
+
+        ``state_of`` is no setting of an operator's: by it `vendortap run` says of whom the states are to be kept.
+        """
         self.append_builtin_config(self.config_jsonschema)
         self._config = {name: value for name, value in self._config.items() if value is not None}
+        if isinstance(self._config.get("state_of"), str):
+            self._state_of = self._config.pop("state_of")
         errors = [*setting_errors(self._config, self.config_jsonschema)]
         if errors and raise_errors:
             raise ConfigError(errors[0])
@@ -422,27 +433,42 @@ class DuckdbTarget(Target):
         """Nothing: by rows after a record, and by age at a STATE, is often enough."""
 
     def _drain_all(self, sink_list: Iterable[Sink], parallelism: int) -> None:  # noqa: ARG002 (one connection)
-        """Load what is pending in these sinks in one transaction."""
-        sinks = [sink for sink in cast("Iterable[DuckdbSink]", sink_list) if sink.needed]
+        """Load what is pending in all sinks in one transaction, and with it the state that covers it.
+
+        The SDK calls this once for sinks whose schema has changed, and once for the others. The first call does it all,
+        as no state may be committed before the last row that it covers.
+        """
+        pending = cast("Iterable[DuckdbSink]", (*self._sinks_to_clear, *self._sinks_active.values()))
+        sinks = [sink for sink in pending if sink.needed]
         rows = {sink.stream_name: sink.current_size for sink in sinks}
-        if sinks:
-            try:
+        state: Any = self._latest_state if self._state_of else None
+        try:
+            is_new = bool(state) and self._states.is_new(state)
+            if sinks or is_new:
                 with database.transaction(self.connection):
                     for sink in sinks:
                         sink.prepare()
                         self.drain_one(sink)
-            except Exception:
-                # What the signal handler raises inside a query, DuckDB turns into an error of its own.
-                if self._signal is None:
-                    raise
-                raise SystemExit(128 + self._signal) from None
+                    if is_new:
+                        self._states.write(state)
+        except Exception:
+            # What the signal handler raises inside a query, DuckDB turns into an error of its own.
+            if self._signal is None:
+                raise
+            raise SystemExit(128 + self._signal) from None
+        if sinks:
             counts = ", ".join(f"{name} {count}" for name, count in rows.items())
             self.logger.info("committed %d rows: %s", sum(rows.values()), counts)
         self._pending = 0
         self._committed_at = time.monotonic()
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
-        """Print the state with its numbers as they came; once, although the SDK repeats it at each commit."""
+        """Print the state with its numbers as they came; once, although the SDK repeats it at each commit.
+
+        Where the file keeps it, the state says so: a state file is compared by that.
+        """
+        if self._state_of:
+            state = {**state, "generation": self._states.generation}
         text = serialize_json(state)
         if text != self._emitted:
             self._emitted = text

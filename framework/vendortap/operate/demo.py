@@ -11,8 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from vendortap.declare.model import Connector
+from vendortap.decode.schemas import with_defaults
 from vendortap.errors import UsageError, VendortapError
 from vendortap.operate import run
+from vendortap.operate.beginning import database_of
+from vendortap.plugins.validation import settings as settings_schema
 from vendortap.sandbox import serve
 from vendortap.singer.progress_file import Report
 from vendortap.support.extras import require
@@ -115,11 +118,16 @@ def _is_own(path: Path) -> bool:
 @contextmanager
 def _job(served: Served, to: Path) -> Iterator[run.Job]:
     connector = served.connector
-    with run.duckdb_command(connector.name, to) as command, TemporaryDirectory(prefix="vendortap-") as folder:
+    settings = serve.settings(connector, served.url)
+    database = database_of(connector, with_defaults(settings, settings_schema(connector)), to)
+    with (
+        run.duckdb_command(connector.name, to, database.instance) as command,
+        TemporaryDirectory(prefix="vendortap-") as folder,
+    ):
         config = Path(folder) / "config.json"
-        config.write_text(json.dumps(serve.settings(connector, served.url)), encoding="utf-8")
-        state = Path(folder) / "state.json"
-        yield run.Job(connector.name, [str(config)], command, state, environment={"LOGLEVEL": "WARNING"})
+        config.write_text(json.dumps(settings), encoding="utf-8")
+        quiet = {"LOGLEVEL": "WARNING"}
+        yield run.Job(connector.name, [str(config)], command, environment=quiet, database=database)
 
 
 def _report(outcome: run.Outcome) -> Report:

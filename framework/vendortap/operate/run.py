@@ -1,8 +1,9 @@
 """Runs a tap into a target, as separate processes joined by a pipe, and keeps the state they come to.
 
-STATE is kept as the target hands it back, that is, only for what the target has committed. The tap tells how
-far it is through a file of its own, so the pipe between the two is theirs alone. Where this process is killed, the
-tap ends by itself (lifeline), the target at the end of its input, and until then no other run gets the state file.
+The embedded target keeps the state in its database. In a state file, STATE is kept as the target hands it back, that
+is, only for what the target has committed. The tap tells how far it is through a file of its own, so the pipe between
+the two is theirs alone. Where this process is killed, the tap ends by itself (lifeline), the target at the end of its
+input, and until then no other run gets the state file or the database.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from pathlib import Path
 from typing import IO
 
 from vendortap.errors import ConfigError, ExitCode
+from vendortap.operate import beginning
+from vendortap.operate.beginning import Database, schema_name
 from vendortap.singer import progress_file
 from vendortap.singer.progress_file import Report
-from vendortap.support import parent_watch
+from vendortap.support import logs, parent_watch
 from vendortap.sync import state
 
 WATCH_SECONDS = 0.1
@@ -43,7 +46,11 @@ Log = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: which tap with which files, into which target command; ``totals`` asks for those in its report."""
+    """One run: which tap with which files, into which target command; ``totals`` asks for those in its report.
+
+    ``database`` is that of the target, where it is the embedded one: it keeps the state, also beside a state file.
+    With ``full_refresh`` the run begins without any state.
+    """
 
     connector: str
     configs: Sequence[str]
@@ -52,6 +59,8 @@ class Job:
     catalog: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     totals: bool = False
+    database: Database | None = None
+    full_refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +132,18 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
 
     Raises:
         ConfigError: the tap or the target cannot be started.
-        InUseError: another run has the state file.
-        StateError: the state file cannot be written, or what is in it is not a state to go on from.
+        InUseError: another run has the state file or the database.
+        LoadError: the database cannot be used now.
+        StateError: the state file cannot be written, or there is no going on from the state in it or in the database.
     """
     with ExitStack() as stack:
-        file = stack.enter_context(state.kept(job.state)) if job.state else None
+        file = stack.enter_context(state.kept(job.state, full_refresh=job.full_refresh)) if job.state else None
+        locks = [file.lock] if file else []
+        locks += [stack.enter_context(beginning.held(job.database.path))] if job.database else []
+        given = stack.enter_context(_given_state(job, file))
         told = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vendortap-"))) / "report.json"
         try:
-            with _Pipeline(job, told, file, log) as pipeline:
+            with _Pipeline(job, told, file, given, locks, log) as pipeline:
                 unread = pipeline.wait(lambda: watch(progress_file.read(told)))
         finally:
             final = progress_file.read(told)
@@ -138,19 +151,48 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
         return Outcome(pipeline.tap.returncode, pipeline.target.returncode, unread, final, pipeline.keeper.problem)
 
 
+@contextmanager
+def _given_state(job: Job, file: state.StateFile | None) -> Iterator[IO[bytes] | None]:
+    """Give the state to begin from, in an open file that has no name: after a kill, nothing of it is left."""
+    begun = None if job.full_refresh else _beginning(job, file)
+    if begun is None:
+        yield None
+        return
+    with tempfile.TemporaryFile() as given:
+        given.write(json.dumps(begun).encode())
+        given.seek(0)
+        yield given
+
+
+def _beginning(job: Job, file: state.StateFile | None) -> state.State | None:
+    """Return the state to begin from, once it is known to belong to the database."""
+    if file is None or job.state is None:
+        return beginning.kept_state(job.database) if job.database else None
+    if job.database and (warning := beginning.check_file(file.state, job.state, job.database)):
+        logs.say(f"vendortap: {warning}", "warning")
+    return file.state
+
+
 class _Pipeline:
     """Tap and target at work; on leaving, what still runs is ended.
 
     The reading end of the pipe between them is held here too: what is in it at the end was never read. Each has
-    a session of its own, so that Ctrl-C comes to us alone, and we end them in order. Both inherit the lock of the
-    state file, and the tap the other end of its lifeline.
+    a session of its own, so that Ctrl-C comes to us alone, and we end them in order. Both inherit the locks of the
+    state file and the database, and the tap the state that it begins from and the other end of its lifeline.
     """
 
-    def __init__(self, job: Job, told: Path, file: state.StateFile | None, log: Log | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        told: Path,
+        file: state.StateFile | None,
+        given: IO[bytes] | None,
+        locks: Sequence[int],
+        log: Log | None,
+    ) -> None:
         environment = {**os.environ, **job.environment}
         settings = f"TAP_{job.connector}_".upper().replace("-", "_")  # of the tap: no concern of the target's
         others = {name: value for name, value in environment.items() if not name.startswith(settings)}
-        lock = [file.lock] if file else []
         with ExitStack() as failed, ExitStack() as passed_on:
             self._pipe, into = os.pipe()
             alive, self._lifeline = os.pipe()
@@ -158,13 +200,14 @@ class _Pipeline:
             failed.callback(os.close, self._lifeline)
             passed_on.callback(os.close, into)  # the tap's copy is the only one: the target sees the end when it ends
             passed_on.callback(os.close, alive)
-            self.target = _start(job.target, others, log, self._pipe, subprocess.PIPE, lock)
+            self.target = _start(job.target, others, log, self._pipe, subprocess.PIPE, locks)
             failed.callback(_kill, self.target)
             assert self.target.stdout is not None  # noqa: S101 - a pipe was asked for
-            self.keeper = _Keeper(self.target.stdout, file)
+            self.keeper = _Keeper(self.target.stdout, file, names_generation=job.database is not None)
             environment |= {progress_file.ENVIRONMENT: str(told), parent_watch.ENVIRONMENT: str(alive)}
             environment |= {progress_file.TOTALS: "1"} if job.totals else {}
-            self.tap = _start(_tap_command(job), environment, log, None, into, [*lock, alive])
+            inherited = [*locks, alive, *([given.fileno()] if given else [])]
+            self.tap = _start(_tap_command(job, given), environment, log, None, into, inherited)
             both = (("target", self.target), ("tap", self.tap))
             self._relays = [_Relay(whose, p.stderr, log) for whose, p in both if p.stderr and log]
             failed.pop_all()
@@ -264,14 +307,14 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 # -P keeps the modules of the current folder from standing in for installed ones.
 
 
-def _tap_command(job: Job) -> list[str]:
+def _tap_command(job: Job, given: IO[bytes] | None) -> list[str]:
     command = [sys.executable, "-P", "-m", "vendortap.singer", job.connector]
     for config in job.configs:
         command += ["--config", config]
     if job.catalog:
         command += ["--catalog", str(job.catalog)]
-    if job.state and job.state.exists():
-        command += ["--state", str(job.state)]
+    if given:
+        command += ["--state", f"/dev/fd/{given.fileno()}"]
     return command
 
 
@@ -291,18 +334,21 @@ def target_command(command: str) -> list[str]:
 
 
 @contextmanager
-def duckdb_command(connector: str, to: Path) -> Iterator[list[str]]:
-    """Give the command of the embedded target; its settings are in a file as long as the context lasts."""
+def duckdb_command(connector: str, to: Path, state_of: str | None = None) -> Iterator[list[str]]:
+    """Give the command of the embedded target; its settings are in a file as long as the context lasts.
+
+    With ``state_of``, the target keeps the states in the database, as those of that instance.
+    """
     with tempfile.TemporaryDirectory(prefix="vendortap-") as folder:
         config = Path(folder) / "target.json"
-        settings = {"path": str(to.absolute()), "default_target_schema": schema_name(connector)}
-        config.write_text(json.dumps(settings), encoding="utf-8")
+        config.write_text(json.dumps(duckdb_settings(connector, to, state_of)), encoding="utf-8")
         yield [sys.executable, "-P", "-m", "vendortap.duckdb", "--config", str(config)]
 
 
-def schema_name(connector: str) -> str:
-    """Return the database schema that a connector's streams are loaded into."""
-    return connector.replace("-", "_")
+def duckdb_settings(connector: str, to: Path, state_of: str | None) -> dict[str, str | int]:
+    """Return the settings of the embedded target."""
+    settings: dict[str, str | int] = {"path": str(to.absolute()), "default_target_schema": schema_name(connector)}
+    return {**settings, "state_of": state_of} if state_of else settings
 
 
 def table_name(connector: str, stream: str, to: Path) -> str:
@@ -321,15 +367,19 @@ def schema_path(connector: str, to: Path) -> str:
 
 
 class _Keeper(threading.Thread):
-    """Keeps each state that the target hands back; ``problem`` says why the last one is not kept, if it is not."""
+    """Keeps each state that the target hands back; ``problem`` says why the last one is not kept, if it is not.
 
-    def __init__(self, lines: IO[bytes], file: state.StateFile | None) -> None:
+    ``names_generation`` says that the target keeps the states too, and names the generation in each.
+    """
+
+    def __init__(self, lines: IO[bytes], file: state.StateFile | None, *, names_generation: bool) -> None:
         super().__init__(name="state", daemon=True)
         self.problem: str | None = None
         self._turn = threading.Lock()
         self._stopped = False
         self._lines = lines
         self._file = file
+        self._names_generation = names_generation
         self.start()
 
     def run(self) -> None:
@@ -353,7 +403,7 @@ class _Keeper(threading.Thread):
     def _keep(self, file: state.StateFile, line: bytes) -> None:
         """Keep a state; where a disk does not take it, the next one may find it with room again."""
         try:
-            file.keep(line)
+            file.keep(line if self._names_generation else state.without_generation(line))
             self.problem = None
         except OSError as error:
             self.problem = (

@@ -218,12 +218,14 @@ class StateFile:
     """The state file of a run that goes on; made by ``kept``.
 
     ``keep`` may be called by one thread at a time. ``lock`` is the descriptor that the run's children are to inherit.
+    ``state`` is what is in the file, in today's version; ``None`` where there is nothing that can be used.
     """
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, state: State | None) -> None:
         self.path = path
         self.lock = lock
-        self._began_from = path.read_bytes() if path.exists() else None
+        self.state = state
+        self._began_from = path.read_bytes() if state is not None else None
         self._now = json.loads(self._began_from) if self._began_from else None
 
     def keep(self, state: bytes) -> None:
@@ -242,10 +244,10 @@ class StateFile:
 
 
 @contextmanager
-def kept(path: Path) -> Iterator[StateFile]:
+def kept(path: Path, *, full_refresh: bool = False) -> Iterator[StateFile]:
     """Have the state file to oneself, as long as the context lasts and whoever inherits the lock lives.
 
-    What a killed run has left beside it is removed.
+    What a killed run has left beside it is removed. With ``full_refresh``, a file that cannot be used is replaced.
 
     Raises:
         InUseError: another run has it.
@@ -259,8 +261,13 @@ def kept(path: Path) -> Iterator[StateFile]:
                 remove_temporary(file.parent, re.escape(file.name))
         except OSError as error:
             raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
-        read_state(path)
-        yield StateFile(real, descriptor)
+        try:
+            state = read_state(path)
+        except StateError:
+            if not full_refresh:
+                raise
+            state = None
+        yield StateFile(real, descriptor, state)
 
 
 def read_state(path: Path) -> State | None:
@@ -292,6 +299,15 @@ def way_back(path: Path) -> str:
     except StateError:
         return ""
     return f"The last run began from {before}: copy that to {path} to go on from there, which loses nothing. "
+
+
+def without_generation(state: bytes) -> bytes:
+    """Return a state without its ``generation``: where a target does not keep it, that would be of another one."""
+    document = json.loads(state)
+    if "generation" not in document:
+        return state
+    del document["generation"]
+    return json.dumps(document).encode()
 
 
 def is_state(line: bytes) -> bool:
