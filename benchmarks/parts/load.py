@@ -124,7 +124,7 @@ def _pipe(environments: Environments, job: Job) -> Sequence[Command]:
 def _run(environments: Environments, job: Job) -> Sequence[Command]:
     config = write_json(job.folder / "config.json", {"base_url": job.url})
     arguments = [environments[OURS].script("vendortap"), "run", "bench", "--config", config, "--to", DATABASE]
-    return [Command([*arguments, "--state", "bench.state.json"])]
+    return [Command(arguments)]
 
 
 def _singer(environments: Environments, job: Job) -> Sequence[Command]:

@@ -197,8 +197,8 @@ def test_check_does_not_wait_long_where_nothing_listens(tmp_path: Path) -> None:
 
 
 def test_run_loads_everything_then_nothing_twice(sandbox: serve.Served, config: Path, tmp_path: Path) -> None:
-    database, state = tmp_path / "invoices.duckdb", tmp_path / "state.json"
-    command = ("run", "scansource", "--config", config, "--to", database, "--state", state)
+    database = tmp_path / "invoices.duckdb"
+    command = ("run", "scansource", "--config", config, "--to", database)
     first = vendortap(*command)
     assert first.returncode == 0
     assert first.stderr == f"\nLoaded into {database}: scansource.invoice_details, scansource.invoices\n"

@@ -32,7 +32,7 @@ def load(served: serve.Served, database: Path, **changes: Any) -> Done:
     config = database.with_suffix(".json")
     config.write_text(json.dumps({**serve.settings(host.load("acme"), served.url), **changes}))
     command = [sys.executable, "-m", "vendortap.cli", "run", "acme", "--config", str(config)]
-    command += ["--to", str(database), "--state", str(database.with_suffix(".state.json"))]
+    command += ["--to", str(database)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

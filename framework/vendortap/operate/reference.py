@@ -122,7 +122,7 @@ def _parts(connector: Connector, sandbox: Mapping[str, Any]) -> Iterator[str]:
 
 def _run(name: str, files: str) -> str:
     """A file called like the schema would make DuckDB's names ambiguous, hence the names with a suffix."""
-    return f"vendortap run {name} --config {files}.json --to {files}-invoices.duckdb --state {files}.state.json"
+    return f"vendortap run {name} --config {files}.json --to {files}-invoices.duckdb"
 
 
 def _streams(connector: Connector) -> str:
