@@ -13,6 +13,7 @@ import pytest
 from starlette.responses import Response
 
 from tests.conftest import make_catalog
+from vendortap import StreamRecord, StreamState, read
 from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, RefusedError, StateError
 from vendortap.sync import open_items
@@ -213,6 +214,20 @@ def test_a_state_is_written_for_the_sake_of_items_alone(vendor: Vendor, some: li
     assert items(second) == []
     states = [m["value"] for m in second.messages if m["type"] == "STATE"]
     assert len(states[0]["bookmarks"]["invoice_details"]["open"]) == 3, "still there before its records"
+
+
+def test_a_program_finds_them_in_its_last_state(vendor: Vendor, some: list[str]) -> None:
+    door = Withheld(vendor)
+    door.numbers = set(some)
+    first = [*read("scansource", vendor.config(), streams=["invoice_details"])]
+    assert isinstance(first[-1], StreamState)
+    state = first[-1].state
+    assert {item["key"][0] for item in state["bookmarks"]["invoice_details"]["open"]} == set(some)
+    door.numbers.clear()
+    second = [*read("scansource", vendor.config(), streams=["invoice_details"], state=state)]
+    assert {item.record["InvoiceNumber"] for item in second if isinstance(item, StreamRecord)} == set(some)
+    assert isinstance(second[-1], StreamState)
+    assert second[-1].state["bookmarks"]["invoice_details"]["open"] == []
 
 
 def test_a_stream_that_is_read_anew_forgets_them(vendor: Vendor, some: list[str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from vendortap.cli import connectors, installation, quarantine, running, sandboxes, scaffold, states
+from vendortap.cli import connectors, installation, open_items, quarantine, running, sandboxes, scaffold, states
 from vendortap.errors import ExitCode, VendortapError
 from vendortap.support import logs, signals, streams
 
@@ -81,6 +81,7 @@ for _command in (
     connectors.check,
     connectors.record,
     running.run,
+    open_items.open_commands,
     quarantine.quarantine_commands,
     states.state_commands,
     sandboxes.sandbox,

@@ -126,7 +126,7 @@ def run(
             )
             outcome = watched(job, recorder.watch)
         recorder.over(outcome)
-        _tell(outcome, connector, to, config)
+        _tell(outcome, connector, to, state, config)
     return outcome.exit_code
 
 
@@ -155,7 +155,7 @@ def _warn_of_no_state(state: Path | None) -> None:
         logs.say(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", "warning")
 
 
-def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> None:
+def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None, config: Config) -> None:
     """Print what a run came to: its table, and what the operator should know."""
     from vendortap.decode.drift import Event
     from vendortap.operate import run as runner
@@ -171,9 +171,10 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, config: Config) -> 
         logs.say(f"vendortap: drift: {Event(**event)}", "warning")
     if outcome.open:
         oldest = outcome.report["open"]["oldest"][:10]
+        where = f"--state {state}" if state else f"--to {to}" if to else "--state FILE"
         logs.say(
             f"vendortap: {outcome.open:,} that the vendor lists were not obtained, in this run or before; the oldest "
-            f"since {oldest}. They are asked for again; `vendortap open list` shows them",
+            f"since {oldest}. They are asked for again; `vendortap open list {where}` shows them",
             "warning",
         )
     if outcome.conflicting:

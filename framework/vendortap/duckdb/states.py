@@ -133,6 +133,12 @@ def restore(path: Path, number: int) -> Generation:
         return found._replace(number=_insert(connection, found.instance, found.state))
 
 
+def keep(path: Path, instance: str, state: Mapping[str, Any]) -> None:
+    """Keep a state as the newest of an instance; raises LoadError where the file cannot be used now."""
+    with _opened(path) as connection, database.transaction(connection):
+        Writer(connection, instance).write(state)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a file for as long as the context lasts; raises LoadError."""

@@ -254,13 +254,14 @@ class _Reading:
                         tally.emitted += len(item.records)
                         yield item
                     else:
-                        if item.bookmark:
-                            advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
+                        advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
                         yield StreamState(stream.name, deepcopy(self._state))
             except VendortapError as error:
                 if not error.is_last:
                     raise
                 self._failures.append(error)
+        if open_items.is_changed:
+            yield StreamState(stream.name, deepcopy(self._state))
         tally.check(f"{self.connector.name}, {stream.name}")
 
     def hold_complete(self) -> None:

@@ -197,7 +197,7 @@ class ConnectorStream(Stream):
         return OpenItems(make_entry(self.tap_state, self.name, {}), closed=self.config["closed_items"])
 
     def _advance(self, item: Advance) -> None:
-        if self.replication_method != REPLICATION_INCREMENTAL or item.bookmark is None:
+        if self.replication_method != REPLICATION_INCREMENTAL:
             return
         advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
         self.state_manager.is_flushed = False

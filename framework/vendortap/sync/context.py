@@ -45,10 +45,10 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Everything of a partition up to this bookmark has been handed on; without one, only open items have changed."""
+    """Everything of a partition up to this bookmark has been handed on."""
 
     partition: Mapping[str, str]
-    bookmark: Bookmark | None
+    bookmark: Bookmark
 
 
 Reading: TypeAlias = Generator[Records | Advance, None, None]

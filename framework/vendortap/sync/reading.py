@@ -63,8 +63,6 @@ def _read_and_act(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tal
             drift.end()
         except DriftError as error:
             raise DriftError(f"{who}: {error}") from None
-    if items.is_changed:
-        yield Advance({}, None)
     failures.end()
 
 
