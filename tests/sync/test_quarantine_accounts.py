@@ -10,7 +10,6 @@ import pytest
 
 from tests.conftest import Figure, Files, StartVendor, parse
 from tests.sync.test_quarantine import MENDED, command, kept, private, strange_dates
-from vendortap.errors import ConfigError
 from vendortap.plugins import host
 from vendortap.sync import quarantine
 from vendortap.sync.quarantine import Account, Quarantine, read
@@ -75,13 +74,6 @@ def test_an_account_is_what_the_settings_say(
     assert theirs
     mine.put(kept(connector=connector, params=params))
     assert (len(mine.entries()[0]), theirs.entries()) == (1, ([], 1))
-
-
-def test_an_address_that_is_none_is_told_before_the_quarantine_is_opened(tmp_path: Path) -> None:
-    settings = {"quarantine_dir": str(tmp_path / "kept"), "base_url": "http://[::1", "customer_numbers": []}
-    with pytest.raises(ConfigError, match="'base_url' is not an address"):
-        quarantine.of(host.load("scansource"), settings)
-    assert not (tmp_path / "kept").exists()
 
 
 def test_accounts_that_share_a_folder_replay_their_own_records(

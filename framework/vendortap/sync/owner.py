@@ -18,7 +18,7 @@ from vendortap.errors import StateError
 from vendortap.sync.state import State, has_bookmark
 
 _ANEW = (
-    "To read everything again, start with a new state (another --state file; with Meltano: --full-refresh). "
+    "To read everything again, start with a new state (`vendortap run --full-refresh`, `meltano run --full-refresh`). "
     "What is in the target is replaced by key"
 )
 
@@ -28,13 +28,14 @@ class Owner:
     """Whose state it is.
 
     ``account`` is a hash of the settings that identify the account, whose names are ``settings``; ``None`` where none
-    of them is set. ``origin`` is where the vendor is asked: scheme, host and port.
+    of them is set. ``origin`` is where the vendor is asked: scheme, host and port. ``streams`` are the connector's.
     """
 
     connector: str
     account: str | None
     origin: str
     settings: tuple[str, ...]
+    streams: tuple[str, ...]
 
 
 def owner_of(connector: Connector, config: Config, schema: Mapping[str, Any]) -> Owner:
@@ -43,8 +44,17 @@ def owner_of(connector: Connector, config: Config, schema: Mapping[str, Any]) ->
     values = {name: config[name] for name in names if config.get(name) is not None}
     text = json.dumps([connector.name, values], sort_keys=True)
     account = hashlib.sha256(text.encode()).hexdigest()[:16] if values else None
-    parts = urlsplit(str(connector.base_url(config)))
-    return Owner(connector.name, account, f"{parts.scheme}://{parts.netloc}", names)
+    streams = tuple(stream.name for stream in connector.streams)
+    return Owner(connector.name, account, _origin(str(connector.base_url(config))), names, streams)
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port; of what is no URL nothing, as whoever connects to it says what is wrong."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def adopt(
@@ -66,6 +76,11 @@ def _adopt_owner(state: State, owner: Owner) -> Iterator[str]:
     told: Mapping[str, Any] | None = state.get("owner")
     bookmarks = state.setdefault("bookmarks", {})
     if told is None:
+        if foreign := [name for name in bookmarks if name not in owner.streams]:
+            raise StateError(
+                f"the state does not say whose it is, and {owner.connector} has no stream {foreign[0]!r}: it is "
+                f"another connector's. {_ANEW}"
+            )
         if bookmarks:
             yield (
                 f"{owner.connector}: the state does not say whose it is, as an older version or another program wrote "
@@ -109,10 +124,10 @@ def _check_range(entry: State, owner: Owner, stream: Stream, config: Config, sch
     ranges = {name: config.get(name) for name, setting in schema["properties"].items() if setting.get("range")}
     if not ranges or stream.replication_key is None:
         return
-    if not has_bookmark({"bookmarks": {stream.name: entry}}, stream.name) or "read_with" not in entry:
-        entry["read_with"] = ranges
+    has_read = has_bookmark({"bookmarks": {stream.name: entry}}, stream.name) and "read_with" in entry
+    before, entry["read_with"] = entry.get("read_with", {}), ranges
+    if not has_read:
         return
-    before = entry["read_with"]
     for name, value in ranges.items():
         if _is_wider(value, before.get(name)):
             raise StateError(

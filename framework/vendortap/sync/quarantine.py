@@ -219,12 +219,7 @@ def _account(connector: Connector, config: Config) -> Account:
         for partition in partitions(stream.plan, config):
             for name, value in partition.items():
                 known.setdefault(name, set()).add(value)
-    try:
-        return Account(owner_of(connector, config, settings(connector)).account, known)
-    except ValueError:  # of urllib, before the client looks at the address
-        raise ConfigError(
-            "the setting 'base_url' is not an address; give one such as https://api.example.com"
-        ) from None
+    return Account(owner_of(connector, config, settings(connector)).account, known)
 
 
 def read(path: Path) -> Iterator[Kept]:
