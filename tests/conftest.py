@@ -439,8 +439,8 @@ class Warehouse:
     def state(self) -> Path:
         return self.folder / "state.json"
 
-    def target(self) -> list[str]:
-        config = self.file({"path": str(self.path), "default_target_schema": self.schema})
+    def target(self, **more: Any) -> list[str]:
+        config = self.file({"path": str(self.path), "default_target_schema": self.schema, **more})
         return [executable("target-vendortap-duckdb"), "--config", config]
 
     def load(self, config: Mapping[str, Any], catalog: Any = None) -> run.Outcome:

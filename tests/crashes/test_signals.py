@@ -22,6 +22,7 @@ import duckdb
 import pytest
 
 from tests.conftest import environment, executable
+from vendortap.duckdb import states
 from vendortap.operate import run
 from vendortap.plugins import host
 from vendortap.sandbox import serve
@@ -220,11 +221,12 @@ def test_ctrl_c_ends_the_command_of_a_tap_within_two_seconds(tmp_path: Path, fil
 @pytest.mark.parametrize(
     ("name", "number"), [("documents that hang", signal.SIGINT), ("the rate limit", signal.SIGTERM)]
 )
+@pytest.mark.parametrize("in_file", [True, False], ids=["in a file", "in the database"])
 @pytest.mark.promise(
     "SIGTERM and Ctrl-C end `vendortap run` within two seconds, with state and rows kept", figure="1 ends in time"
 )
 def test_a_run_ends_within_two_seconds_with_everything_kept_that_it_had(
-    name: str, number: signal.Signals, tmp_path: Path, file: Files
+    name: str, number: signal.Signals, in_file: bool, tmp_path: Path, file: Files
 ) -> None:
     """A run that is told to end does so within two seconds; its target has committed, and the state is kept."""
     situation, folder = SITUATIONS[name], tmp_path / "run"
@@ -236,10 +238,11 @@ def test_a_run_ends_within_two_seconds_with_everything_kept_that_it_had(
         vendor = situation.make()
         with serve.serving(vendor) as served:
             command = [executable("vendortap"), "run", "scansource", "--config", file(config(served.url, situation))]
-            command += ["--to", str(database), "--state", str(state)]
+            command += ["--to", str(database), *(["--state", str(state)] if in_file else [])]
             took, code = signalled_group(command, number, vendor.waited_for(), subprocess.DEVNULL)
         assert code == 128 + number
-        kept = json.loads(state.read_text())["bookmarks"]["invoice_details"]["partitions"]
+        text = state.read_text() if in_file else states.history(database)[0].state
+        kept = json.loads(text)["bookmarks"]["invoice_details"]["partitions"]
         marks = [part["replication_key_value"] for part in kept.values() if part["replication_key_value"]]
         newest = max(datetime.fromisoformat(mark) for mark in marks)
         with duckdb.connect(str(database), read_only=True) as connection:
@@ -248,7 +251,8 @@ def test_a_run_ends_within_two_seconds_with_everything_kept_that_it_had(
             ).fetchall()[0]
         assert 0 < count < INVOICES
         assert latest >= newest.timestamp() * 1e6
-        assert sorted(path.name for path in folder.iterdir()) == ["invoices.duckdb", "state.json"]
+        left = ["invoices.duckdb", *(["state.json"] if in_file else [])]
+        assert sorted(path.name for path in folder.iterdir()) == left
         return took
 
     in_time(attempt)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vendortap.duckdb import states
+
 if TYPE_CHECKING:
     from tests.conftest import Files, StartVendor, Vendor, Warehouse
 
@@ -109,12 +111,19 @@ def test_a_run_that_skipped_something_ends_with_3(vendor: Vendor, warehouse: War
 
 
 class Pipe:
-    """A tap piped into a target, both to be killed; keeps the last state that the target handed back."""
+    """A tap piped into a target, both to be killed; keeps the last state that the target handed back.
 
-    def __init__(self, warehouse: Warehouse, file: Files, config: dict[str, Any], state: Any) -> None:
+    Where ``in_database`` says so, the target keeps it in the database instead, and it is read from there.
+    """
+
+    def __init__(
+        self, warehouse: Warehouse, file: Files, config: dict[str, Any], state: Any, *, in_database: bool = False
+    ) -> None:
         self.last = state
+        self.database = warehouse.path if in_database else None
+        more = {"state_of": "scansource"} if in_database else {}
         self.target = subprocess.Popen(
-            warehouse.target(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            warehouse.target(**more), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         command = [str(Path(sys.executable).with_name("tap-scansource")), "--config", file(config)]
         if state is not None:
@@ -130,13 +139,21 @@ class Pipe:
         for line in output.splitlines(keepends=True):
             if line.endswith(b"\n"):
                 self.last = json.loads(line)
+        if self.database and (newest := states.look(self.database, "scansource", "scansource").newest):
+            self.last = json.loads(newest.state)
         return self.tap.wait(60), self.target.returncode
 
 
 @pytest.mark.promise("A run that is killed again and again ends with the same tables")
 @pytest.mark.parametrize(("victim", "latency_ms"), [("tap", 40), ("target", 10)])
+@pytest.mark.parametrize("in_database", [False, True], ids=["state handed back", "state in the database"])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(
-    start: StartVendor, warehouses: Callable[[str], Warehouse], file: Files, victim: str, latency_ms: int
+    start: StartVendor,
+    warehouses: Callable[[str], Warehouse],
+    file: Files,
+    victim: str,
+    latency_ms: int,
+    in_database: bool,
 ) -> None:
     vendor = start(invoices=240, latency_ms=latency_ms)
     config = vendor.config(concurrency=3, page_size=100)
@@ -146,7 +163,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(
     random, state = Random(11), None
     for _ in range(2):
         moment = vendor.state.requests["detail"] + random.randrange(90, 120)
-        pipe = Pipe(broken, file, config, state)
+        pipe = Pipe(broken, file, config, state, in_database=in_database)
         while vendor.state.requests["detail"] < moment and pipe.tap.poll() is None:
             time.sleep(0.002)
         (pipe.tap if victim == "tap" else pipe.target).kill()
@@ -155,7 +172,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_tables(
         assert (target == 0) == (victim == "tap")
         state = pipe.last
     before = vendor.state.requests["detail"]
-    assert Pipe(broken, file, config, state).wait() == (0, 0)
+    assert Pipe(broken, file, config, state, in_database=in_database).wait() == (0, 0)
     for table in ("invoices", "invoice_details"):
         assert broken.table(table) == whole.table(table)
     if victim == "tap":  # the target committed what it had got, and the tap went on from there
