@@ -199,8 +199,9 @@ def test_a_database_that_another_program_has_open_is_a_sentence_before_anything_
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()
-        with pytest.raises(LoadError, match="another process has it open; close that one first"):
-            place.run()
+        for full_refresh in (False, True):
+            with pytest.raises(LoadError, match="another process has it open; close that one first"):
+                place.run(full_refresh=full_refresh)
         holder.communicate(b"\n")
     assert place.asked == 0
 

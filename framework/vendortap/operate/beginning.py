@@ -74,6 +74,17 @@ def held(path: Path) -> Iterator[int]:
         yield descriptor
 
 
+def look(database: Database) -> Contents:
+    """Return what a database has of its instance.
+
+    Raises:
+        LoadError: it cannot be used now.
+    """
+    from vendortap.duckdb import states  # which needs an extra
+
+    return states.look(database.path.absolute(), database.instance, database.schema)
+
+
 def kept_state(database: Database) -> State | None:
     """Return the state that a database keeps, in today's version; ``None`` where it has none of this instance yet.
 
@@ -81,7 +92,7 @@ def kept_state(database: Database) -> State | None:
         LoadError: the database cannot be used now.
         StateError: the state cannot be used; says how to go on.
     """
-    contents = _look(database)
+    contents = look(database)
     if contents.newest is None:
         return None
     path, what = database.path, f"the state of {database.connector} that {database.path} keeps"
@@ -108,7 +119,7 @@ def check_file(state: State | None, file: Path, database: Database) -> str | Non
         LoadError: the database cannot be used now.
         StateError: it is another one, empty or behind the file; says both ways out.
     """
-    contents, path = _look(database), database.path
+    contents, path = look(database), database.path
     if state is None or not _covers(state):
         if state is None and contents.newest:
             return f"there is no state file {file}, so everything is fetched. Without --state, {path} keeps the state"
@@ -167,9 +178,3 @@ def _problem(contents: Contents, generation: _Generation | None, database: Datab
 def _covers(state: State) -> bool:
     """Whether a state leaves out anything of any stream."""
     return any(has_bookmark(state, stream) for stream in state.get("bookmarks", {}))
-
-
-def _look(database: Database) -> Contents:
-    from vendortap.duckdb import states  # which needs an extra
-
-    return states.look(database.path.absolute(), database.instance, database.schema)

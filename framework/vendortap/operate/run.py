@@ -154,7 +154,7 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
 @contextmanager
 def _given_state(job: Job, file: state.StateFile | None) -> Iterator[IO[bytes] | None]:
     """Give the state to begin from, in an open file that has no name: after a kill, nothing of it is left."""
-    begun = None if job.full_refresh else _beginning(job, file)
+    begun = _beginning(job, file)
     if begun is None:
         yield None
         return
@@ -165,7 +165,11 @@ def _given_state(job: Job, file: state.StateFile | None) -> Iterator[IO[bytes] |
 
 
 def _beginning(job: Job, file: state.StateFile | None) -> state.State | None:
-    """Return the state to begin from, once it is known to belong to the database."""
+    """Return the state to begin from, if any, once the database can be used and is known to have what it covers."""
+    if job.full_refresh:
+        if job.database:
+            beginning.look(job.database)
+        return None
     if file is None or job.state is None:
         return beginning.kept_state(job.database) if job.database else None
     if job.database and (warning := beginning.check_file(file.state, job.state, job.database)):
