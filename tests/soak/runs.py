@@ -132,7 +132,10 @@ def _listening() -> Iterator[list[str]]:
 
 
 class Console:
-    """The product's commands: `vendortap run` into a DuckDB file, with a state file; a kill is SIGKILL for all."""
+    """The product's commands: `vendortap run` into a DuckDB file; a kill is SIGKILL for all.
+
+    The file keeps the state; every other history has a state file, too.
+    """
 
     def __init__(self, folder: Path, hostile: Hostile) -> None:
         self.hostile = hostile
@@ -148,7 +151,8 @@ class Console:
         if not self.catalog.exists():
             self._choose(hostile)
         command = [_executable("vendortap"), "run", connector, "--config", str(self.config)]
-        command += ["--to", str(self.database), "--state", str(self.state), "--catalog", str(self.catalog)]
+        command += ["--to", str(self.database), "--catalog", str(self.catalog)]
+        command += ["--state", str(self.state)] if hostile.history.seed % 2 else []
         process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
