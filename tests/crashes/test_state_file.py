@@ -123,9 +123,8 @@ def test_a_missing_state_file_is_said_where_there_was_one_before(
     assert f"there is no state file {state}, so everything is fetched. The last run began from" in done.stderr
 
 
-@pytest.mark.promise(
-    "A second run on the same state file or database is refused, until the first has ended or is killed"
-)
+@pytest.mark.promise("A second run on the same state file is refused, until the first has ended or is killed")
+@pytest.mark.promise("A second run into the same database is refused, until the first has ended or is killed")
 @pytest.mark.promise("kill -9 of `vendortap run` leaves no process behind, and no invoice outside the target")
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the children in /proc")
 @pytest.mark.parametrize("kept", ["in a file", "in the database"])
