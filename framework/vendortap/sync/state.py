@@ -93,6 +93,8 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
         for part in [entry, *partitions.values()]:
             read_bookmark(name, part)
         open_items.check(name, entry.get("open", []))
+        if not isinstance(entry.get("read_with", {}), dict):
+            raise StateError(f"the state's 'read_with' of {name!r} is not an object; remove it")
     read_fields(state)
     try:
         msgspec.json.encode(state)
