@@ -49,11 +49,13 @@ DOCUMENTS = (
 )
 BAD_RECORDS = frozenset({"another number", "bad amount", "lone surrogate"})
 """Documents that are bad records: with ``on_bad_record: fail`` they may stop a run."""
+ACCIDENTS = ("lost database", "old database", "old state", "another's state")
+"""What may have happened to the database and the state before a run; an old one is from before the last run."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What the vendor does. ``where`` is ``list``, ``document``, ``between`` or ``kill``.
+    """What happens. ``where`` is ``list``, ``document`` or ``between`` (the vendor), ``kill`` or ``accident``.
 
     ``at`` counts the replies to list requests of a run from 0 (``list``), or all its requests (``kill``). ``part`` says
     which invoice is meant: a fraction of all. A document's event is met by its first ``times`` replies in a run; with
@@ -91,6 +93,10 @@ class History:
         """The command that runs this history alone."""
         return f"python -m tests.soak --connector {self.connector} --seed {self.seed} --histories 1"
 
+    def accident(self, run: int) -> str | None:
+        """Return what has happened to the database or the state before a run."""
+        return next((event.what for event in self.events if (event.run, event.where) == (run, "accident")), None)
+
     @property
     def spoilt(self) -> bool:
         """Whether something is wrong for good, so that the last run may fail."""
@@ -114,6 +120,10 @@ def draw(connector: str, seed: int, unseen: bool = False) -> History:
             events.append(_document(chance, run, connector, quarantine))
         if chance.random() < 0.1:
             events.append(Event(run, "kill", "kill", at=chance.randrange(4, 40)))
+    apart = Random(f"accidents of {connector} {seed}")  # so that the rest is what it was before there were any
+    for run in range(1, runs):
+        if apart.random() < (0.6 if console else 0.2):
+            events.append(Event(run, "accident", apart.choice(ACCIDENTS)))
     return History(
         connector,
         seed,

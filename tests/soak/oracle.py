@@ -22,7 +22,8 @@ Rows = Mapping[str, tuple[Decimal | None, int | None]]
 class Outcome:
     """How a run ended. ``code`` is None where it was killed; ``error`` is what ended it, ``said`` all else.
 
-    ``held`` has the invoices that the vendor held throughout, ``tables`` what was in the tables afterwards.
+    ``held`` has the invoices that the vendor held throughout, ``tables`` what was in the tables afterwards, and
+    ``open`` the open items of the state.
     """
 
     code: int | None
@@ -30,6 +31,7 @@ class Outcome:
     error: str
     held: frozenset[str]
     tables: Mapping[str, Rows]
+    open: str = ""
 
     @property
     def clean(self) -> bool:
@@ -153,7 +155,7 @@ def judge(hostile: Hostile, outcomes: list[Outcome]) -> Verdict:
         said += outcome.said
         verdict.unseen |= oracle.unseen(run, outcome.held)
         lied = any(served.lie for served in hostile.log if served.run == run)
-        told = said + (outcome.error if is_last else "")
+        told = outcome.said + outcome.open + (outcome.error if is_last else "")
         if is_last or (outcome.clean and not lied):
             verdict.problems += _absent(hostile, outcome, run, told, verdict.unseen)
         verdict.problems += _never_served(oracle, outcome, run)

@@ -26,7 +26,9 @@ from tests.soak.hostile import Hostile
 from tests.soak.oracle import Outcome, Rows, Verdict, judge, plain, streams
 from tests.soak.vendors import Table
 from tests.soak.wire import serving
-from vendortap.errors import VendortapError
+from vendortap.duckdb import states
+from vendortap.errors import StateError, VendortapError
+from vendortap.support.files import read_json
 
 SECONDS = 120
 """A run that takes longer hangs."""
@@ -48,8 +50,21 @@ def play(history: History) -> tuple[Verdict, list[Outcome]]:
             ended = product.run(hostile, settings)
             held = frozenset(hostile.book.held_since(hostile.began - 1))
             said = ended.said + _in_quarantine(quarantine)
-            outcomes.append(Outcome(ended.code, said, ended.error, held, product.tables()))
+            outcomes.append(Outcome(ended.code, said, ended.error, held, product.tables(), _open(product.kept_state())))
     return judge(hostile, outcomes), outcomes
+
+
+def _open(state: Mapping[str, Any]) -> str:
+    """Return the keys of all open items of a state, as text."""
+    entries = state.get("bookmarks", {}).values()
+    return "".join(f" {key[-1]} " for entry in entries for item in entry.get("open", ()) if (key := item["key"]))
+
+
+def _of_another(connector: str) -> dict[str, Any]:
+    """Return the state of another connector, as its run leaves it."""
+    owner = {"connector": f"not-{connector}", "account": None, "origin": "https://api.example.com"}
+    mark = {"replication_key": "At", "replication_key_value": "2999-01-01T00:00:00+00:00"}
+    return {"version": 2, "owner": owner, "bookmarks": dict.fromkeys(("invoices", "customer_invoices"), mark)}
 
 
 def _in_quarantine(folder: Path) -> str:
@@ -78,6 +93,7 @@ class Embedded:
     """The product inside this process: what it yields is put into tables by key, as a target does."""
 
     state: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
     kept: dict[str, dict[str, tuple[Decimal | None, int | None]]] = field(default_factory=dict)
 
     def run(self, hostile: Hostile, settings: Mapping[str, Any]) -> Ended:
@@ -85,8 +101,12 @@ class Embedded:
         kill = next(
             (event.at for event in hostile.history.events if (event.run, event.where) == (hostile.run, "kill")), 0
         )
+        accident = hostile.history.accident(hostile.run)
+        self.before, self.state = self.state, self.before if accident == "old state" else self.state
         with _listening() as said:
             try:
+                if accident == "another's state":
+                    self._hold_refused(hostile, settings)
                 killed = self._read(hostile, settings, kill)
             except VendortapError as error:
                 return Ended(1, "\n".join(said), str(error))
@@ -108,6 +128,19 @@ class Embedded:
                 if count == kill:
                     return True
         return False
+
+    def _hold_refused(self, hostile: Hostile, settings: Mapping[str, Any]) -> None:
+        """Raise where the state of another connector is taken; nothing is asked for before it is refused."""
+        wrong = _of_another(hostile.history.connector)
+        try:
+            next(iter(vendortap.read(hostile.history.connector, settings, state=wrong)), None)
+        except StateError:
+            return
+        raise AssertionError("the state of another connector was taken")
+
+    def kept_state(self) -> Mapping[str, Any]:
+        """Return the state that the next run goes on from."""
+        return self.state
 
     def tables(self) -> Mapping[str, Rows]:
         """Return what is in the tables."""
@@ -142,6 +175,7 @@ class Console:
         self.database, self.config = folder / "invoices.duckdb", folder / "config.json"
         self.state, self.catalog, self.temporary = folder / "state.json", folder / "catalog.json", folder / "tmp"
         self.temporary.mkdir()
+        self.has_file = hostile.history.seed % 2 == 1
         self.environment = {**os.environ, "TMPDIR": str(self.temporary), "NO_COLOR": "1"}
 
     def run(self, hostile: Hostile, settings: Mapping[str, Any]) -> Ended:
@@ -152,7 +186,34 @@ class Console:
             self._choose(hostile)
         command = [_executable("vendortap"), "run", connector, "--config", str(self.config)]
         command += ["--to", str(self.database), "--catalog", str(self.catalog)]
-        command += ["--state", str(self.state)] if hostile.history.seed % 2 else []
+        command += ["--state", str(self.state)] if self.has_file else []
+        self._happen(hostile.history.accident(hostile.run))
+        ended = self._ended(hostile, command)
+        if ended.code == 2 and (mine := self.state.with_suffix(".mine")).exists():
+            mine.replace(self.state)
+            ended = self._ended(hostile, command)
+        if ended.code == 2 and "--full-refresh" in ended.error:
+            ended = self._ended(hostile, [*command, "--full-refresh"])
+        return ended
+
+    def _happen(self, accident: str | None) -> None:
+        """Do to the database and the state file what has happened; keep copies for what may happen later."""
+        there = [path for path in (self.database, self.state) if path.exists()]
+        old = {path: copy for path in there if (copy := path.with_suffix(".old")).exists()}
+        now = {path: path.read_bytes() for path in there}
+        if accident == "lost database":
+            self.database.unlink(missing_ok=True)
+        elif accident == "old database" and self.database in old:
+            old[self.database].replace(self.database)
+        elif accident == "old state" and self.state in old:
+            old[self.state].replace(self.state)
+        elif accident == "another's state" and self.state in there:
+            self.state.with_suffix(".mine").write_bytes(now[self.state])
+            self.state.write_text(json.dumps(_of_another(self.hostile.history.connector)))
+        for path, content in now.items():
+            path.with_suffix(".old").write_bytes(content)
+
+    def _ended(self, hostile: Hostile, command: list[str]) -> Ended:
         process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -175,6 +236,14 @@ class Console:
         said = "\n".join(line for line in lines if not ERROR.search(line))
         error = "\n".join(line for line in lines if ERROR.search(line))
         return Ended(None if process.returncode == -signal.SIGKILL else process.returncode, said, error)
+
+    def kept_state(self) -> Mapping[str, Any]:
+        """Return the state that the next run goes on from."""
+        if self.has_file:
+            return read_json(self.state, StateError, "the state") if self.state.exists() else {}
+        kept = states.history(self.database) if self.database.exists() else []
+        found: Mapping[str, Any] = json.loads(kept[0].state) if kept else {}
+        return found
 
     def _choose(self, hostile: Hostile) -> None:
         """Write a catalog that selects the streams of the history."""

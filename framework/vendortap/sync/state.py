@@ -85,16 +85,7 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
         raise StateError("the state has no 'bookmarks', so it is something else. In a STATE message it is the 'value'")
     state = _migrated(deepcopy(document), migrations)
     for name, entry in state.get("bookmarks", {}).items():
-        if not isinstance(entry, dict):
-            raise StateError(f"the state's bookmark of {name!r} is not an object")
-        partitions = entry.get("partitions", {})
-        if not _are_partitions(partitions):
-            raise StateError(f"the state's partitions of {name!r} are not an object of partitions by their name")
-        for part in [entry, *partitions.values()]:
-            read_bookmark(name, part)
-        open_items.check(name, entry.get("open", []))
-        if not isinstance(entry.get("read_with", {}), dict):
-            raise StateError(f"the state's 'read_with' of {name!r} is not an object; remove it")
+        _check_entry(name, entry)
     read_fields(state)
     try:
         msgspec.json.encode(state)
@@ -103,6 +94,19 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
             "the state has half of a surrogate pair in it, or is nested too deeply to be written"
         ) from None
     return state
+
+
+def _check_entry(name: str, entry: Any) -> None:
+    if not isinstance(entry, dict):
+        raise StateError(f"the state's bookmark of {name!r} is not an object")
+    partitions = entry.get("partitions", {})
+    if not _are_partitions(partitions):
+        raise StateError(f"the state's partitions of {name!r} are not an object of partitions by their name")
+    for part in [entry, *partitions.values()]:
+        read_bookmark(name, part)
+    open_items.check(name, entry.get("open", []))
+    if not isinstance(entry.get("read_with", {}), dict):
+        raise StateError(f"the state's 'read_with' of {name!r} is not an object; remove it")
 
 
 def _migrated(state: State, migrations: Sequence[Migration]) -> State:
