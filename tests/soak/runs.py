@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 
 import vendortap
-from tests.soak.histories import History
+from tests.soak.histories import CONSOLE_EVERY, History
 from tests.soak.hostile import Hostile
 from tests.soak.oracle import Outcome, Rows, Verdict, judge, plain, streams
 from tests.soak.vendors import Table
@@ -175,7 +175,7 @@ class Console:
         self.database, self.config = folder / "invoices.duckdb", folder / "config.json"
         self.state, self.catalog, self.temporary = folder / "state.json", folder / "catalog.json", folder / "tmp"
         self.temporary.mkdir()
-        self.has_file = hostile.history.seed % 2 == 1
+        self.has_file = hostile.history.seed // CONSOLE_EVERY % 2 == 0
         self.environment = {**os.environ, "TMPDIR": str(self.temporary), "NO_COLOR": "1"}
 
     def run(self, hostile: Hostile, settings: Mapping[str, Any]) -> Ended:
