@@ -23,6 +23,7 @@ from vendortap.decode.drift import Drift
 from vendortap.errors import ConfigError, RecordError, VendortapError
 from vendortap.plugins.validation import Shape
 from vendortap.singer import batches, progress_file
+from vendortap.singer.maps import masks
 from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
 from vendortap.sync import reading
 from vendortap.sync.context import Advance, Records, Source
@@ -75,6 +76,7 @@ class Run(Protocol):
     def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
     def spent(self) -> Spent: ...  # noqa: D102
     def hold_complete(self) -> None: ...  # noqa: D102
+    def state_secret(self) -> bytes: ...  # noqa: D102
 
 
 class ConnectorStream(Stream):
@@ -194,7 +196,10 @@ class ConnectorStream(Stream):
     @cached_property
     def _open_items(self) -> OpenItems:
         """What earlier runs did not obtain, in the state."""
-        return OpenItems(make_entry(self.tap_state, self.name, {}), closed=self.config["closed_items"])
+        is_masked = masks(self.config.get("stream_maps"), self.name, self.primary_keys)
+        secret = self.run.state_secret() if is_masked else None
+        entry = make_entry(self.tap_state, self.name, {})
+        return OpenItems(entry, closed=self.config["closed_items"], secret=secret)
 
     def _advance(self, item: Advance) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:

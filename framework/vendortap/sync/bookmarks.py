@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, tzinfo
 
 from vendortap.declare.model import Bookmark, Stream, Unit
+
+Key = tuple[str, ...]
 
 SEEN_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
@@ -20,7 +23,7 @@ def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top) -> Boo
         end = min(unit.bookmark, top.settled or unit.bookmark)
         return mark if mark and mark.value >= end else Bookmark(end)
     assert stream.keyed is not None  # noqa: S101 - the two cases without are above
-    top = Top(mark, top.settled, zone=top.zone)
+    top = Top(mark, top.settled, zone=top.zone, named=top.named)
     top.take(unit.bookmark, (unit.params[stream.keyed.param],))
     return top.bookmark()
 
@@ -38,7 +41,9 @@ class Top:
 
     It leads no further than ``settled``. A record that changes while its list is read is listed as it was, or
     not at all, if it moves to a page that has been read; another one that changes after it may be listed as it
-    is. A bookmark at the latter would hide the former for ever. ``zone`` is the vendor's, by which a midnight is told.
+    is. A bookmark at the latter would hide the former for ever.
+
+    ``zone`` is the vendor's, by which a midnight is told; ``named`` gives a key as the state has it.
     """
 
     def __init__(
@@ -47,17 +52,19 @@ class Top:
         settled: datetime | None = None,
         known: Bookmark | None = None,
         zone: tzinfo = UTC,
+        named: Callable[[Key], Key] = lambda key: key,
     ) -> None:
         self.since = since
         self.zone = zone
+        self.named = named
         self.settled = settled
         self._covers = known or since
         self.value = since.value if since else None
-        self.seen: list[tuple[str, ...]] = list(since.seen) if since else []
+        self.seen: list[Key] = list(since.seen) if since else []
         self._known = frozenset(self._covers.seen) if self._covers else frozenset()
         self._bare = self._in_utc = False
 
-    def take(self, value: datetime | None, key: tuple[str, ...]) -> bool:
+    def take(self, value: datetime | None, key: Key) -> bool:
         """Note a record; returns whether the bookmark we started from does not cover it."""
         if value is None:
             return True
@@ -66,17 +73,17 @@ class Top:
             return False
         bare, in_utc = value.time() == time(), not value.utcoffset()
         if self.value is None or at > self.value:
-            self.value, self.seen, self._bare, self._in_utc = at, [key], bare, in_utc
+            self.value, self.seen, self._bare, self._in_utc = at, [self.named(key)], bare, in_utc
         elif at == self.value:
             self._bare, self._in_utc = self._bare or bare, self._in_utc or in_utc
             if len(self.seen) <= SEEN_AT_MOST:
-                self.seen.append(key)
+                self.seen.append(self.named(key))
         return True
 
-    def _covered(self, latest: datetime, key: tuple[str, ...]) -> bool:
+    def _covered(self, latest: datetime, key: Key) -> bool:
         """Whether the bookmark covers a record; in the hour that a clock put back repeats, by its later reading."""
         assert self._covers is not None  # noqa: S101 - there is a bookmark
-        return latest < self._covers.value or (latest == self._covers.value and key in self._known)
+        return latest < self._covers.value or (latest == self._covers.value and self.named(key) in self._known)
 
     def bookmark(self) -> Bookmark | None:
         """Return how far this leads. A bare date remembers no keys: changes of that day may follow.

@@ -52,7 +52,7 @@ class Spool:
         Raises:
             VendortapError: it cannot be read.
         """
-        top = Top(self.base.since, None, self.base.known, self._source.zone)
+        top = Top(self.base.since, None, self.base.known, self._source.zone, self._items.named)
         listed = 0
         try:
             with closing(in_order([self.base], lists)) as fetched:  # or a thread waits for a reader that has failed
@@ -100,7 +100,9 @@ class Spool:
         key = str(record[self.keyed.field])
         stamp = self.keyed.changed or self.parent.replication_key
         changed = record[stamp] if stamp else None
-        if not top.take(changed, (key,)) or self._items.is_closed((key,), self.base.partition, changed):
+        items, partition = self._items, self.base.partition
+        is_new = top.take(changed, (key,)) or items.is_sought((key,), partition)
+        if not is_new or items.is_closed((key,), partition, changed):
             self._tally.fetched += 1
             self._tally.known += 1
             return None

@@ -12,10 +12,15 @@ one. ``changed`` is the document's replication key, as it was listed. A record o
 bookmark from which its list was read (null: from the start), and, where the list is read in windows, ``slice``, the
 params of its window. ``acknowledged`` is the day until which the operator knows of it, ``closed`` the moment at which
 the operator gave it up, ``note`` why. What is closed is kept, so that it is not opened again.
+
+Where a stream map masks the key, the state has a keyed hash of it instead (RFC 2104). A document cannot be asked for by
+that: it is looked for in the list, read from as far back as it was there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -24,6 +29,7 @@ from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, StateError
 
 Item = dict[str, Any]
+Key = tuple[str, ...]
 Why = Literal["missing", "refused", "does not fit"]
 
 MOST = 1000
@@ -40,16 +46,25 @@ GREATEST_DISTANCE = timedelta(days=7)
 class OpenItems:
     """The open items of a stream, in its entry of the state; one thread at a time.
 
-    ``closed`` are keys that the settings close. ``is_changed`` says that there is something that no bookmark covers.
+    ``closed`` are keys that the settings close; with ``secret``, keys are hashed with it. ``is_changed`` says that
+    there is something that no bookmark covers.
     """
 
-    def __init__(self, entry: Item, *, closed: Iterable[str] = (), now: datetime | None = None) -> None:
+    def __init__(
+        self,
+        entry: Item,
+        *,
+        closed: Iterable[str] = (),
+        secret: bytes | None = None,
+        now: datetime | None = None,
+    ) -> None:
         self._entry = entry
+        self._secret = secret
         self._now = now or datetime.now(UTC)
         self._closed = frozenset(closed)
         self._tried: dict[int, Item] = {}
         self._asked: dict[int, Item] = {}
-        self._by_key: dict[tuple[str, ...], list[Item]] = {}
+        self._by_key: dict[Key, list[Item]] = {}
         self.is_changed = False
         for item in forgotten(self._items()):
             self._remove(item)
@@ -63,6 +78,13 @@ class OpenItems:
         """Whether there are any, open or closed."""
         return bool(self._entry.get("open") or self._closed)
 
+    def named(self, key: Key) -> Key:
+        """Return a key as the state has it."""
+        if self._secret is None:
+            return key
+        digest = hmac.new(self._secret, "\0".join(key).encode(errors="surrogatepass"), hashlib.sha256)
+        return (digest.hexdigest()[:32],)
+
     # --- what is to be asked for again ---
 
     def documents(self, partitions: Sequence[Mapping[str, str]], asked: int = 0) -> list[Item]:
@@ -70,15 +92,28 @@ class OpenItems:
 
         One whose partition is not known (``{}``) belongs to all of them.
         """
+        if self._secret is not None:
+            return []
         due = [item for item in self._due() if item["key"] is not None and "begin" not in item]
         due = [item for item in due if not item["partition"] or item["partition"] in partitions]
         return sorted(due, key=lambda item: (item["tries"], item["since"]))[: max(AT_ONCE, asked // 10)]
 
     def slices(self, partition: Mapping[str, str]) -> list[Item]:
-        """Return the records of a partition's list that are due. Whoever asks is going to read what they are in."""
-        due = [item for item in self._due() if "begin" in item and item["partition"] == partition]
+        """Return what is due of a partition's list: its records, and the documents that are looked for in it.
+
+        Whoever asks is going to read what they are in.
+        """
+        due = [item for item in self._due() if item["partition"] == partition]
+        if self._secret is None:
+            due = [item for item in due if "begin" in item]
         self._asked |= {id(item): item for item in due}
         return due
+
+    def is_sought(self, key: Key, partition: Mapping[str, str]) -> bool:
+        """Whether this is a document that is due, and can only be looked for in the list."""
+        return self._secret is not None and any(
+            id(item) in self._asked for item in self._of(self.named(key), partition)
+        )
 
     def _due(self) -> Iterator[Item]:
         for item in self._items():
@@ -105,7 +140,11 @@ class OpenItems:
                     "`vendortap open list` shows them, `vendortap open close` gives up what will not come"
                 )
             now = self._now.isoformat()
-            item = {"key": None if key is None else list(key), "partition": dict(unit.partition), "why": why}
+            item = {
+                "key": None if key is None else list(self.named(tuple(key))),
+                "partition": dict(unit.partition),
+                "why": why,
+            }
             item |= {"since": now, "tried": now, "tries": 0}
             if of_list:
                 begin = unit.known or unit.since
@@ -141,9 +180,9 @@ class OpenItems:
             item["tries"] += 1
             item["tried"] = self._now.isoformat()
 
-    def has(self, key: tuple[str, ...], partition: Mapping[str, str]) -> bool:
+    def has(self, key: Key, partition: Mapping[str, str]) -> bool:
         """Whether this is an open item: whatever the bookmark covers, it is wanted."""
-        return any("closed" not in item for item in self._of(key, partition))
+        return any("closed" not in item for item in self._of(self.named(key), partition))
 
     def is_closed(self, key: Sequence[str], partition: Mapping[str, str], changed: datetime | None = None) -> bool:
         """Whether the operator has given this up, and it has not changed since."""
@@ -151,12 +190,12 @@ class OpenItems:
             return True
         return any(
             "closed" in item and (changed is None or datetime.fromisoformat(item.get("changed", _END)) >= changed)
-            for item in self._of(tuple(key), partition)
+            for item in self._of(self.named(tuple(key)), partition)
         )
 
-    def arrived(self, key: tuple[str, ...], partition: Mapping[str, str]) -> None:
+    def arrived(self, key: Key, partition: Mapping[str, str]) -> None:
         """Forget what has been handed on."""
-        for item in self._of(key, partition):
+        for item in self._of(self.named(key), partition):
             self._remove(item)
 
     # --- the list ---
@@ -170,7 +209,8 @@ class OpenItems:
 
     def _find(self, key: Sequence[str] | None, unit: Unit, *, of_list: bool) -> Item | None:
         if key is not None:
-            return next((item for item in self._of(tuple(key), unit.partition) if ("begin" in item) == of_list), None)
+            name = self.named(tuple(key))
+            return next((item for item in self._of(name, unit.partition) if ("begin" in item) == of_list), None)
         return next((item for item in self._items() if item["key"] is None and self._is_of(item, unit)), None)
 
     @staticmethod

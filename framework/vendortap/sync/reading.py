@@ -127,7 +127,8 @@ def _units(source: Source, stream: Stream, bookmarks: plan.Bookmarks, items: Ope
     open_ones = {name: items.slices(partition) for name, partition in partitions.items()}
 
     def reaching_back(partition: Mapping[str, str]) -> Bookmark | None:
-        begins = [item["begin"] for item in open_ones[tuple(partition.items())] if "slice" not in item]
+        open_here = open_ones[tuple(partition.items())]
+        begins: list[Any] = [item.get("begin", item.get("changed")) for item in open_here if "slice" not in item]
         mark = bookmarks(partition)
         if mark is None or None in begins:
             return None
@@ -298,7 +299,7 @@ def _read_units(
             if stream.keyed is None and marks.is_stuck(unit):
                 _pass_over(pages)
                 continue
-            top = Top(unit.since, settled, unit.known, source.zone)
+            top = Top(unit.since, settled, unit.known, source.zone, items.named)
             try:
                 for page in pages:
                     if page.is_other:
