@@ -378,6 +378,16 @@ def catalog(scansource: Connector) -> Callable[..., Any]:
     return make_catalog
 
 
+def without_times(state: Any) -> Any:
+    """Return a state without the moments at which its open items were tried."""
+    times = ("since", "tried")
+    marks = {
+        name: {**entry, "open": [{k: v for k, v in item.items() if k not in times} for item in entry.get("open", ())]}
+        for name, entry in state["bookmarks"].items()
+    }
+    return {**state, "bookmarks": marks}
+
+
 def marked(state: Any, stream: str) -> list[str]:
     """Return the customers that have a bookmark, in the state of a stream."""
     partitions = state["bookmarks"][stream]["partitions"].values()

@@ -7,7 +7,9 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,17 +45,21 @@ class Project:
     meltano: str
     said: list[str] = field(default_factory=list)
 
+    def environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        """Return what Meltano is started with."""
+        unset = ("TAP_", "TARGET_", "MELTANO_", "SANDBOX_", "SCANSOURCE_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(unset)}
+        path = f"{Path(self.meltano).parent}{os.pathsep}{kept['PATH']}"
+        return {**kept, "PATH": path, "NO_COLOR": "1", **changes}
+
     def run(self, line: str, **environment: str) -> str:
         """Run one command of the README, and return what it wrote to standard output."""
         program, *words = shlex.split(line)
         assert program == "meltano"
-        unset = ("TAP_", "TARGET_", "MELTANO_", "SANDBOX_", "SCANSOURCE_")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(unset)}
-        path = f"{Path(self.meltano).parent}{os.pathsep}{kept['PATH']}"
         done = subprocess.run(
             [self.meltano, *words],
             cwd=self.folder,
-            env={**kept, "PATH": path, "NO_COLOR": "1", **environment},
+            env=self.environment(environment),
             capture_output=True,
             text=True,
             timeout=240,
@@ -218,6 +224,118 @@ def test_the_other_taps_run_in_the_same_way(name: str, project: Project, sandbox
 
 
 # --- definitions -------------------------------------------------------------------------------------
+
+
+# --- states ------------------------------------------------------------------------------------------
+
+LOST = "40000007"
+"""A document that the vendor lists and does not have."""
+
+
+@dataclass
+class Instance:
+    """Runs of one state id into one database, against a vendor that lacks a document."""
+
+    project: Project
+    vendor: Vendor
+    name: str
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        path = str(self.project.folder / f"{self.name}.duckdb")
+        return {"SANDBOX_URL": self.vendor.url, "TARGET_VENDORTAP_DUCKDB_PATH": path, **changes}
+
+    def line(self, *options: str) -> str:
+        return f"{RUN.replace('run', ' '.join(['run', f'--state-id-suffix={self.name}', *options]), 1)}"
+
+    def run(self, *options: str, **changes: str) -> None:
+        self.project.run(self.line(*options), **self.environment(**changes))
+
+    def killed(self, *options: str, documents: int) -> None:
+        """Run, and kill Meltano, tap and target when so many more documents have been asked for."""
+        until = self.vendor.state.requests["detail"] + documents
+        words = [self.project.meltano, *shlex.split(self.line(*options))[1:]]
+        process = subprocess.Popen(
+            words,
+            cwd=self.project.folder,
+            env=self.project.environment(self.environment()),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        while self.vendor.state.requests["detail"] < until:
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    @property
+    def state(self) -> Any:
+        """The state that Meltano has, without what depends on the time."""
+        state = json.loads(self.project.run(f"meltano state get {STATE_ID}:{self.name}"))["singer_state"]
+        for entry in state["bookmarks"].values():
+            entry["open"] = [item["key"] for item in entry.get("open", [])]
+        return state
+
+    def rows(self) -> list[Any]:
+        sql = "SELECT InvoiceNumber, Total FROM tap_scansource.invoice_details ORDER BY ALL"
+        return self.project.query(sql, self.name)
+
+
+class WithoutOne:
+    """Stands before a sandbox, and does not have one document."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].endswith("/detail") and LOST.encode() in scope["query_string"]:
+            await send({"type": "http.response.start", "status": 404, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self.app(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+def whole(project: Project, sandboxes: StartVendor) -> Instance:
+    """A run that nothing interrupts."""
+    vendor = sandboxes("scansource", invoices=120, latency_ms=20)
+    vendor.wire.app = WithoutOne(vendor.wire.app)
+    made = Instance(project, vendor, "whole")
+    made.run()
+    assert len(made.rows()) == 119
+    assert made.state["bookmarks"]["invoice_details"]["open"] == [[LOST]]
+    return made
+
+
+def test_a_killed_run_is_resumed(project: Project, whole: Instance) -> None:
+    cut = Instance(project, whole.vendor, "cut")
+    cut.killed(documents=30)
+    cut.run("--force")  # Meltano takes a run that was killed for one that goes on
+    assert (cut.rows(), cut.state) == (whole.rows(), whole.state)
+
+
+def test_a_killed_full_refresh_is_resumed_as_one(project: Project, whole: Instance) -> None:
+    again = Instance(project, whole.vendor, "again")
+    again.run()
+    (project.folder / "again.duckdb").unlink()
+    again.killed("--full-refresh", documents=30)
+    again.run("--force")
+    assert (again.rows(), again.state) == (whole.rows(), whole.state)
+
+
+def test_the_states_of_two_customers_merge(project: Project, whole: Instance) -> None:
+    both = [Instance(project, whole.vendor, f"customer{number}") for number in (1, 2)]
+    for one, number in zip(both, whole.vendor.config()["customer_numbers"], strict=True):
+        one.run(TAP_SCANSOURCE_CUSTOMER_NUMBERS=json.dumps([number]))
+    first, second = both
+    project.run(f"meltano state merge --from-state-id {STATE_ID}:{second.name} {STATE_ID}:{first.name}")
+    merged = first.state["bookmarks"]
+    for stream, entry in whole.state["bookmarks"].items():
+        assert merged[stream]["partitions"] == entry["partitions"]
+    asked = whole.vendor.state.requests["detail"]
+    first.run()
+    assert whole.vendor.state.requests["detail"] == asked
+    assert len(first.rows()) + len(second.rows()) == 119
 
 
 @pytest.fixture(scope="module")
