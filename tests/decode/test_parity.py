@@ -63,8 +63,8 @@ def examples(draw: st.DrawFn) -> tuple[Node, dict[str, Any]]:
     return node, draw(values(node))
 
 
-@pytest.mark.promise("JSON and XML of one document give the same record", figure="200 documents")
-@settings(deadline=None, max_examples=200)
+@pytest.mark.promise("JSON and XML of one document give the same record", figure="100 documents")
+@settings(deadline=None, max_examples=100)
 @given(example=examples(), drop_nulls=st.booleans())
 def test_json_and_xml_of_one_record_give_that_record(example: tuple[Node, dict[str, Any]], drop_nulls: bool) -> None:
     node, record = example
@@ -73,7 +73,7 @@ def test_json_and_xml_of_one_record_give_that_record(example: tuple[Node, dict[s
     assert exact(from_json) == exact(from_xml) == exact(record)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(example=examples(), drop_nulls=st.booleans(), piece=st.integers(1, 200))
 def test_a_document_in_pieces_of_any_size_gives_what_it_gives_as_a_whole(
     example: tuple[Node, dict[str, Any]], drop_nulls: bool, piece: int
@@ -157,7 +157,7 @@ def from_text(text: str, node: Node) -> Any:
             return datetime.fromisoformat(text)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(example=examples(), drop_nulls=st.booleans())
 def test_the_fast_xml_decoder_reads_what_xmltodict_reads(
     example: tuple[Node, dict[str, Any]], drop_nulls: bool

@@ -420,7 +420,7 @@ def test_repair_leaves_alone_what_conforms(value: dict[str, Any]) -> None:
     assert repair(value, INVOICE) == value
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(value=st.dictionaries(keys, anything) | anything)
 def test_repair_never_fails_and_there_is_nothing_to_repair_twice(value: Any) -> None:
     once = repair(value, INVOICE)

@@ -65,7 +65,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.promise("The quick way and the other way write the same bytes", figure="300 pages")
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(body=bodies())
 def test_both_ways_give_the_same_bytes(body: bytes) -> None:
     quick = reader(structs=True).read(reply(body)).rows

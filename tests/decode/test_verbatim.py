@@ -153,7 +153,7 @@ def pages(draw: st.DrawFn) -> bytes:
     return content.replace(*spoiled)
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=300)
 @given(content=pages())
 def test_passing_on_gives_the_bytes_of_decoding_and_encoding(content: bytes) -> None:
     try:

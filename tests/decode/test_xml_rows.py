@@ -187,7 +187,7 @@ def from_the_first_page_on(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- whatever they are -------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=300)
 @given(records=st.lists(values(ROW), min_size=1, max_size=3), seed=st.integers(0, 10**6), plain=st.booleans())
 def test_both_ways_give_the_same_records(records: list[dict[str, Any]], seed: int, plain: bool) -> None:
     quick, slow = decoders()

@@ -48,7 +48,7 @@ def streams(draw: st.DrawFn) -> tuple[dict[str, Any], list[str], list[str]]:
     return made.schema, draw(key_of(made)), draw(st.lists(made.value, min_size=1, max_size=6))
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=100)
 @given(stream=streams(), strict=st.booleans(), known=st.booleans(), has_value=st.booleans())
 def test_both_ways_store_the_same_rows(
     connection: duckdb.DuckDBPyConnection,

@@ -167,7 +167,7 @@ def plainly(full: Output, config: Mapping[str, Any], catalog: Any) -> list[Any]:
     nested=st.sampled_from(["keep", "json"]),
 )
 @hypothesis_settings(
-    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_batches_hold_the_very_records_of_record_messages_and_the_sdk_would_make_the_same(
     vendor: Vendor,
@@ -225,7 +225,7 @@ PLAIN: Mapping[str, Any] = {
 @example(**PLAIN, strings=False, nested="json")
 @example(**PLAIN, strings=True, nested="json")
 @hypothesis_settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     vendor: Vendor,

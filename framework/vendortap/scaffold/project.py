@@ -313,11 +313,11 @@ def _credentials(way: SignIn) -> dict[str, Mapping[str, Any]]:
         "bearer": {"api_token": {**secret, "description": "API token, from the account page."}},
         "api-key": {"api_key": {**secret, "description": f"API key, sent as {way.header}."}},
         "basic": {
-            "username": {**text, "description": "User name."},
+            "username": {"account": True, **text, "description": "User name."},
             "password": {**secret, "description": "Password."},
         },
         "oauth2-client": {
-            "client_id": {**text, "description": "Client id of the application that the vendor has registered."},
+            "client_id": {"account": True, **text, "description": "Client id of the application that the vendor has registered."},
             "client_secret": {**secret, "description": "Its secret."},
             "token_url": {**text, "default": way.token_url, "description": "Where tokens come from."},
         },
