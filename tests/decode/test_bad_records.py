@@ -254,24 +254,6 @@ def test_the_same_bad_record_is_one_entry_however_often_it_is_met(start: StartVe
     assert len(before) == 2
 
 
-def test_a_bad_record_is_met_again_whatever_the_bookmark_covers_until_it_is_closed(
-    start: StartVendor, tmp_path: Path
-) -> None:
-    vendor = start(invoices=10)
-    spoil(vendor, LIST, TOTAL["json"], BAD["json"])
-    catalog = make_catalog(streams=["invoices"])
-    options: dict[str, Any] = {"on_bad_record": "quarantine", "quarantine_dir": str(tmp_path / "kept")}
-    first = vendor.read(catalog=catalog, **options)
-    (tmp_path / "kept" / "scansource.jsonl").unlink()
-    again = vendor.read(catalog=catalog, state=first.state, **options)
-    assert again.records("invoices") == []
-    bad = [entry["key"]["InvoiceNumber"] for entry in quarantined(tmp_path / "kept")]
-    assert len(bad) == 2
-    with pytest.raises(RecordError, match=bad[0]):
-        vendor.read(catalog=catalog, state=first.state)
-    assert vendor.read(catalog=catalog, state=first.state, closed_items=bad).records("invoices") == []
-
-
 def test_a_mended_record_that_is_handed_on_closes_its_entry(start: StartVendor, tmp_path: Path) -> None:
     """What is replayed is never older than what is in the target."""
     vendor = start(invoices=10)

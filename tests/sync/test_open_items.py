@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tests.conftest import make_catalog
 from vendortap import StreamRecord, StreamState, read
 from vendortap.declare.model import Unit
-from vendortap.errors import OpenItemsError, RefusedError, StateError
+from vendortap.errors import OpenItemsError, RecordError, RefusedError, StateError
 from vendortap.singer.maps import masks
 from vendortap.sync import open_items
 from vendortap.sync.open_items import OpenItems
@@ -271,6 +271,25 @@ def test_a_row_of_a_list_arrives_when_it_is_mended(
     if not loses_number:
         assert numbers(second, "invoices") == [whole[2]]
     assert vendor.read(catalog=LIST, state=second.state, **options).records("invoices") == []
+
+
+def test_a_bad_record_is_met_again_whatever_the_bookmark_covers_until_it_is_closed(
+    start: StartVendor, tmp_path: Path
+) -> None:
+    from tests.decode.test_bad_records import BAD, TOTAL, quarantined, spoil
+
+    vendor = start(invoices=10)
+    spoil(vendor, SUMMARY, TOTAL["json"], BAD["json"])
+    options: dict[str, Any] = {"on_bad_record": "quarantine", "quarantine_dir": str(tmp_path / "kept")}
+    first = vendor.read(catalog=LIST, **options)
+    (tmp_path / "kept" / "scansource.jsonl").unlink()
+    again = vendor.read(catalog=LIST, state=first.state, **options)
+    assert again.records("invoices") == []
+    bad = [entry["key"]["InvoiceNumber"] for entry in quarantined(tmp_path / "kept")]
+    assert len(bad) == 2
+    with pytest.raises(RecordError, match=bad[0]):
+        vendor.read(catalog=LIST, state=first.state)
+    assert vendor.read(catalog=LIST, state=first.state, closed_items=bad).records("invoices") == []
 
 
 # --- what the operator says --------------------------------------------------------------------------

@@ -317,7 +317,11 @@ def _credentials(way: SignIn) -> dict[str, Mapping[str, Any]]:
             "password": {**secret, "description": "Password."},
         },
         "oauth2-client": {
-            "client_id": {"account": True, **text, "description": "Client id of the application that the vendor has registered."},
+            "client_id": {
+                "account": True,
+                **text,
+                "description": "Client id of the application that the vendor has registered.",
+            },
             "client_secret": {**secret, "description": "Its secret."},
             "token_url": {**text, "default": way.token_url, "description": "Where tokens come from."},
         },
