@@ -71,6 +71,19 @@ def test_with_bare_dates_a_day_is_read_again_as_long_as_it_is_the_last(
         assert all(bookmark.seen == () for bookmark in reader.bookmarks.values())
 
 
+@pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
+def test_a_bare_date_that_is_written_in_utc_hides_no_second_change_of_its_day(stream: Stream) -> None:
+    """New York's midnight is 05:00 in UTC: whoever changes a second time on that day has the same stamp."""
+    vendor = Memory({"a": {"1": "2025-01-02T05:00:00Z"}})
+    vendor.zone = "America/New_York"
+    reader = Reader(vendor, stream)
+    assert [len(reader.run()) for _ in range(2)] == [1, 1]
+    vendor.rows["a"]["2"] = "2025-01-02T05:00:00Z"
+    assert {record["Id"] for record in reader.run()} == {"1", "2"}
+    vendor.rows["a"] = {"3": "2025-01-02T06:00:00Z"}
+    assert [len(reader.run()) for _ in range(2)] == [1, 0]
+
+
 def test_a_stamp_that_is_midnight_elsewhere_is_no_bare_date() -> None:
     vendor = Memory({"a": {"1": "2025-01-01T19:00:00-05:00"}})
     reader = Reader(vendor)
