@@ -173,7 +173,7 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None,
         oldest = outcome.report["open"]["oldest"][:10]
         where = f"--state {state}" if state else f"--to {to}" if to else "--state FILE"
         logs.say(
-            f"vendortap: {outcome.open:,} that the vendor lists were not obtained, in this run or before; the oldest "
+            f"vendortap: not obtained of what the vendor lists: {outcome.open:,}, in this run or before; the oldest "
             f"since {oldest}. They are asked for again; `vendortap open list {where}` shows them",
             "warning",
         )

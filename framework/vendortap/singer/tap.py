@@ -223,7 +223,9 @@ class ConnectorTap(Tap):
             raise combined(errors, f"{self.connector.name}: {len(errors)} streams have failures.", len(errors))
 
     def _tell_open_items(self) -> None:
-        """Warn of what has not been obtained, in this run or before: a run that is complete is silent."""
+        """Warn of what has not been obtained, in this run or before; `vendortap run` says so itself."""
+        if progress_file.ENVIRONMENT in os.environ:
+            return
         found = self.open_items()
         if found["open"] > found["acknowledged"]:
             self.logger.warning(
