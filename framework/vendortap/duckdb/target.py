@@ -373,7 +373,8 @@ class DuckdbTarget(Target):
         if "value" not in message_dict:
             raise self.reader.complaint("STATE message without value")
         super()._process_state_message(message_dict)
-        if time.monotonic() - self._committed_at >= self.config["max_batch_age_seconds"]:
+        age = time.monotonic() - self._committed_at
+        if not self._pending or age >= self.config["max_batch_age_seconds"]:  # without a row to wait for, at once
             self.drain_all()
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
