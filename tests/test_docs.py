@@ -123,7 +123,7 @@ def test_the_commands_in_the_readme_work_as_they_stand(settings: dict[str, Any],
 def test_every_vendortap_command_in_the_papers_has_options_that_exist() -> None:
     text = "\n".join((ROOT / paper).read_text(encoding="utf-8") for paper in PAPERS)
     commands = re.findall(
-        r"(?:^|[`/ ])vendortap ((?:quarantine|state) [a-z]+|[a-z]+)((?: [^`\n]*)?)",
+        r"(?:^|[`/ ])vendortap ((?:open|quarantine|state) [a-z]+|[a-z]+)((?: [^`\n]*)?)",
         "\n".join(_code(text)),
         re.MULTILINE,
     )
