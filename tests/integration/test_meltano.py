@@ -251,20 +251,25 @@ class Instance:
         self.project.run(self.line(*options), **self.environment(**changes))
 
     def killed(self, *options: str, documents: int) -> None:
-        """Run, and kill Meltano, tap and target when so many more documents have been asked for."""
+        """Run slowly, and kill Meltano, tap and target when so many more documents have been asked for.
+
+        By then the target has made its file, so it has had the first STATE, and Meltano keeps what it prints.
+        """
         until = self.vendor.state.requests["detail"] + documents
         words = [self.project.meltano, *shlex.split(self.line(*options))[1:]]
         process = subprocess.Popen(
             words,
             cwd=self.project.folder,
-            env=self.project.environment(self.environment()),
+            env=self.project.environment(self.environment(TAP_SCANSOURCE_CONCURRENCY="1")),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        while self.vendor.state.requests["detail"] < until:
+        database = self.project.folder / f"{self.name}.duckdb"
+        while self.vendor.state.requests["detail"] < until or not database.exists():
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.01)
+        time.sleep(1)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -298,7 +303,7 @@ class WithoutOne:
 @pytest.fixture(scope="module")
 def whole(project: Project, sandboxes: StartVendor) -> Instance:
     """A run that nothing interrupts."""
-    vendor = sandboxes("scansource", invoices=120, latency_ms=20)
+    vendor = sandboxes("scansource", invoices=120, latency_ms=60)
     vendor.wire.app = WithoutOne(vendor.wire.app)
     made = Instance(project, vendor, "whole")
     made.run()
