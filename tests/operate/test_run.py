@@ -72,7 +72,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("tap", "target", "unread", "missing", "code", "problem"),
+    ("tap", "target", "unread", "still_open", "code", "problem"),
     [
         (0, 0, False, 0, 0, None),
         (0, 0, False, 2, 3, None),
@@ -86,9 +86,10 @@ def gone(pid: int) -> bool:
         (0, -9, False, 0, 1, "the target was ended by SIGKILL"),
     ],
 )
-def test_how_a_run_ended(tap: int, target: int, unread: bool, missing: int, code: int, problem: str | None) -> None:
-    invoices = {"missing": missing, "quarantined": 0, "conflicting": 0}
-    outcome = Outcome(tap, target, unread, {"streams": {"invoices": invoices}})
+def test_how_a_run_ended(tap: int, target: int, unread: bool, still_open: int, code: int, problem: str | None) -> None:
+    invoices = {"missing": 1, "quarantined": 0, "conflicting": 0}
+    found = {"open": still_open + 3, "acknowledged": 3, "oldest": "2025-01-01T00:00:00+00:00"}
+    outcome = Outcome(tap, target, unread, {"streams": {"invoices": invoices}, "open": found})
     assert (outcome.exit_code, outcome.problem) == (code, problem)
 
 

@@ -202,7 +202,7 @@ def test_the_next_run_fetches_what_is_new_and_what_has_no_date(small: Vendor, fo
     again = small.read(state=state, **settings)
     assert set(guids(again)) == undated(small)
     assert len(again.records("invoices")) == 60, "the list is read as a whole each time"
-    assert again.state == state
+    assert again.state["bookmarks"] == state["bookmarks"]
 
     small.state.add(3)
     output = small.read(state=state, **settings)
@@ -227,7 +227,7 @@ def test_each_run_looks_back_as_many_days_as_are_set_and_so_finds_payments(sandb
         assert (late in recent, early in recent) == (True, days == 90)
         paid = {record["GUID"]: record["PaymentStatus"] for record in output.records("invoice_details")}
         assert paid[late] == "Paid"
-        assert output.state == state
+        assert output.state["bookmarks"] == state["bookmarks"]
 
 
 @pytest.mark.parametrize("form", FORMATS)

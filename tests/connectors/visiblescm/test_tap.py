@@ -158,7 +158,7 @@ def test_the_next_run_fetches_what_was_issued_since_and_what_is_not_issued_yet(
         output = vendor.read(state=state, **settings)
         assert numbers(output.records("invoice_details")) == waiting
         assert len(output.records("invoices")) == 60, "the list is read as a whole each time"
-        assert output.state == state
+        assert output.state["bookmarks"] == state["bookmarks"]
 
     issued, known = waiting.pop(), set(truth(vendor))
     at = datetime(2022, 2, 1, tzinfo=UTC)
@@ -181,7 +181,7 @@ def test_each_run_looks_back_as_many_days_as_are_set(vendor: Vendor, whole: Outp
         recent = {number for number, at in issued.items() if at >= latest - timedelta(days)}
         output = vendor.read(state=whole.state, lookback_days=days)
         assert numbers(output.records("invoice_details")) == recent | drafts(vendor)
-        assert output.state == whole.state
+        assert output.state["bookmarks"] == whole.state["bookmarks"]
     assert len(recent | drafts(vendor)) == INVOICES
 
 
@@ -202,7 +202,9 @@ def test_a_run_that_is_killed_half_way_goes_on_from_its_last_state(
         assert {n: r["TotalInvoicedAmount"] for n, r in together.items()} == {
             n: invoice["TotalInvoicedAmount"] for n, invoice in invoices.items()
         }
-    assert vendor.read(state=second.state, lookback_days=0, concurrency=16).state == second.state
+    assert (
+        vendor.read(state=second.state, lookback_days=0, concurrency=16).state["bookmarks"] == second.state["bookmarks"]
+    )
 
 
 # --- what goes wrong at the vendor -------------------------------------------------------------------
