@@ -29,6 +29,7 @@ from vendortap.singer.writer import MessageWriter
 STREAM_OVERRIDES = {
     "metadata": None,
     "apply_catalog": ["self", "catalog"],
+    "finalize_state_progress_markers": ["self", "state"],
     "get_replication_key_signpost": ["self", "context"],
     "get_batch_config": ["self", "config"],
     "log_sync_costs": ["self"],
@@ -40,6 +41,7 @@ TAP_OVERRIDES = {
     "discover_streams": ["self"],
     "setup_mapper": ["self"],
     "load_state": ["self", "state"],
+    "_reset_state_progress_markers": ["self"],
     "_validate_config": ["self", "raise_errors"],
     "_handle_termination": ["self", "signum", "frame"],
     "cb_config": ["ctx", "param", "value"],
