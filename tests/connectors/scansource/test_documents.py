@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from tap_scansource import SCANSOURCE
-from tests.conftest import make_catalog
+from tests.conftest import make_catalog, without_times
 from tests.strategies import exact, to_json, to_xml, values
 from vendortap.declare.model import Reply, Rows
 from vendortap.decode.reader import Reader
@@ -107,7 +107,7 @@ def test_the_sandboxs_documents_are_pdfs_whose_parts_are_where_they_say(whole: O
 def test_json_and_xml_give_the_same_records_in_the_same_order(vendor: Vendor, whole: Output) -> None:
     in_xml = vendor.read(catalog=DOCUMENTS, format="xml")
     assert in_xml.records("invoice_documents") == whole.records("invoice_documents")
-    assert in_xml.state == whole.state
+    assert without_times(in_xml.state) == without_times(whole.state)
     warned = [record["Warnings"] for record in in_xml.records("invoice_documents") if record["Warnings"]]
     message = "The document comes from the archive & may be out of date."
     assert warned == [[{"Code": "Archive", "Message": message}]] * 3
@@ -164,7 +164,8 @@ def test_the_next_run_fetches_the_documents_of_what_has_changed(start: StartVend
     first = vendor.read(catalog=DOCUMENTS, format=form)
     again = vendor.read(catalog=DOCUMENTS, format=form, state=first.state)
     assert again.of("RECORD") == []
-    assert vendor.state.requests["pdf"] == 20
+    still_open = first.state["bookmarks"]["invoice_documents"]["open"]
+    assert vendor.state.requests["pdf"] == 20 + len(still_open)
 
     vendor.state.touch(NUMBER, datetime(2021, 6, 1, tzinfo=UTC))
     (record,) = vendor.read(catalog=DOCUMENTS, format=form, state=again.state).records("invoice_documents")
