@@ -135,7 +135,7 @@ def test_a_file_that_is_not_utf_8_is_told(config: Path, tmp_path: Path, option: 
 
 def test_a_state_that_could_not_be_written_again_is_refused(config: Path, tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    file.write_text('{"bookmarks": {"invoices": {"partitions": [{"context": {"a": "\\ud800"}}]}}}', encoding="utf-8")
+    file.write_text('{"bookmarks": {"invoices": {"seen": [["\\ud800"]]}}}', encoding="utf-8")
     done = run("", "tap-scansource", "--config", config, "--state", file)
     assert done.returncode == 2
     assert "the state has half of a surrogate pair in it" in done.stderr
