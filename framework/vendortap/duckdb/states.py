@@ -55,7 +55,10 @@ class Contents(NamedTuple):
 
 
 class Writer:
-    """Writes the states of one instance, each time inside a transaction of the target's."""
+    """Writes the states of one run of an instance, each time inside a transaction of the target's.
+
+    A run has one generation, which its later states replace: what is before it are the runs before it.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, instance: str) -> None:
         self._connection = connection
@@ -65,6 +68,7 @@ class Writer:
             self._id = _id_of(connection)
         self._state = newest and _decoded(newest.state)
         self._number = newest.number if newest else 0
+        self._has_written = False
 
     @property
     def generation(self) -> dict[str, Any]:
@@ -81,7 +85,12 @@ class Writer:
         for statement in _MAKE:
             self._connection.execute(statement)
         self._id = _id_of(self._connection) or self._make_id()
-        self._number = _insert(self._connection, self._instance, text)
+        if self._has_written:
+            replaced = f"UPDATE {_STATES} SET state = ?, written_at = now() WHERE generation = ?"  # noqa: S608 - a constant
+            self._connection.execute(replaced, [text, self._number])
+        else:
+            self._number = _insert(self._connection, self._instance, text)
+        self._has_written = True
         self._state = plain
 
     def _make_id(self) -> str:
