@@ -150,6 +150,9 @@ def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock() -> None:
 READERS = {
     "http/client.py": "when an answer arrived, for time_extracted, and for a vendor that does not say its own time",
     "sync/context.py": "where the last window ends",
+    "sync/open_items.py": "when something that is open was tried; what is tried in the future is due",
+    "singer/tap.py": "which day it is, for what is acknowledged until one",
+    "cli/open_items.py": "when something was closed, and whether a day has passed",
     "support/files.py": "how old a file is that a killed process left",
     "sync/quarantine.py": "when an entry was closed",
     "scaffold/infer.py": "a reply has to have arrived some time, in a draft too",

@@ -25,6 +25,7 @@ REPORTED = {
     "error",
     "final",
     "latencies",
+    "open",
     "requests",
     "retries",
     "seconds",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartVendor
-from vendortap import StreamBatch, StreamRecord, read, read_arrow
+from vendortap import StreamBatch, StreamRecord, StreamState, read, read_arrow
 from vendortap.errors import MissingError
 
 
@@ -45,6 +45,8 @@ def test_batches_hold_what_came_before_the_stream_failed(sandboxes: StartVendor)
     first = next(batches)
     assert isinstance(first, StreamBatch)
     assert first.batch["InvoiceNumber"].to_pylist() == listed
+    state = next(batches)
+    assert isinstance(state, StreamState), "with what is open"
     with pytest.raises(MissingError, match="0000000"):
         next(batches)
 

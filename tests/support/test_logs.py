@@ -40,7 +40,7 @@ def test_every_line_of_a_run_is_an_object_whoever_wrote_it(vendor: Vendor, file:
     assert metric["message"].startswith("METRIC: {")
     [skipped] = [line for line in said if line["message"].endswith("Skipped.")]
     assert (skipped["level"], skipped["source"], skipped["logger"]) == ("warning", "tap", "vendortap.sync")
-    assert said[-1]["message"].startswith("vendortap: skipped 1")
+    assert said[-1]["message"].startswith("vendortap: not obtained of what the vendor lists: 1,")
     progress = [line["progress"] for line in said if line["message"] == "progress"]
     assert progress[-1]["streams"]["invoices"]["records"] == 60
 

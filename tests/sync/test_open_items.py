@@ -22,7 +22,7 @@ from vendortap.sync.open_items import OpenItems
 from vendortap.sync.state import check_state
 
 if TYPE_CHECKING:
-    from tests.conftest import Figure, Output, StartVendor, Vendor
+    from tests.conftest import Output, StartVendor, Vendor
 
 DETAIL, SUMMARY = "/scsc/invoice/v1/detail", "/scsc/invoice/v1/summary"
 DETAILS = make_catalog(streams=["invoice_details"])
@@ -106,9 +106,8 @@ def some(vendor: Vendor) -> list[str]:
 
 
 @pytest.mark.promise("A document that was listed and not obtained is asked for again until it arrives")
-def test_a_missing_document_is_asked_for_again_and_arrives(vendor: Vendor, some: list[str], promise: Figure) -> None:
+def test_a_missing_document_is_asked_for_again_and_arrives(vendor: Vendor, some: list[str]) -> None:
     """In the very next run, then with growing distance, whatever the bookmark covers."""
-    promise("1 case")
     door = Withheld(vendor)
     door.numbers = set(some)
     first = vendor.read(catalog=DETAILS)
@@ -252,9 +251,8 @@ def test_a_stream_that_is_read_anew_forgets_them(vendor: Vendor, some: list[str]
 )
 @pytest.mark.parametrize("loses_number", [False, True], ids=["with its key", "without"])
 def test_a_row_of_a_list_arrives_when_it_is_mended(
-    vendor: Vendor, some: list[str], tmp_path: Path, promise: Figure, *, loses_number: bool
+    vendor: Vendor, some: list[str], tmp_path: Path, *, loses_number: bool
 ) -> None:
-    promise("1 case")
     whole = numbers(vendor.read(catalog=LIST), "invoices")
     door = Withheld(vendor, None)
     door.numbers, door.loses_number = {whole[2]}, loses_number
@@ -361,8 +359,7 @@ MASKED = {
 
 
 @pytest.mark.promise("A key that a stream map masks is not in the state, and its open item arrives all the same")
-def test_a_masked_key_is_not_in_the_state(vendor: Vendor, some: list[str], promise: Figure) -> None:
-    promise("1 case")
+def test_a_masked_key_is_not_in_the_state(vendor: Vendor, some: list[str]) -> None:
     door = Withheld(vendor)
     door.numbers = set(some)
     first = vendor.read(stream_maps=MASKED)
