@@ -17,7 +17,7 @@ from vendortap import StreamRecord, StreamState, read
 from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, RecordError, RefusedError, StateError
 from vendortap.singer.maps import masks
-from vendortap.sync import open_items
+from vendortap.sync import open_items, quarantine
 from vendortap.sync.open_items import OpenItems
 from vendortap.sync.state import check_state
 
@@ -391,3 +391,16 @@ def test_a_masked_key_is_not_in_the_state(vendor: Vendor, some: list[str]) -> No
 )
 def test_what_masks_a_key(maps: Any, expected: bool) -> None:
     assert masks(maps, "s", ["Id"]) is expected
+
+
+def test_a_record_that_was_replayed_is_open_no_more(vendor: Vendor, some: list[str], tmp_path: Path) -> None:
+    door = Withheld(vendor, None)
+    door.numbers = {some[1]}
+    options: dict[str, Any] = {"on_bad_record": "quarantine", "quarantine_dir": str(tmp_path / "kept")}
+    first = vendor.read(catalog=DETAILS, **options)
+    kept = quarantine.of(vendor.connector, vendor.config(**options))
+    assert kept is not None
+    kept.close([entry.id for entry in kept.entries()[0]], "replayed")
+    door.asked.clear()
+    second = vendor.read(catalog=DETAILS, state=first.state, **options)
+    assert (items(second), door.asked) == ([], [])

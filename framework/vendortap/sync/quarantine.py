@@ -123,6 +123,15 @@ class Quarantine:
         mine = [kept for kept in found if self._account.has(kept)]
         return mine, len(found) - len(mine)
 
+    def replayed(self, stream: str) -> list[Kept]:
+        """Return the account's entries of a stream that a replay has closed, and of whose keys none is open.
+
+        Raises:
+            ConfigError: the file cannot be read.
+        """
+        done = [kept for kept in _read(self.path)[1] if kept.stream == stream and self._account.has(kept)]
+        return [kept for kept in done if tuple(kept.key.values()) not in self.keys(stream)]
+
     def put(self, kept: Kept) -> None:
         """Keep a record as the account's; it is on disk when this returns. One that is there is not written again.
 
@@ -231,7 +240,13 @@ def read(path: Path) -> Iterator[Kept]:
     Raises:
         ConfigError: the file cannot be read.
     """
+    yield from _read(path)[0].values()
+
+
+def _read(path: Path) -> tuple[dict[str, Kept], list[Kept]]:
+    """Return the open entries of a file by their ids, and those that a replay has closed; raises ConfigError."""
     entries: dict[str, Kept] = {}
+    replayed: list[Kept] = []
     try:
         lines = path.read_bytes().splitlines() if path.exists() else []
     except OSError as error:
@@ -240,13 +255,14 @@ def read(path: Path) -> Iterator[Kept]:
         try:
             document = json.loads(line)
             if "done" in document:
-                entries.pop(document["id"], None)
+                closed = entries.pop(document["id"], None)
+                replayed += [closed] if closed and document["done"] == "replayed" else []
             else:
                 kept = _kept(document)
                 entries.setdefault(kept.id, kept)
         except (AttributeError, KeyError, TypeError, ValueError):
             continue
-    yield from entries.values()
+    return entries, replayed
 
 
 def read_all(directory: Path) -> list[Kept]:

@@ -27,7 +27,7 @@ from vendortap.sync.ordering import Lane, Pool, in_order
 from vendortap.sync.scratch import Distinct, database_error
 
 if TYPE_CHECKING:
-    from vendortap.sync.quarantine import Kept
+    from vendortap.sync.quarantine import Kept, Quarantine
 
 log = logging.getLogger("vendortap.sync")
 
@@ -43,8 +43,21 @@ def read(
     Raises:
         VendortapError: in the place of the unit it struck; everything before has been handed on.
     """
-    given = _read_and_act(source, stream, bookmarks, tally, OpenItems({}) if items is None else items)
+    items = OpenItems({}) if items is None else items
+    if items and source.quarantine:
+        _forget_replayed(source.quarantine, stream, items)
+    given = _read_and_act(source, stream, bookmarks, tally, items)
     return source.telemetry.stream(stream.name, tally.outcomes, given) if source.telemetry else given
+
+
+def _forget_replayed(kept: Quarantine, stream: Stream, items: OpenItems) -> None:
+    """Have no open items of records that a target has taken by way of the quarantine."""
+    for entry in kept.replayed(stream.name):
+        partition = {stream.plan.each[1]: entry.params[stream.plan.each[1]]} if stream.plan.each else {}
+        if stream.keyed:
+            items.arrived((entry.params[stream.keyed.param],), partition)
+        elif len(entry.key) == len(stream.keys):
+            items.arrived(tuple(entry.key.values()), partition)
 
 
 def _read_and_act(source: Source, stream: Stream, bookmarks: plan.Bookmarks, tally: Tally, items: OpenItems) -> Reading:
