@@ -404,3 +404,36 @@ def test_a_record_that_was_replayed_is_open_no_more(vendor: Vendor, some: list[s
     door.asked.clear()
     second = vendor.read(catalog=DETAILS, state=first.state, **options)
     assert (items(second), door.asked) == ([], [])
+
+
+def test_a_window_is_read_again_for_what_is_open_in_it(sandboxes: StartVendor, tmp_path: Path) -> None:
+    """Amazon hands out a few days at a time: the window of the row is its slice."""
+    vendor = sandboxes("amazon-vendor", invoices=30)
+    path = "/vendor/directFulfillment/shipping/v1/customerInvoices"
+    options: dict[str, Any] = {"on_bad_record": "quarantine", "quarantine_dir": str(tmp_path / "kept")}
+    options["end_date"] = "2026-07-01"
+    whole = [row["purchaseOrderNumber"] for row in vendor.read(**options).records("customer_invoices")]
+
+    def spoil(document: Any) -> Any:
+        for row in document["payload"].get("customerInvoices", []):
+            if row["purchaseOrderNumber"] == whole[3]:
+                row["content"] = {"not": "a text"}
+        return document
+
+    vendor.wire.change[path] = spoil
+    first = vendor.read(**options)
+    (item,) = items(first, "customer_invoices")
+    assert (item["key"], sorted(item["slice"])) == ([whole[3]], ["created_after", "created_before"])
+    vendor.wire.change.clear()
+    before = len(vendor.wire.to(path))
+    second = vendor.read(state=first.state, **options)
+    assert whole[3] in [row["purchaseOrderNumber"] for row in second.records("customer_invoices")]
+    assert items(second, "customer_invoices") == []
+    windows = {
+        asked.params["createdBefore"] for asked in vendor.wire.to(path)[before:] if "createdBefore" in asked.params
+    }
+    assert item["slice"]["created_before"] in windows
+    assert (
+        second.state["bookmarks"]["customer_invoices"]["replication_key_value"]
+        >= (first.state["bookmarks"]["customer_invoices"]["replication_key_value"])
+    )
