@@ -13,7 +13,7 @@ import click
 
 from vendortap.cli.options import examples
 from vendortap.cli.tables import table
-from vendortap.errors import UsageError
+from vendortap.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from vendortap.sync.open_items import Item
@@ -192,10 +192,9 @@ def _states(
     if (database is None) == (file is None):
         raise click.UsageError("give one of --to FILE.duckdb and --state FILE, as the runs have it")
     with ExitStack() as stack:
-        if file:
+        if file is not None:
             yield from _in_file(stack, file, write=write)
-        else:
-            assert database is not None  # noqa: S101 - one of the two is given
+        elif database is not None:
             yield from _in_database(stack, database, connector, write=write)
 
 
@@ -203,7 +202,9 @@ def _in_file(stack: ExitStack, path: Path, *, write: bool) -> Iterator[list[tupl
     from vendortap.sync import state
 
     kept = stack.enter_context(state.kept(path)) if write else None
-    found: State = state.read_state(path) or {}
+    found = state.read_state(path)
+    if found is None:
+        raise UsageError(f"the state file {path} is not there any more")
     yield [(found.get("owner", {}).get("connector", "-"), found)]
     if kept:
         kept.keep(json.dumps(found).encode())
@@ -215,6 +216,7 @@ def _in_database(
     from vendortap.duckdb import states
     from vendortap.operate.beginning import held
     from vendortap.support import extras
+    from vendortap.support.files import parse_json
     from vendortap.sync.state import check_state
 
     extras.require("duckdb", "vendortap open", "duckdb")
@@ -226,7 +228,10 @@ def _in_database(
             newest.setdefault(kept.instance, kept)
     if not newest:
         raise UsageError(f"{path} keeps no state{f' of {connector}' if connector else ''}: no run has loaded into it")
-    found = {instance: check_state(json.loads(kept.state)) for instance, kept in newest.items()}
+    found = {
+        instance: check_state(parse_json(kept.state, StateError, f"the state of {instance} that {path} keeps"))
+        for instance, kept in newest.items()
+    }
     before = json.dumps(found)
     yield list(found.items())
     if write:

@@ -271,8 +271,8 @@ class Unit:
     ``params`` fill the stream's request; ``partition`` (a part of them) says which bookmark it belongs to.
     ``since`` is the bookmark its records are held against; ``bookmark`` is the value to advance to when the
     unit is complete, where the unit knows it beforehand (a window's end, a parent's replication key). ``known``
-    is what its records are held against: ``since``, or earlier where the plan looks back. ``again`` says that it is
-    asked for again, for what it did not give before: no bookmark moves at its end.
+    is what its records are held against: ``since``, or earlier where the plan looks back. ``again`` marks one
+    that is fetched once more because an earlier run could not use all of it; its end moves no bookmark.
     """
 
     params: Mapping[str, str]

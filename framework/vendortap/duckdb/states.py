@@ -24,16 +24,16 @@ from vendortap.duckdb import database
 from vendortap.errors import LoadError, UsageError
 
 SCHEMA = "_vendortap"
+"""Written out in the statements below, behind ``database.CATALOG``, so that no SQL is put together."""
 PREDECESSORS = 10
 """So many states of an instance are kept beside the newest."""
 
-_DATABASE = database.Table(SCHEMA, "database").sql
-_STATES = database.Table(SCHEMA, "states").sql
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAKE = (
-    f"CREATE SCHEMA IF NOT EXISTS {database.CATALOG}.{SCHEMA}",
-    f"CREATE TABLE IF NOT EXISTS {_DATABASE} (id VARCHAR)",
-    f"CREATE TABLE IF NOT EXISTS {_STATES} (instance VARCHAR, generation BIGINT, state JSON, written_at TIMESTAMPTZ)",
+    "CREATE SCHEMA IF NOT EXISTS target._vendortap",
+    "CREATE TABLE IF NOT EXISTS target._vendortap.database (id VARCHAR)",
+    "CREATE TABLE IF NOT EXISTS target._vendortap.states "
+    "(instance VARCHAR, generation BIGINT, state JSON, written_at TIMESTAMPTZ)",
 )
 
 
@@ -86,7 +86,7 @@ class Writer:
             self._connection.execute(statement)
         self._id = _id_of(self._connection) or self._make_id()
         if self._has_written:
-            replaced = f"UPDATE {_STATES} SET state = ?, written_at = now() WHERE generation = ?"  # noqa: S608 - a constant
+            replaced = "UPDATE target._vendortap.states SET state = ?, written_at = now() WHERE generation = ?"
             self._connection.execute(replaced, [text, self._number])
         else:
             self._number = _insert(self._connection, self._instance, text)
@@ -95,7 +95,7 @@ class Writer:
 
     def _make_id(self) -> str:
         made = uuid4().hex
-        self._connection.execute(f"INSERT INTO {_DATABASE} VALUES (?)", [made])  # noqa: S608 - a constant
+        self._connection.execute("INSERT INTO target._vendortap.database VALUES (?)", [made])
         return made
 
 
@@ -169,12 +169,15 @@ def _readable() -> Iterator[None]:
 
 def _insert(connection: duckdb.DuckDBPyConnection, instance: str, state: str) -> int:
     """Keep a state as the newest of its instance; return its number."""
-    (number,) = connection.execute(f"SELECT coalesce(max(generation), 0) + 1 FROM {_STATES}").fetchall()[0]  # noqa: S608 - a constant
-    connection.execute(f"INSERT INTO {_STATES} VALUES (?, ?, ?, now())", [instance, number, state])  # noqa: S608 - likewise
+    (number,) = connection.execute("SELECT coalesce(max(generation), 0) + 1 FROM target._vendortap.states").fetchall()[
+        0
+    ]
+    connection.execute("INSERT INTO target._vendortap.states VALUES (?, ?, ?, now())", [instance, number, state])
     connection.execute(
-        f"DELETE FROM {_STATES} WHERE instance = $1 AND generation NOT IN (SELECT generation FROM {_STATES} "  # noqa: S608 - likewise
-        f"WHERE instance = $1 ORDER BY generation DESC LIMIT {1 + PREDECESSORS})",
-        [instance],
+        "DELETE FROM target._vendortap.states WHERE instance = $1 "
+        "AND generation NOT IN (SELECT generation FROM target._vendortap.states "
+        "WHERE instance = $1 ORDER BY generation DESC LIMIT $2)",
+        [instance, 1 + PREDECESSORS],
     )
     return int(number)
 
@@ -184,7 +187,7 @@ def _read(connection: duckdb.DuckDBPyConnection, instance: str | None = None) ->
     if not database.columns_of(connection, database.Table(SCHEMA, "states")):
         return
     found = connection.execute(
-        f"SELECT generation, instance, state, epoch_us(written_at) FROM {_STATES} "  # noqa: S608 - a constant
+        "SELECT generation, instance, state, epoch_us(written_at) FROM target._vendortap.states "
         "WHERE instance = $1 OR $1 IS NULL ORDER BY instance, generation DESC",
         [instance],
     ).fetchall()
@@ -195,7 +198,7 @@ def _read(connection: duckdb.DuckDBPyConnection, instance: str | None = None) ->
 def _id_of(connection: duckdb.DuckDBPyConnection) -> str | None:
     if not database.columns_of(connection, database.Table(SCHEMA, "database")):
         return None
-    found = connection.execute(f"SELECT id FROM {_DATABASE}").fetchone()  # noqa: S608 - a constant
+    found = connection.execute("SELECT id FROM target._vendortap.database").fetchone()
     return str(found[0]) if found else None
 
 

@@ -76,7 +76,7 @@ class Run(Protocol):
     def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
     def spent(self) -> Spent: ...  # noqa: D102
     def hold_complete(self) -> None: ...  # noqa: D102
-    def state_secret(self) -> bytes: ...  # noqa: D102
+    def state_secret(self) -> bytes: ...  # noqa: D102 - the tap's own, like the others
 
 
 class ConnectorStream(Stream):

@@ -84,6 +84,8 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
     if document and "bookmarks" not in document:
         raise StateError("the state has no 'bookmarks', so it is something else. In a STATE message it is the 'value'")
     state = _migrated(deepcopy(document), migrations)
+    if not isinstance(state.get("owner", {}), dict):
+        raise StateError("the state's 'owner' is not an object, so it is not known whose it is")
     for name, entry in state.get("bookmarks", {}).items():
         _check_entry(name, entry)
     read_fields(state)
