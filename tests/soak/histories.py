@@ -10,6 +10,8 @@ CONNECTORS = ("amazon-vendor", "ingram-micro", "midnight", "scansource", "visibl
 HAS_XML = frozenset({"midnight", "scansource", "visiblescm"})
 HAS_COUNT = frozenset({"ingram-micro", "midnight", "visiblescm"})
 FOREVER = 1_000
+FAR = 3_959.9 / 7_919
+"""The part of a swap between the middle of a list and nine tenths of it (see ``Book.change``)."""
 CONSOLE_EVERY = 20
 """One in so many histories goes through the console commands, with the DuckDB file and the state file."""
 
@@ -124,12 +126,20 @@ def draw(connector: str, seed: int, unseen: bool = False) -> History:
     for run in range(1, runs):
         if apart.random() < (0.6 if console else 0.2):
             events.append(Event(run, "accident", apart.choice(ACCIDENTS)))
+    invoices, size = chance.randrange(61, 72), chance.choice((5, 7, 8))
+    for run in range(runs - 1):
+        if apart.random() < 0.1:
+            events += _restless(apart, run, connector, unseen)
+        elif apart.random() < 0.1:
+            events += _back_and_forth(apart, run, -(-invoices // size))
+        if connector == "ingram-micro" and apart.random() < 0.04:
+            events.append(Event(run, "list", "500 inner 404", times=FOREVER))
     return History(
         connector,
         seed,
         runs,
-        invoices=chance.randrange(61, 72),
-        size=chance.choice((5, 7, 8)),
+        invoices=invoices,
+        size=size,
         xml=xml,
         concurrency=chance.choice((1, 1, 4)),
         quarantine=quarantine,
@@ -148,6 +158,22 @@ def _churn(chance: Random, run: int, connector: str, unseen: bool) -> list[Event
         what = chance.choice((*CHURN, *deletes))
         events.append(Event(run, "list", what, at=chance.randrange(1, 12), part=chance.random()))
     return events
+
+
+def _restless(chance: Random, run: int, connector: str, unseen: bool) -> list[Event]:
+    """Draw so much churn that a list moves while it is read a second and a third time."""
+    churn = (*CHURN, "delete") if connector in HAS_COUNT or unseen else CHURN
+    moments = (chance.randrange(2, 40) for _ in range(chance.randrange(4, 12)))
+    return [Event(run, "list", chance.choice(churn), at=at, part=chance.random()) for at in moments]
+
+
+def _back_and_forth(chance: Random, run: int, pages: int) -> list[Event]:
+    """Draw a row that two readings in a row pass over: it moves to and fro between a page of each and one behind it.
+
+    Its moves show, as the row that it changes places with comes twice.
+    """
+    moments = (chance.uniform(0.65, 0.85), chance.uniform(1.05, 1.3), chance.uniform(1.65, 1.85))
+    return [Event(run, "list", "swap", at=round(moment * pages), part=FAR) for moment in moments]
 
 
 def _faults(chance: Random, run: int, connector: str, xml: bool) -> list[Event]:
