@@ -140,7 +140,8 @@ class Oracle:
         counts = {stated(self.vendor, served, rows or []) for served, rows in pages} - {None, 0}
         asked, last = reading[max(reading)]
         at_end = counts == {len(taken)} if counts else asked.start + asked.size >= last.whole
-        if not at_end or len(taken) != len(set(taken)) or any(rows is None for _, rows in pages):
+        numbers = [name for name in taken if name is not None]  # those that were served without one may be any
+        if not at_end or len(numbers) != len(set(numbers)) or any(rows is None for _, rows in pages):
             return set()
         rows = self.hostile.book.rows(asked.partition, asked.since, asked.until)
         return {row.number for row in rows if plain(row.number) not in taken}
