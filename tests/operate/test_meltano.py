@@ -265,9 +265,11 @@ def test_kinds_and_labels_are_meltanos() -> None:
     assert by_name["stream_maps"]["kind"] == "object"
 
 
-def test_streams_that_cost_more_are_left_out_unless_they_are_selected() -> None:
-    assert definition("tap-scansource")["select"] == ["*.*", "!invoice_documents.*"]
-    assert "select" not in definition("tap-midnight")
+def test_streams_that_cost_more_need_no_selection_of_their_own() -> None:
+    made = definition("tap-scansource")
+    assert "select" not in made
+    assert "extra_streams" in {setting["name"] for setting in made["settings"]}
+    assert "extra_streams" not in {setting["name"] for setting in definition("tap-midnight")["settings"]}
 
 
 # --- the example -------------------------------------------------------------------------------------

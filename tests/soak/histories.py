@@ -128,12 +128,7 @@ def draw(connector: str, seed: int, unseen: bool = False) -> History:
             events.append(Event(run, "accident", apart.choice(ACCIDENTS)))
     invoices, size = chance.randrange(61, 72), chance.choice((5, 7, 8))
     for run in range(runs - 1):
-        if apart.random() < 0.1:
-            events += _restless(apart, run, connector, unseen)
-        elif apart.random() < 0.1:
-            events += _back_and_forth(apart, run, -(-invoices // size))
-        if connector == "ingram-micro" and apart.random() < 0.04:
-            events.append(Event(run, "list", "500 inner 404", times=FOREVER))
+        events += _rare(apart, run, connector, -(-invoices // size), unseen)
     return History(
         connector,
         seed,
@@ -157,6 +152,18 @@ def _churn(chance: Random, run: int, connector: str, unseen: bool) -> list[Event
     for _ in range(chance.choice((0, 0, 1, 1, 2, 3))):
         what = chance.choice((*CHURN, *deletes))
         events.append(Event(run, "list", what, at=chance.randrange(1, 12), part=chance.random()))
+    return events
+
+
+def _rare(chance: Random, run: int, connector: str, pages: int, unseen: bool) -> list[Event]:
+    """Draw what few histories have."""
+    events: list[Event] = []
+    if chance.random() < 0.1:
+        events += _restless(chance, run, connector, unseen)
+    elif chance.random() < 0.1:
+        events += _back_and_forth(chance, run, pages)
+    if connector == "ingram-micro" and chance.random() < 0.04:
+        events.append(Event(run, "list", "500 inner 404", times=FOREVER))
     return events
 
 

@@ -410,8 +410,8 @@ class Stream:
     puts unit params into each record: property → param. ``check`` raises what a reply says of itself under
     HTTP 200, and returns what the operator should be told; ``finish`` completes a record in place. ``distinct`` hands
     on the first of several records with one key. ``document`` names a Base64 property that ``documents_dir`` puts into
-    files. A stream that is not ``selected_by_default`` is read only where a catalog
-    selects it. ``amount`` is what a run's report adds up.
+    files. A stream that is not ``selected_by_default`` is read only where the setting ``extra_streams`` names it; no
+    wildcard in a selection is enough. ``amount`` is what a run's report adds up.
     """
 
     name: str

@@ -14,14 +14,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vendortap.declare.model import UNKNOWN, Bookmark, Connector, Record, Stream
+from vendortap.declare.model import UNKNOWN, Bookmark, Config, Connector, Record, Stream
 from vendortap.decode import json as json_wire
 from vendortap.decode import schemas
 from vendortap.embed.arrow import arrow_schema, to_batch
 from vendortap.errors import ConfigError, VendortapError
 from vendortap.http.connect import connect
 from vendortap.plugins import extensions, host
-from vendortap.plugins.validation import settings, shapes, with_unknown
+from vendortap.plugins.validation import is_usual, settings, shapes, with_unknown
 from vendortap.sync import context, quarantine, reading, telemetry
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
@@ -201,11 +201,11 @@ class _Reading:
         state: Mapping[str, Any] | None,
     ) -> None:
         self.connector = host.load(connector)
-        self.streams = _chosen(self.connector, streams)
         schema = settings(self.connector)
         self._failures: list[VendortapError] = []
         self._config = schemas.with_defaults(config, schema)
         schemas.check_config(self._config, schema, connector)
+        self.streams = _chosen(self.connector, self._config, streams)
         self._state = check_state(dict(state or {}))
         self.shapes = shapes(self.connector)
         if self._config["keep_unknown"]:
@@ -275,9 +275,9 @@ class _Reading:
             raise combined(self._failures, head, len(self._failures))
 
 
-def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:
+def _chosen(connector: Connector, config: Config, names: Iterable[str] | None) -> list[Stream]:
     if names is None:
-        return [stream for stream in connector.streams if stream.selected_by_default]
+        return [stream for stream in connector.streams if is_usual(stream, config)]
     known = {stream.name: stream for stream in connector.streams}
     wanted = list(names)
     if unknown := [name for name in wanted if name not in known]:

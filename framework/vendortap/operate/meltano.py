@@ -46,14 +46,12 @@ def extractor(connector: Connector) -> Definition:
     """
     tap = tap_class(connector)
     found = host.find().get(connector.name)
-    left_out = [f"!{stream.name}.*" for stream in connector.streams if not stream.selected_by_default]
     about = tap.config_jsonschema.get("description")
     return {
         **_plugin("extractors", tap.name, connector.title, found.package if found else "vendortap", tap),
         "description": "; ".join(stream.title for stream in connector.streams),
         "domain_url": connector.docs,
         "keywords": ["api", "invoices", "meltano_sdk"],
-        **({"select": ["*.*", *left_out]} if left_out else {}),
         **({"settings_preamble": about} if about else {}),
     }
 

@@ -149,7 +149,7 @@ def _replication(connector: Connector, stream: Stream) -> Iterator[str]:
     if stream.document:
         yield f"`documents_dir` puts {_code(stream.document)} into files"
     if not stream.selected_by_default:
-        yield "only where a catalog selects it"
+        yield "only where the setting `extra_streams` names it"
 
 
 def _method(connector: Connector, stream: Stream) -> str:

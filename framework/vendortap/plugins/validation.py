@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from vendortap.declare.model import UNKNOWN, Connector, Node, Plan, Stream
+from vendortap.declare.model import UNKNOWN, Config, Connector, Node, Plan, Stream
 from vendortap.decode import schemas
 from vendortap.errors import DeclarationError
+
+EXTRA_STREAMS = "extra_streams"
+"""The setting that names streams that are not selected by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,28 @@ class Shape:
 def settings(connector: Connector) -> dict[str, Any]:
     """Return the connector's config schema, with the settings that every connector has.
 
+    Where it has streams that are not selected by default, one setting names those to be read.
+
     Raises:
         DeclarationError: see vendortap.decode.schemas.
     """
-    return schemas.load_settings(connector.schemas)
+    schema = schemas.load_settings(connector.schemas)
+    extra = [stream.name for stream in connector.streams if not stream.selected_by_default]
+    if not extra:
+        return schema
+    setting = {
+        "type": "array",
+        "items": {"type": "string", "enum": extra},
+        "default": [],
+        "description": "Streams to read as well, which are read only where they are named here: no selection in a "
+        "catalog, such as Meltano's *.*, is enough, as each of their records costs a request of its own.",
+    }
+    return {**schema, "properties": {**schema["properties"], EXTRA_STREAMS: setting}}
+
+
+def is_usual(stream: Stream, config: Config) -> bool:
+    """Whether a run reads a stream that nothing selects: by default, or because the settings name it."""
+    return stream.selected_by_default or stream.name in (config.get(EXTRA_STREAMS) or ())
 
 
 def shapes(connector: Connector) -> dict[str, Shape]:

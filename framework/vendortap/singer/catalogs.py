@@ -1,4 +1,4 @@
-"""Catalogs that are given, held against what the connector has."""
+"""Catalogs that are given, held against what the connector has: neither may have what the other does not."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
+from singer_sdk.singerlib import CatalogEntry
 
-from vendortap.declare.model import UNKNOWN, Connector
+from vendortap.declare.model import UNKNOWN, Connector, Node
 from vendortap.errors import CatalogError
 from vendortap.plugins.validation import Shape
 from vendortap.singer.serialisation import inner_crumbs
@@ -30,10 +31,47 @@ def check_catalog(document: Any, connector: Connector, known: Mapping[str, Shape
         crumbs = {*inner_crumbs(known[name].record), ("properties", UNKNOWN)}
         for crumb in _catalog_crumbs(entry, name):
             if crumb and crumb not in crumbs:
-                field = ".".join(part for part in crumb if part not in ("properties", "items"))
+                field = field_path(crumb)
                 raise CatalogError(
                     f"the catalog has a field {field!r} in {name!r}, which {connector.name} does not. {again}"
                 )
+
+
+def undeclared(entry: CatalogEntry, node: Node) -> Iterator[tuple[str, ...]]:
+    """Yield the breadcrumbs of properties that a catalog's entry does not have, the outermost of each branch.
+
+    They came to the connector after the catalog was made, and nobody has selected them. An entry, or an object in it,
+    that lists no property at all speaks of the whole.
+    """
+    declared = {*entry.metadata, *_schema_crumbs(entry.schema.to_dict())}
+    return _undeclared(node, (), declared)
+
+
+def _undeclared(node: Node, crumb: tuple[str, ...], declared: set[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    if node.item is not None:
+        yield from _undeclared(node.item, (*crumb, "items"), declared)
+    crumbs = {(*crumb, "properties", name): member for name, member in node.fields.items()}
+    if declared.isdisjoint(crumbs):
+        return
+    for inner, member in crumbs.items():
+        if inner not in declared:
+            yield inner
+        else:
+            yield from _undeclared(member, inner, declared)
+
+
+def _schema_crumbs(schema: Mapping[str, Any], crumb: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    if isinstance(items := schema.get("items"), dict):
+        yield from _schema_crumbs(items, (*crumb, "items"))
+    for name, member in (schema.get("properties") or {}).items():
+        yield (*crumb, "properties", name)
+        yield from _schema_crumbs(member, (*crumb, "properties", name))
+
+
+def field_path(crumb: tuple[str, ...]) -> str:
+    """Return a breadcrumb as messages have it: ``lines.tax`` for properties, lines, items, properties, tax."""
+    parts = iter(crumb)
+    return ".".join(next(parts, "") for part in parts if part == "properties")
 
 
 def _catalog_crumbs(entry: Mapping[str, Any], name: str) -> Iterator[tuple[str, ...]]:

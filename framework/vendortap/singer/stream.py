@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -21,8 +21,9 @@ from vendortap.declare.model import Bookmark, Connector, Record
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
 from vendortap.errors import ConfigError, RecordError, VendortapError
-from vendortap.plugins.validation import Shape
+from vendortap.plugins.validation import Shape, is_usual
 from vendortap.singer import batches, progress_file
+from vendortap.singer.catalogs import field_path, undeclared
 from vendortap.singer.maps import masks
 from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
 from vendortap.sync import reading
@@ -95,7 +96,10 @@ class ConnectorStream(Stream):
         """What could not be read, where all else of the stream was."""
         self._begun: Spent | None = None
         self._spent = Spent()
-        self.selected_by_default = declared.selected_by_default
+        self.undeclared: list[str] = []
+        """The properties that the catalog given does not have, so that nobody has selected them."""
+        self.is_named = is_usual(declared, tap.config)
+        self.selected_by_default = self.is_named
         strings = bool(tap.config.get("use_singer_decimal"))
         as_json = tap.config.get("nested") == "json"
         schema = schemas.to_singer(shape.schema, decimal_strings=strings, nested_json=as_json)
@@ -105,17 +109,38 @@ class ConnectorStream(Stream):
 
     @property
     def metadata(self) -> MetadataMapping:
-        """Singer metadata; properties inside arrays have theirs too, so that they can be selected."""
-        fresh = self._metadata is None
+        """Singer metadata; properties inside arrays have theirs too, so that they can be selected.
+
+        What a catalog that is given does not have is not selected. A stream that has to be named in the settings is
+        unsupported until it is, so that no wildcard selects it.
+        """
+        if self._metadata is not None:
+            return self._metadata
         mapping = super().metadata
-        if fresh and self._tap_input_catalog is None:
+        if self._tap_input_catalog is None:
             for crumb in inner_crumbs(self.shape.record):
                 mapping.setdefault(crumb, Metadata(inclusion=Metadata.InclusionType.AVAILABLE))
             mapping.root.forced_replication_method = self.replication_method
-        if fresh:  # whatever a catalog says: without its keys a record cannot be told from another
-            for name in filter(None, (*self.declared.keys, self.declared.replication_key)):
-                mapping["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
+        elif entry := self._tap_input_catalog.get_stream(self.name):
+            self._deselect([*undeclared(entry, self.shape.record)], mapping)
+        for name in self._automatic:  # whatever a catalog says: without its keys a record cannot be told from another
+            mapping["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
+        if not self.declared.selected_by_default:
+            inclusions = Metadata.InclusionType
+            mapping.root.inclusion = inclusions.AVAILABLE if self.is_named else inclusions.UNSUPPORTED
+            mapping.root.selected_by_default = self.is_named
         return mapping
+
+    @property
+    def _automatic(self) -> tuple[str, ...]:
+        """The properties that are always selected."""
+        return tuple(filter(None, (*self.declared.keys, self.declared.replication_key)))
+
+    def _deselect(self, crumbs: Sequence[tuple[str, ...]], mapping: MetadataMapping) -> None:
+        automatic = {("properties", name) for name in self._automatic}
+        self.undeclared = [field_path(crumb) for crumb in crumbs if crumb not in automatic]
+        for crumb in crumbs:
+            mapping[crumb].selected = False
 
     def apply_catalog(self, catalog: Any) -> None:
         """Take selection and replication method from a catalog; schema and keys stay the connector's.

@@ -22,7 +22,7 @@ from singer_sdk.exceptions import ConfigValidationError, MapExpressionError, Str
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import TapCapabilities
 from singer_sdk.mapper import PluginMapper
-from singer_sdk.singerlib import StateMessage
+from singer_sdk.singerlib import CatalogEntry, StateMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from vendortap.declare.model import Connector
@@ -31,7 +31,7 @@ from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
 from vendortap.errors import CatalogError, ConfigError, StateError, UsageError, VendortapError
 from vendortap.plugins import extensions, host
-from vendortap.plugins.validation import Shape, settings, shapes, with_unknown
+from vendortap.plugins.validation import EXTRA_STREAMS, Shape, settings, shapes, with_unknown
 from vendortap.singer import progress_file
 from vendortap.singer.catalogs import check_catalog
 from vendortap.singer.filters import Blanked
@@ -119,6 +119,8 @@ class ConnectorTap(Tap):
         Raises:
             StateError: the state is another one's, or does not cover what the settings ask for.
         """
+        if self.input_catalog is not None:
+            self._tell_unselected()
         state: dict[str, Any] = self.state  # type: ignore[assignment] # has more than the SDK's type
         streams = [s for s in self.streams.values() if isinstance(s, ConnectorStream) and s.selected]
         incremental = [s.declared for s in streams if s.replication_method == REPLICATION_INCREMENTAL]
@@ -221,6 +223,32 @@ class ConnectorTap(Tap):
         failed = [stream.failure for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
         if errors := [error for error in failed if error]:
             raise combined(errors, f"{self.connector.name}: {len(errors)} streams have failures.", len(errors))
+
+    def _tell_unselected(self) -> None:
+        """Warn of what the connector has and the catalog given does not: it is not read."""
+        streams = [stream for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
+        given: Mapping[str, CatalogEntry] = self.input_catalog or {}
+        absent = [f"the stream {stream.name}" for stream in streams if stream.is_named and stream.name not in given]
+        absent += [f"{s.name}: {', '.join(s.undeclared)}" for s in streams if s.selected and s.undeclared]
+        if absent:
+            self.logger.warning(
+                "%s: the catalog given does not have, and so nothing is read of: %s. `%s --discover` prints a catalog "
+                "that has them (in Meltano: `meltano run --refresh-catalog %s`); select or deselect them there",
+                self.connector.name,
+                "; ".join(absent),
+                self.name,
+                self.name,
+            )
+        for stream in streams:
+            if stream.declared.selected_by_default or stream.name not in given:
+                continue
+            if given[stream.name].metadata.root.selected not in (None, stream.is_named):
+                self.logger.warning(
+                    "%s: %s is not read: both the catalog given has to select it, and the setting '%s' to name it",
+                    self.connector.name,
+                    stream.name,
+                    EXTRA_STREAMS,
+                )
 
     def _tell_open_items(self) -> None:
         """Warn of what has not been obtained, in this run or before; `vendortap run` says so itself."""

@@ -207,18 +207,29 @@ class Subject:
         """The names of its streams."""
         return tuple(stream.name for stream in self.connector.streams)
 
+    def _extra(self, catalog: Mapping[str, Any]) -> dict[str, Any]:
+        """The setting that names the streams which a catalog selects and cannot select alone."""
+        extra = [
+            entry["tap_stream_id"]
+            for entry in catalog["streams"]
+            if not self.connector.stream(entry["tap_stream_id"]).selected_by_default
+            if any(item["metadata"].get("selected") for item in entry["metadata"] if not item["breadcrumb"])
+        ]
+        return {validation.EXTRA_STREAMS: extra} if extra else {}
+
     # --- runs ---
 
     def run(
         self, *, state: Any = None, catalog: Any = None, streams: Sequence[str] | None = None, **settings: Any
     ) -> Run:
         """Run the tap in this process: all streams, unless a catalog or ``streams`` say which."""
-        config = {**self.config, **settings}
+        catalog = catalog or self.catalog(streams or self.streams)
+        config = {**self.config, **self._extra(catalog), **settings}
         others = set(threading.enumerate())
         begun = len(self.front.asked)
         captured = _Captured()
         with signals(), captured.all():
-            error = self._sync(config, state, catalog or self.catalog(streams or self.streams), captured)
+            error = self._sync(config, state, catalog, captured)
             for thread in set(threading.enumerate()) - others:
                 thread.join()  # what a run that broke off has still under way would be taken for the next one's
         complaint = _complaint(error, captured.blank)

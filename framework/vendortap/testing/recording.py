@@ -46,7 +46,7 @@ def record(
         VendorError: the vendor answers with something that cannot be used; nothing is written.
     """
     schema = validation.settings(connector)
-    chosen = _chosen(connector, streams)
+    chosen = _chosen(connector, config, streams)
     given = {**_until_today(chosen), **config}
     filled = schemas.with_defaults(given, schema)
     schemas.check_config(filled, schema, connector.name)
@@ -66,8 +66,8 @@ def record(
     return kept
 
 
-def _chosen(connector: Connector, names: Iterable[str] | None) -> list[Stream]:
-    names = names or [stream.name for stream in connector.streams if stream.selected_by_default]
+def _chosen(connector: Connector, config: Config, names: Iterable[str] | None) -> list[Stream]:
+    names = names or [stream.name for stream in connector.streams if validation.is_usual(stream, config)]
     known = {stream.name: stream for stream in connector.streams}
     wanted = set(names)
     for name in sorted(wanted - known.keys()):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.conftest import KillTap, Message, Output, RunTap, StartVendor, Vendor, Warehouse
 
 DOCUMENTS = make_catalog(streams=["invoice_documents"])
+NAMED = {"extra_streams": ["invoice_documents"]}
 FORMATS = ("json", "xml")
 GATEWAY = "/scsc/invoice/v1/pdf"
 CANCELLED = "40000017"
@@ -38,7 +39,7 @@ NUMBER = "40000003"
 @pytest.fixture(scope="module")
 def whole(vendor: Vendor) -> Output:
     """A full run of the stream, in JSON."""
-    return vendor.read(catalog=DOCUMENTS)
+    return vendor.read(catalog=DOCUMENTS, **NAMED)
 
 
 def pdf(record: Message) -> bytes:
@@ -52,18 +53,35 @@ def by_number(output: Output) -> dict[str, Message]:
 # --- discovery ---------------------------------------------------------------------------------------
 
 
-def test_the_stream_is_discovered_and_read_only_where_a_catalog_selects_it(start: StartVendor) -> None:
+def test_the_stream_is_discovered_and_read_only_where_the_settings_name_it(start: StartVendor) -> None:
     (entry,) = [e for e in make_catalog()["streams"] if e["tap_stream_id"] == "invoice_documents"]
     assert entry["key_properties"] == ["CustomerNumber", "InvoiceNumber"]
     assert (entry["replication_method"], entry["replication_key"]) == ("INCREMENTAL", "LastChanged")
     (root,) = [item["metadata"] for item in entry["metadata"] if not item["breadcrumb"]]
     assert root["selected-by-default"] is False
+    assert root["inclusion"] == "unsupported"  # a wildcard of Meltano does not select it then
 
     vendor = start(invoices=5)
     assert {message["stream"] for message in vendor.read().of("SCHEMA")} == {"invoices", "invoice_details"}
     assert vendor.state.requests["pdf"] == 0
-    vendor.read(catalog=make_catalog(streams=["invoices", "invoice_documents"]))
+    named = vendor.read(**NAMED)
+    assert {message["stream"] for message in named.of("SCHEMA")} == {"invoices", "invoice_details", "invoice_documents"}
     assert vendor.state.requests["pdf"] == 5
+
+
+@pytest.mark.promise("No wildcard selects a stream that costs a request a record: it needs its own name")
+def test_a_catalog_that_selects_everything_reads_no_documents_and_says_how_to(start: StartVendor, tap: RunTap) -> None:
+    vendor = start(invoices=5)
+    everything = make_catalog(streams=["invoices", "invoice_details", "invoice_documents"])
+    refused = tap(vendor.config(), catalog=everything)
+    assert {message["stream"] for message in refused.of("SCHEMA")} == {"invoices", "invoice_details"}
+    assert vendor.state.requests["pdf"] == 0
+    assert "invoice_documents is not read: both the catalog given has to select it, and the setting" in refused.stderr
+
+    assert len(tap(vendor.config(**NAMED), catalog=everything).records("invoice_documents")) == 5
+    deselected = tap(vendor.config(**NAMED), catalog=make_catalog(streams=["invoices"]))
+    assert {message["stream"] for message in deselected.of("SCHEMA")} == {"invoices"}
+    assert "invoice_documents is not read: both" in deselected.stderr
 
 
 def test_the_discovered_catalog_given_back_reads_what_a_run_without_one_reads(tap: RunTap, start: StartVendor) -> None:
@@ -105,7 +123,7 @@ def test_the_sandboxs_documents_are_pdfs_whose_parts_are_where_they_say(whole: O
 
 
 def test_json_and_xml_give_the_same_records_in_the_same_order(vendor: Vendor, whole: Output) -> None:
-    in_xml = vendor.read(catalog=DOCUMENTS, format="xml")
+    in_xml = vendor.read(catalog=DOCUMENTS, **NAMED, format="xml")
     assert in_xml.records("invoice_documents") == whole.records("invoice_documents")
     assert without_times(in_xml.state) == without_times(whole.state)
     warned = [record["Warnings"] for record in in_xml.records("invoice_documents") if record["Warnings"]]
@@ -115,11 +133,11 @@ def test_json_and_xml_give_the_same_records_in_the_same_order(vendor: Vendor, wh
 
 def test_the_documented_path_form_gives_what_the_gateways_query_form_gives(start: StartVendor) -> None:
     vendor = start(invoices=8)
-    gateway = vendor.read(catalog=DOCUMENTS)
+    gateway = vendor.read(catalog=DOCUMENTS, **NAMED)
     assert {asked.path for asked in vendor.wire.asked if "pdf" in asked.path} == {GATEWAY}
     assert dict(vendor.wire.to(GATEWAY)[0].params).keys() == {"customerNumber", "InvoiceNumber"}
     legacy = vendor.read(
-        catalog=DOCUMENTS, path_style="path", base_url=f"{vendor.url}/api", client_id=None, client_secret=None
+        catalog=DOCUMENTS, **NAMED, path_style="path", base_url=f"{vendor.url}/api", client_id=None, client_secret=None
     )
     assert gateway.records("invoice_documents") == legacy.records("invoice_documents")
     assert len(vendor.wire.to(f"/api/invoice/pdf/1000067890/{NUMBER}")) == 1
@@ -131,7 +149,7 @@ def test_the_documented_path_form_gives_what_the_gateways_query_form_gives(start
 @pytest.mark.parametrize("form", FORMATS)
 def test_documents_can_be_put_into_files(vendor: Vendor, whole: Output, tmp_path: Path, form: str) -> None:
     folder = tmp_path / "documents"
-    filed = by_number(vendor.read(catalog=DOCUMENTS, documents_dir=str(folder), format=form))
+    filed = by_number(vendor.read(catalog=DOCUMENTS, **NAMED, documents_dir=str(folder), format=form))
     for number, record in by_number(whole).items():
         data = pdf(record)
         path = folder / f"{hashlib.sha256(data).hexdigest()}.pdf"
@@ -151,7 +169,7 @@ def test_a_document_that_is_not_base64_is_named(start: StartVendor, tmp_path: Pa
     vendor = start(invoices=5)
     vendor.wire.change[GATEWAY] = lambda answer: {**answer, "InvoiceData": "LEAK-4711 is no Base64"}
     with pytest.raises(RecordError, match=rf"invoice_documents .*{NUMBER}.*InvoiceData is not Base64") as caught:
-        vendor.read(catalog=DOCUMENTS, documents_dir=str(tmp_path), invoice_numbers=[NUMBER])
+        vendor.read(catalog=DOCUMENTS, **NAMED, documents_dir=str(tmp_path), invoice_numbers=[NUMBER])
     assert "LEAK" not in str(caught.value)
 
 
@@ -161,14 +179,14 @@ def test_a_document_that_is_not_base64_is_named(start: StartVendor, tmp_path: Pa
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_next_run_fetches_the_documents_of_what_has_changed(start: StartVendor, form: str) -> None:
     vendor = start(invoices=20)
-    first = vendor.read(catalog=DOCUMENTS, format=form)
-    again = vendor.read(catalog=DOCUMENTS, format=form, state=first.state)
+    first = vendor.read(catalog=DOCUMENTS, **NAMED, format=form)
+    again = vendor.read(catalog=DOCUMENTS, **NAMED, format=form, state=first.state)
     assert again.of("RECORD") == []
     still_open = first.state["bookmarks"]["invoice_documents"]["open"]
     assert vendor.state.requests["pdf"] == 20 + len(still_open)
 
     vendor.state.touch(NUMBER, datetime(2021, 6, 1, tzinfo=UTC))
-    (record,) = vendor.read(catalog=DOCUMENTS, format=form, state=again.state).records("invoice_documents")
+    (record,) = vendor.read(catalog=DOCUMENTS, **NAMED, format=form, state=again.state).records("invoice_documents")
     assert record["InvoiceNumber"] == NUMBER
     assert b", revision 1)" in pdf(record)
     assert b", revision 0)" in pdf(by_number(first)[NUMBER])
@@ -181,12 +199,12 @@ def test_a_run_that_is_killed_half_way_goes_on_from_its_last_state(
     vendor = start(invoices=240, latency_ms=20)
     first = killed(
         "scansource",
-        vendor.config(format=form, concurrency=2),
+        vendor.config(format=form, concurrency=2, **NAMED),
         lambda: vendor.state.requests["pdf"] >= 160,
         catalog=DOCUMENTS,
     )
     asked = vendor.state.requests["pdf"]
-    second = vendor.read(state=first.state, format=form, catalog=DOCUMENTS, concurrency=16)
+    second = vendor.read(state=first.state, format=form, catalog=DOCUMENTS, **NAMED, concurrency=16)
     assert vendor.state.requests["pdf"] - asked < 200, "it did not begin again"
     found = {record["InvoiceNumber"] for output in (first, second) for record in output.records("invoice_documents")}
     cancelled = {i["InvoiceNumber"] for i in vendor.state.invoices() if i["Cancelled"]}
@@ -204,6 +222,7 @@ def test_a_document_that_is_not_there_is_missing(vendor: Vendor, form: str, numb
     with pytest.raises(MissingError) as caught:
         vendor.read(
             catalog=DOCUMENTS,
+            **NAMED,
             invoice_numbers=[number],
             customer_numbers=["1000012345"],
             format=form,
@@ -217,7 +236,7 @@ def test_a_document_that_is_not_there_is_missing(vendor: Vendor, form: str, numb
 
 def test_it_is_skipped_with_a_warning_that_quotes_the_vendor(tap: RunTap, vendor: Vendor) -> None:
     numbers = {"invoice_numbers": ["40000016", CANCELLED, "40000018"], "customer_numbers": ["1000012345"]}
-    done = tap(vendor.config(**numbers), catalog=DOCUMENTS)
+    done = tap(vendor.config(**numbers, **NAMED), catalog=DOCUMENTS)
     assert done.code == 0
     assert list(by_number(done)) == ["40000016", "40000018"]
     (warning,) = [line for line in done.stderr.splitlines() if "Skipped" in line]
@@ -246,7 +265,7 @@ def test_an_answer_without_a_document_is_the_vendors_sentence(
     vendor = start(invoices=5)
     vendor.wire.change[GATEWAY] = lambda _: {"InvoiceNumber": NUMBER, "InvoiceData": None, "Warnings": [], **body}
     with pytest.raises(kind, match=message):
-        vendor.read(catalog=DOCUMENTS, invoice_numbers=[NUMBER], on_missing="fail")
+        vendor.read(catalog=DOCUMENTS, **NAMED, invoice_numbers=[NUMBER], on_missing="fail")
 
 
 XML = """<InvoicePDF xmlns:xsd="http://www.w3.org/2001/XMLSchema"><InvoiceNumber>40000003</InvoiceNumber>{data}<Errors>
@@ -257,7 +276,7 @@ def test_errors_in_xml_are_read_likewise(start: StartVendor) -> None:
     vendor = start(invoices=5)
     vendor.wire.change[GATEWAY] = lambda _: Response(XML.format(data=""), media_type="application/xml")
     with pytest.raises(RefusedError, match=r"errors: E100: The ERP system is not available\.$"):
-        vendor.read(catalog=DOCUMENTS, invoice_numbers=[NUMBER])
+        vendor.read(catalog=DOCUMENTS, **NAMED, invoice_numbers=[NUMBER])
 
 
 def test_errors_beside_a_document_stand_in_its_record(start: StartVendor) -> None:
@@ -273,7 +292,7 @@ def test_errors_beside_a_document_stand_in_its_record(start: StartVendor) -> Non
     vendor.wire.change[GATEWAY] = lambda _: next(answers)
     found: list[Message] = []
     for _ in FORMATS:
-        found += vendor.read(catalog=DOCUMENTS, **numbers).records("invoice_documents")
+        found += vendor.read(catalog=DOCUMENTS, **NAMED, **numbers).records("invoice_documents")
     assert found[0] == found[1]
     assert (found[0]["InvoiceData"], found[0]["Errors"], found[0]["Warnings"]) == ("JVBERg==", [ERROR], None)
 
@@ -308,7 +327,8 @@ def test_the_table_holds_every_document_and_the_run_says_that_one_is_missing(
     tables = []
     for form in FORMATS:
         warehouse = warehouses(form)
-        outcome = warehouse.load(vendor.config(format=form, documents_dir=str(tmp_path / "pdf")), catalog=DOCUMENTS)
+        config = vendor.config(format=form, documents_dir=str(tmp_path / "pdf"), **NAMED)
+        outcome = warehouse.load(config, catalog=DOCUMENTS)
         assert (outcome.exit_code, outcome.missing) == (3, 1)
         tables.append(warehouse.table("invoice_documents"))
     assert tables[0] == tables[1]
