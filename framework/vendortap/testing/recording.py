@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def record(
                     f"{connector.name}: there are more than {most} replies to record; narrow the settings (a later "
                     "start, a few invoice numbers), name fewer streams, or raise the limit"
                 )
-    kept, bodies = _redacted(connector, chosen, given, filled, schema, replies)
+    of_chosen = validation.settings(replace(connector, streams=tuple(chosen)))
+    kept, bodies = _redacted(connector, chosen, given, filled, of_chosen, replies)
     tape.write(folder, kept, bodies)
     return kept
 
@@ -159,8 +161,8 @@ def _settings(connector: Connector, config: Config, schema: schemas.Schema, make
     kept: dict[str, Any] = {}
     sandbox = connector.sandbox.config if connector.sandbox else {}
     for name, value in config.items():
-        setting = schema["properties"][name]
-        if name == "format" or name.endswith(("_file", "_dir")):
+        setting = schema["properties"].get(name)  # there is none where it is about streams that are not recorded
+        if setting is None or name == "format" or name.endswith(("_file", "_dir")):
             continue
         if setting.get("secret"):
             kept[name] = sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
