@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from singer_sdk.testing import SuiteConfig, get_tap_test_class
+from singer_sdk.testing import get_tap_test_class
 
 from vendortap.declare.model import Connector
 from vendortap.errors import UsageError
 from vendortap.plugins import host
+from vendortap.plugins.validation import EXTRA_STREAMS
 from vendortap.singer.tap import tap_class
 from vendortap.testing import replaying, tape
 from vendortap.testing.checks import CHECKS, Check
@@ -43,7 +44,10 @@ def make(
         raise UsageError(f"there is no check {unknown!r} to skip; there are {', '.join((*CHECKS, SINGER))}")
     loaded = host.load(connector, fully=True) if isinstance(connector, str) else connector
     kept = tape.read(recording, loaded.name) if recording else None
-    singer_config = {**first_settings(loaded, _NOWHERE, kept), **config}
+    seen = replaying.pointed(loaded, kept, _NOWHERE) if kept else loaded
+    extra = [stream.name for stream in seen.streams if not stream.selected_by_default]
+    more = {**config, EXTRA_STREAMS: extra} if extra else config
+    singer_config = {**first_settings(loaded, _NOWHERE, kept), **more}
 
     @pytest.fixture(scope="class", autouse=True)  # type: ignore[misc] # mypy sees no class: it is a method of one below
     @classmethod
@@ -52,10 +56,9 @@ def make(
         where = served(loaded, config=config, invoices=invoices, options=options, recording=recording, unlike=unlike)
         with where as running:
             singer_config.clear()
-            singer_config.update(running.config)
+            singer_config.update({**running.config, **more})
             yield running
 
-    seen = replaying.pointed(loaded, kept, _NOWHERE) if kept else loaded
     streams = [stream.name for stream in seen.streams]
     tests = {f"test_{check.name}": _test(check, streams, skip.get(check.name)) for check in CHECKS.values()}
     base = object if SINGER in skip else _singer_tests(seen, singer_config)
@@ -98,12 +101,6 @@ def _run(check: Check, subject: Subject, *stream: str) -> None:
 
 def _singer_tests(connector: Connector, config: dict[str, Any]) -> type[Any]:
     """Return singer-sdk's class of tests; ``config`` is what its taps are made with, filled in when a server runs."""
-    unselected = [stream.name for stream in connector.streams if not stream.selected_by_default]
     with signals():
-        made: type[Any] = get_tap_test_class(
-            tap_class(connector),
-            config=config,
-            suite_config=SuiteConfig(ignore_no_records_for_streams=unselected),
-            parse_env_config=False,
-        )
+        made: type[Any] = get_tap_test_class(tap_class(connector), config=config, parse_env_config=False)
     return made
