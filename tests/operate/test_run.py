@@ -315,6 +315,19 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_tap(tmp_path: Path, s
     assert done.stdout.count('"type":"RECORD"') == 2 * INVOICES
 
 
+@pytest.mark.promise("What another user plants in a shared folder is neither followed, truncated nor believed")
+def test_a_report_goes_through_no_link_that_somebody_could_foresee(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    (tmp_path / "report.json.new").symlink_to(victim)
+    monkeypatch.setenv(progress_file.ENVIRONMENT, str(tmp_path / "report.json"))
+    progress_file.write({"final": True})
+    assert progress_file.read(tmp_path / "report.json") == {"final": True}
+    assert victim.read_text() == "kept"
+
+
 def test_a_report_that_is_half_there_reads_as_none(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     assert progress_file.read(file) == {}
