@@ -29,6 +29,7 @@ from vendortap.operate.beginning import Database, schema_name
 from vendortap.singer import progress_file
 from vendortap.singer.progress_file import Report
 from vendortap.support import logs, parent_watch
+from vendortap.support.files import write_new
 from vendortap.sync import state
 
 WATCH_SECONDS = 0.1
@@ -345,7 +346,7 @@ def duckdb_command(connector: str, to: Path, state_of: str | None = None) -> Ite
     """
     with tempfile.TemporaryDirectory(prefix="vendortap-") as folder:
         config = Path(folder) / "target.json"
-        config.write_text(json.dumps(duckdb_settings(connector, to, state_of)), encoding="utf-8")
+        write_new(config, json.dumps(duckdb_settings(connector, to, state_of)).encode())
         yield [sys.executable, "-P", "-m", "vendortap.duckdb", "--config", str(config)]
 
 
