@@ -16,7 +16,7 @@ import pytest
 
 from vendortap.errors import ConfigError, InUseError
 from vendortap.http.token_store import Memory
-from vendortap.support import lock
+from vendortap.support import files, lock
 
 TEXTS = {"refresh": "r-1", "access": "a-1"}
 
@@ -203,3 +203,27 @@ def test_a_token_that_a_killed_process_left_half_written_is_removed_after_a_whil
     os.utime(left, (time.time() - 2 * 3600,) * 2)
     Memory(path).remember({"refresh": "new"})
     assert sorted(path.parent.iterdir()) == sorted([path, busy])
+
+
+@pytest.mark.promise("What another user plants in a shared folder is neither followed, truncated nor believed")
+@pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to", "write_bytes", "lock"])
+def test_what_another_user_has_planted_is_refused_in_a_sentence(
+    plant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, shared = tmp_path / "victim", tmp_path / "shared"
+    victim.write_text("{}")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    path = shared / "tokens.json"
+    memory = Memory(path)
+    if plant == "lock":
+        (shared / "tokens.json.lock").symlink_to(victim)
+    else:
+        getattr(path, plant)(b"{}" if plant == "write_bytes" else victim)
+        if plant != "hardlink_to":
+            monkeypatch.setattr(files, "trusted_owners", lambda: {54321})
+        with pytest.raises(ConfigError, match=r"the token file .*(symbolic link|hard link|another user's)"):
+            memory.recall("refresh")
+    with pytest.raises(ConfigError, match=r"the token file .*(symbolic link|hard link|another user's)"):
+        memory.remember(TEXTS)
+    assert victim.read_text() == "{}"

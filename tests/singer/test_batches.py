@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
@@ -92,3 +94,14 @@ def test_a_storage_that_fails_while_it_is_written_to_is_no_defect(vendor: Vendor
     for root, error in (("/dev/null/x", OSError), ("http://127.0.0.1:9/x", VendortapError)):
         with pytest.raises((error, OSError)):
             read_tap(vendor.config(batch_config={"encoding": encoding, "storage": {"root": root}}))
+
+
+@pytest.mark.promise("What vendortap keeps can be read by its owner only, whatever the umask is")
+def test_only_the_owner_can_read_the_files(vendor: Vendor, read_tap: Read, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        read_tap(vendor.config(batch_config=settings(tmp_path / "made", {"format": "jsonl", "compression": "gzip"})))
+    finally:
+        os.umask(umask)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "made").iterdir()} == {0o600}
+    assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o700

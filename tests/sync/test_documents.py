@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from vendortap.declare.model import Record
 from vendortap.errors import ConfigError, RecordError
+from vendortap.support import files
 from vendortap.sync.documents import Documents, companion_names, media_type
 
 PDF = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
@@ -222,3 +223,61 @@ def test_what_a_killed_process_left_half_written_is_removed_after_a_while(tmp_pa
         os.utime(tmp_path / name, (time.time() - 2 * 3600,) * 2)
     kept(Documents(str(tmp_path)), PDF)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted([*names[2:], f"{digest}.pdf"])
+
+
+# --- what lies there already -------------------------------------------------------------------------
+
+ELSE = b"%PDF-1.4 another invoice, as long as the other".ljust(len(PDF))[: len(PDF)]
+
+
+@pytest.mark.promise("A file under a document's hash is believed only if it holds that document")
+@pytest.mark.parametrize("where", ["{}", "file://{}", "memory:/{}"])
+@pytest.mark.parametrize("content", [ELSE, ELSE + b"more", b""])
+def test_a_file_of_the_same_name_that_holds_something_else_is_replaced(
+    where: str, content: bytes, tmp_path: Path
+) -> None:
+    assert content != PDF
+    documents = Documents(where.format(tmp_path))
+    path = kept(documents, PDF)["content_path"]
+    with fsspec.open(path, "wb") as file:
+        file.write(content)
+    assert kept(documents, PDF)["content_path"] == path
+    with fsspec.open(path) as file:
+        assert file.read() == PDF
+
+
+@pytest.mark.promise("What another user plants in a shared folder is neither followed, truncated nor believed")
+@pytest.mark.parametrize("where", ["{}", "file://{}"])
+@pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to"])
+def test_a_link_under_a_documents_hash_is_replaced_and_not_followed(plant: str, where: str, tmp_path: Path) -> None:
+    folder, victim = tmp_path / "shared", tmp_path / "victim"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    victim.write_bytes(PDF)  # what it holds now need not be what it holds later
+    path = folder / f"{hashlib.sha256(PDF).hexdigest()}.pdf"
+    getattr(path, plant)(victim)
+    kept(Documents(where.format(folder)), PDF)
+    victim.write_bytes(ELSE)
+    assert path.read_bytes() == PDF
+    assert not path.is_symlink()
+
+
+@pytest.mark.promise("What vendortap keeps can be read by its owner only, whatever the umask is")
+@pytest.mark.parametrize("where", ["{}/made", "file://{}/made"])
+def test_only_the_owner_can_read_documents(where: str, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        kept(Documents(where.format(tmp_path)), PDF)
+    finally:
+        os.umask(umask)
+    [file] = (tmp_path / "made").iterdir()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (file.parent, file)] == [0o700, 0o600]
+
+
+def test_a_folder_that_another_users_link_leads_to_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    monkeypatch.setattr(files, "trusted_owners", lambda: {54321})
+    with pytest.raises(ConfigError, match=r"'documents_dir' cannot be used: .*link is a symbolic link of another user"):
+        Documents(str(tmp_path / "link"))

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from tests.conftest import Figure, Files, StartVendor, Vendor, Warehouse, environment, executable, make_catalog, parse
 from tests.decode.test_bad_records import LIST, Spoiled
 from vendortap.errors import ConfigError
+from vendortap.support import files
+from vendortap.sync import quarantine
 from vendortap.sync.quarantine import Kept, Quarantine, read, read_all
 
 STRANGE = "18.01.2025 00:13"
@@ -127,6 +129,37 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
 
 
 # --- commands ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("What another user plants in a shared folder is neither followed, truncated nor believed")
+def test_a_link_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"kept")
+    folder = private(tmp_path)
+    (folder / "acme.jsonl").symlink_to(victim)
+    with pytest.raises(ConfigError, match=r"cannot be read: .*acme\.jsonl is a symbolic link, which is not followed"):
+        Quarantine(folder, "acme")
+    (folder / "acme.jsonl").unlink()
+    opened = Quarantine(folder, "acme")
+    (folder / "acme.jsonl").symlink_to(victim)  # after the folder was looked at
+    with pytest.raises(ConfigError, match=r"cannot be written: .*acme\.jsonl is a symbolic link"):
+        opened.put(kept())
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        read_all(folder)
+    assert victim.read_bytes() == b"kept"
+
+
+@pytest.mark.promise("What another user plants in a shared folder is neither followed, truncated nor believed")
+def test_a_folder_that_another_user_has_made_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its owner could read what is put there, even where nobody else can enter it."""
+    folder = private(tmp_path)
+    for module in (files, quarantine):
+        monkeypatch.setattr(module, "trusted_owners", lambda: {54321})
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(ConfigError, match="is a symbolic link of another user"):
+        Quarantine(tmp_path / "link", "acme")
+    with pytest.raises(ConfigError, match=r"is another user's \(uid \d+\), who could read"):
+        Quarantine(folder, "acme")
 
 
 def command(*arguments: object) -> subprocess.CompletedProcess[bytes]:

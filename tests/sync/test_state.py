@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from singer_sdk.helpers._state import increment_state
 
 from vendortap.errors import InUseError, StateError
+from vendortap.support import files
 from vendortap.sync import state
-from vendortap.sync.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state
+from vendortap.sync.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state, way_back
 
 BOOKMARK = {"replication_key": "At", "replication_key_value": "2025-01-31T12:00:00+00:00", "seen": [["1"]]}
 PART: State = {"context": {"customer": "1"}, **BOOKMARK}
@@ -263,3 +264,62 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one_and_the_next_may_be(t
         file.keep(MARCH)
     assert (path.read_bytes(), previous(path).read_bytes()) == (MARCH, JANUARY)
     assert names(tmp_path) == ["state.json", "state.json.previous"]
+
+
+# --- what somebody else has put there ----------------------------------------------------------------
+
+PLANTED = "What another user plants in a shared folder is neither followed, truncated nor believed"
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
+
+
+@pytest.mark.promise(PLANTED)
+@pytest.mark.parametrize("name", ["state.json.lock", "state.json"])
+@pytest.mark.parametrize("plant", ["symlink_to", "hardlink_to"])
+def test_a_link_that_another_user_has_planted_is_refused_in_a_sentence(
+    name: str, plant: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text(json.dumps(TWO))
+    getattr(shared / name, plant)(victim)
+    if (name, plant) == ("state.json", "symlink_to"):
+        monkeypatch.setattr(files, "trusted_owners", lambda: {54321})
+    with pytest.raises(StateError, match=r"the state file .* (symbolic|hard) link"), kept(shared / "state.json"):
+        pass
+    assert json.loads(victim.read_text()) == TWO
+
+
+@pytest.mark.promise(PLANTED)
+@pytest.mark.parametrize("planted", ["state.json", "state.json.previous"])
+def test_another_users_state_is_not_believed(planted: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shared / planted).write_text(json.dumps(TWO))
+    if planted == "state.json":
+        monkeypatch.setattr(files, "trusted_owners", lambda: {54321})
+        with pytest.raises(StateError, match=r"is another user's \(uid \d+\), and so may be its content; remove it"):
+            read_state(shared / planted)
+    else:
+        assert way_back(shared / "state.json")
+        monkeypatch.setattr(files, "trusted_owners", lambda: {54321})
+        assert not way_back(shared / "state.json")
+
+
+def test_an_operators_own_link_leads_to_the_state(tmp_path: Path) -> None:
+    """The link stays, and the lock and the previous state are beside the file that it leads to."""
+    (tmp_path / "mnt").mkdir()
+    (tmp_path / "mnt" / "state.json").write_text(json.dumps(TWO))
+    (tmp_path / "state.json").symlink_to("mnt/state.json")
+    with kept(tmp_path / "state.json") as file:
+        file.keep(json.dumps({"bookmarks": {}}).encode())
+        assert sorted(path.name for path in (tmp_path / "mnt").iterdir()) == [
+            "state.json",
+            "state.json.lock",
+            "state.json.previous",
+        ]
+    assert (tmp_path / "state.json").is_symlink()
+    assert json.loads((tmp_path / "mnt" / "state.json").read_text()) == {"bookmarks": {}}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from decimal import Decimal
@@ -84,6 +86,22 @@ def test_amounts_and_keys_are_those_of_the_vendor(folder: Path) -> None:
             assert len(replay) == 12
             assert replay == vendors
             assert all(isinstance(total, Decimal | int) for total in replay.values())
+
+
+@pytest.mark.promise("What vendortap keeps can be read by its owner only, whatever the umask is")
+def test_only_the_owner_can_read_a_recording(tmp_path: Path) -> None:
+    """And no link that somebody puts into its folder meanwhile is followed."""
+    exchange = tape.Exchange(tape.Asked("GET", "/invoices", {}), 200, "application/json", "1.json")
+    kept = tape.Recording("acme", {}, ["invoices"], [exchange])
+    umask = os.umask(0)
+    try:
+        tape.write(tmp_path / "kept", kept, {"1.json": b"{}"})
+    finally:
+        os.umask(umask)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "kept").iterdir()} == {0o600}
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+    with pytest.raises(UsageError, match="cannot be written: File exists"):
+        tape.write(tmp_path / "twice", kept, {tape.INDEX: b"{}"})
 
 
 def test_too_much_is_refused_and_nothing_is_written(vendor: serve.Served, tmp_path: Path) -> None:

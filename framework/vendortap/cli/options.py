@@ -86,6 +86,22 @@ CONFIG = click.option(
 )
 
 
+_ENV_METAVAR = "NAME|PREFIX*"
+TAP_ENV = click.option(
+    "--tap-env",
+    metavar=_ENV_METAVAR,
+    multiple=True,
+    help="Give the tap this variable of the environment beside those that it needs. May be repeated.",
+)
+TARGET_ENV = click.option(
+    "--target-env",
+    metavar=_ENV_METAVAR,
+    multiple=True,
+    help="Give the target this variable of the environment beside those that it needs, such as 'AWS_*'. May be "
+    "repeated.",
+)
+
+
 def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
     """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
     from vendortap.decode.schemas import check_config, with_defaults

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vendortap.cli.options import CONFIG, CONNECTOR, Output, examples, read_settings, target_command
+from vendortap.cli.options import CONFIG, CONNECTOR, TARGET_ENV, Output, examples, read_settings, target_command
 from vendortap.cli.tables import table
 from vendortap.plugins import host
 
@@ -111,9 +111,16 @@ def quarantine_show(folder: Path, number: int, raw: bool) -> None:
 @click.option(
     "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
 )
+@TARGET_ENV
 @click.option("--mark", is_flag=True, help="Be done with what is written to standard output: whoever reads it has it.")
 def quarantine_replay(
-    connector: str, configs: tuple[str, ...], to: Path | None, target: str | None, catalog: Path | None, mark: bool
+    connector: str,
+    configs: tuple[str, ...],
+    to: Path | None,
+    target: str | None,
+    catalog: Path | None,
+    target_env: tuple[str, ...],
+    mark: bool,
 ) -> int:
     """Decode the records in quarantine again, with today's connector.
 
@@ -135,7 +142,7 @@ def quarantine_replay(
     if to or target:
         into = target_command(connector, to, target)
     with into as command:
-        done = replay(loaded, config, chosen, command, mark=mark)
+        done = replay(loaded, config, chosen, command, mark=mark, target_env=target_env)
     if done.left:
         rows = [[*_entry_row(kept)[:4], problem] for kept, problem in done.left]
         click.echo(table(["when", "connector", "stream", "key", "still wrong"], rows) + "\n", err=True)

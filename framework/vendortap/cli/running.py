@@ -14,6 +14,8 @@ from vendortap.cli.options import (
     CONFIG,
     CONNECTOR,
     LOG_FORMAT,
+    TAP_ENV,
+    TARGET_ENV,
     Output,
     ReportFile,
     examples,
@@ -23,7 +25,7 @@ from vendortap.cli.options import (
 from vendortap.cli.tables import outcome_table
 from vendortap.errors import ExitCode, UsageError
 from vendortap.plugins import host
-from vendortap.support import logs
+from vendortap.support import environment, logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,6 +73,8 @@ PROGRESS_SECONDS = 5
     multiple=True,
     help="Write what the run came to into this file, FILE.json or FILE.html, also when it fails. May be repeated.",
 )
+@TAP_ENV
+@TARGET_ENV
 @LOG_FORMAT
 @click.option("--verbose", "-v", is_flag=True, help="Show the log of tap and target.")
 def run(
@@ -82,6 +86,8 @@ def run(
     full_refresh: bool,
     catalog: Path | None,
     reports: tuple[Path, ...],
+    tap_env: tuple[str, ...],
+    target_env: tuple[str, ...],
     verbose: bool,
 ) -> int:
     """Run a connector into a database.
@@ -123,6 +129,8 @@ def run(
                 totals=bool(reports),
                 database=database,
                 full_refresh=full_refresh,
+                tap_env=tap_env,
+                target_env=target_env,
             )
             outcome = watched(job, recorder.watch)
         recorder.over(outcome)
@@ -163,7 +171,7 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None,
     if outcome.report.get("streams"):
         click.echo(outcome_table(outcome.report))
     if outcome.problem:
-        logs.say(f"vendortap: error: {outcome.problem}", "error")
+        _tell_problem(outcome, outcome.problem)
     elif to and outcome.exit_code != ExitCode.USAGE:
         tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
         logs.say(f"\nLoaded into {to}: {', '.join(tables)}")
@@ -188,6 +196,12 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None,
             f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
             "warning",
         )
+
+
+def _tell_problem(outcome: Outcome, problem: str) -> None:
+    logs.say(f"vendortap: error: {problem}", "error")
+    if outcome.target and outcome.withheld:
+        logs.say(f"vendortap: {environment.hint(outcome.withheld)}", "warning")
 
 
 def _log_level(verbose: bool) -> dict[str, str]:

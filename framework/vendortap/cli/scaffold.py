@@ -66,8 +66,7 @@ def infer(
     if output is None:
         click.echo(layout.dumps(result.schema), nl=False)
     else:
-        write_atomically(output, layout.dumps(result.schema).encode())
-        output.chmod(0o644)  # a schema is for everybody to read
+        write_atomically(output, layout.dumps(result.schema).encode(), mode=0o644)  # for everybody to read
         click.echo(f"vendortap: written to {output}; declare rows={drafting.rows_text(result.rows)}", err=True)
 
 

@@ -18,12 +18,14 @@ import duckdb
 
 from vendortap.duckdb.columns import Column, from_duckdb, literal, quote, sql
 from vendortap.errors import ConfigError, LoadError
+from vendortap.support.files import check_own, open_private, private_umask, real_path
 
-_OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+_ALONE: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "temp_directory": "",
 }
-"""What is used (json, icu) is in the wheel; nothing may be fetched."""
+"""What is used (json, icu) is in the wheel; nothing may be fetched. Nothing is put into the current folder either."""
 _NO_NAME = re.compile(r"[\0\ud800-\udfff]")  # the latter are how Python has bytes that are not UTF-8
 CATALOG = "target"
 """What the file is called inside DuckDB, whatever its own name is."""
@@ -99,14 +101,10 @@ class Batch:
 
 def _write(path: str, lines: bytes) -> None:
     try:
-        with open(path, "wb", opener=_private) as file:
+        with open(path, "wb", opener=open_private) as file:
             file.write(lines)
     except OSError as error:
         raise LoadError(f"cannot write beside the database: {error.strerror}") from None
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def checked_path(setting: str) -> Path:
@@ -132,22 +130,49 @@ def checked_path(setting: str) -> Path:
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the file, creating it if need be, and delete what a killed run left beside it.
+    """Open the file, creating it for its owner alone if need be, and delete what a killed run left beside it.
 
-    Raises LoadError where the file cannot be used now.
+    Raises LoadError where the file cannot be used now, or may be another user's.
     """
-    connection = duckdb.connect(config=_OFFLINE)
+    real = own_path(path)
+    connection = duckdb.connect(config=_ALONE)
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS {CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})")
+        with private_umask():
+            connection.execute(
+                f"ATTACH {literal(str(real))} AS {CATALOG} (TYPE duckdb, ROW_GROUP_SIZE {_ROW_GROUP_SIZE})"
+            )
+        own_path(real)  # what was made is still there
     except duckdb.Error as error:
         connection.close()
         raise LoadError(f"cannot open {path}: {reason(error)}") from None
+    except LoadError:
+        connection.close()
+        raise
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET threads = 1")  # more of them cost more time and memory in all, and the tap needs some, too
     # The file is locked now, so nobody else is using these.
-    for folder in path.parent.glob(_glob_escape(_prefix(path)) + "*"):
+    for folder in real.parent.glob(_glob_escape(_prefix(real)) + "*"):
         shutil.rmtree(folder, ignore_errors=True)
     return connection
+
+
+def own_path(path: Path) -> Path:
+    """Return where a database really is.
+
+    Raises LoadError where that file, or the log that DuckDB keeps beside it and replays, may be another user's.
+    """
+    try:
+        real = real_path(path)
+        for file in (real, *real.parent.glob(f"{_glob_escape(real.name)}.*wal*")):
+            check_own(file)
+    except OSError as error:
+        raise LoadError(f"cannot open {path}: {error.strerror}") from None
+    return real
+
+
+def spill_into(connection: duckdb.DuckDBPyConnection, folder: str) -> None:
+    """Have what does not fit into memory put into a folder."""
+    connection.execute(f"SET temp_directory = {literal(folder)}")
 
 
 def batch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
@@ -155,8 +180,9 @@ def batch_folder(path: Path) -> tempfile.TemporaryDirectory[str]:
 
     Raises LoadError.
     """
+    real = own_path(path)
     try:
-        return tempfile.TemporaryDirectory(prefix=_prefix(path), dir=path.parent)
+        return tempfile.TemporaryDirectory(prefix=_prefix(real), dir=real.parent)
     except OSError as error:
         raise LoadError(f"cannot write beside {path}: {error.strerror}") from None
 
@@ -191,7 +217,8 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         connection.execute("BEGIN TRANSACTION")
         yield
-        connection.execute("COMMIT")
+        with private_umask():  # for the log that DuckDB makes beside the file
+            connection.execute("COMMIT")
         _forget(connection)
     except BaseException as error:
         with suppress(duckdb.Error):

@@ -30,6 +30,7 @@ from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
 from vendortap.support import logs, signals, streams
+from vendortap.support.files import private_umask
 from vendortap.support.redact import unexpected
 
 _encoder = msgspec.json.Encoder()
@@ -210,11 +211,13 @@ class DuckdbTarget(Target):
     @cached_property
     def connection(self) -> DuckDBPyConnection:
         """The file, made for the first SCHEMA where there is none; raises LoadError."""
-        return self._opened.enter_context(closing(database.connect(self._path)))
+        connection = self._opened.enter_context(closing(database.connect(self._path)))
+        database.spill_into(connection, self.folder)
+        return connection
 
     @cached_property
     def folder(self) -> str:
-        """Where batches wait for their commit; raises LoadError."""
+        """Where batches wait for their commit, and what does not fit into memory; raises LoadError."""
         return self._opened.enter_context(database.batch_folder(self._path))
 
     @cached_property
@@ -488,7 +491,8 @@ def run() -> None:
         streams.replace_closed()
         command = DuckdbTarget.cli
         logs.set_up()
-        command()
+        with private_umask():
+            command()
     except VendortapError as error:
         logs.say(f"{DuckdbTarget.name}: {error}", "error")
         sys.exit(error.exit_code)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vendortap.errors import ConfigError
 from vendortap.support import lock
-from vendortap.support.files import read_json, remove_temporary, write_atomically
+from vendortap.support.files import read_json, real_path, remove_temporary, write_atomically
 
 _CHECK = "check the setting 'token_file'"
 _ABANDONED_SECONDS = 3600.0
@@ -50,8 +50,8 @@ class Memory:
         self._kept |= texts
 
     def _merge(self, path: Path, texts: Mapping[str, str]) -> None:
-        real = Path(os.path.realpath(path))  # by whatever name it is called: the lock is one
         try:
+            real = real_path(path)  # by whatever name it is called: the lock is one
             with lock.held(real.with_name(f"{real.name}.lock"), f"the token file {path}", patient=True):
                 write_atomically(real, json.dumps({**self._read(), **texts}).encode())
         except OSError as error:
@@ -63,14 +63,17 @@ class Memory:
 
 
 def _kept_in(path: Path) -> dict[str, str]:
-    if not os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK):
+    try:
+        real = real_path(path)
+    except OSError as error:
+        raise ConfigError(f"the token file {path} cannot be used: {error.strerror}; {_CHECK}") from None
+    if not os.access(real.parent, os.W_OK | os.X_OK):
         raise ConfigError(f"the folder of the token file {path} is not there, or cannot be written; {_CHECK}")
-    real = Path(os.path.realpath(path))
     remove_temporary(real.parent, re.escape(real.name), _ABANDONED_SECONDS)
-    if not os.path.exists(path):
+    if not real.exists():
         return {}
     try:
-        document: dict[str, str] = read_json(path, ConfigError, f"the token file {path}")
+        document: dict[str, str] = read_json(real, ConfigError, f"the token file {path}", own=True)
     except ConfigError as error:
         raise ConfigError(f"{error}; {_CHECK}, or remove the file to sign in anew") from None
     if not all(isinstance(value, str) for value in document.values()):

@@ -6,7 +6,6 @@ leave out what it covers, for good and without a word.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import msgspec
 
 from vendortap.errors import LoadError, StateError
 from vendortap.support import lock
-from vendortap.support.files import parse_json
+from vendortap.support.files import parse_json, real_path
 from vendortap.sync.state import State, check_state, has_bookmark
 
 if TYPE_CHECKING:
@@ -65,9 +64,9 @@ def held(path: Path) -> Iterator[int]:
         InUseError: another run has it.
         LoadError: nothing can be written beside it.
     """
-    real = Path(os.path.realpath(path))  # by whatever name it is called: the lock is one
     with ExitStack() as stack:
         try:
+            real = real_path(path)  # by whatever name it is called: the lock is one
             descriptor = stack.enter_context(lock.held(real.with_name(f"{real.name}.lock"), f"the database {path}"))
         except OSError as error:
             raise LoadError(f"cannot write beside {path}: {error.strerror}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from vendortap.declare.model import Connector
 from vendortap.decode.schemas import with_defaults
-from vendortap.errors import UsageError, VendortapError
+from vendortap.errors import LoadError, UsageError, VendortapError
 from vendortap.operate import run
 from vendortap.operate.beginning import database_of
 from vendortap.plugins.validation import settings as settings_schema
 from vendortap.sandbox import serve
 from vendortap.singer.progress_file import Report
 from vendortap.support.extras import require
+from vendortap.support.files import write_new
 
 MARK = "vendortap_demo"
 """A schema of this name makes a database one of the demo's own, which the next demo may replace."""
@@ -90,18 +91,21 @@ def start_afresh(to: Path) -> None:
     Raises:
         UsageError: there is something else already, or it cannot be written.
     """
-    import duckdb
+    from vendortap.duckdb import database
 
-    if to.exists():
-        if not _is_own(to):
-            raise UsageError(f"{to} is not the database of an earlier demo; it is left alone. Name another with --to")
-        to.unlink()
-        to.with_name(f"{to.name}.wal").unlink(missing_ok=True)
     try:
-        with duckdb.connect(str(to)) as database:
-            database.execute(f"CREATE SCHEMA {MARK}")
-    except duckdb.Error:
-        raise UsageError(f"the database {to} cannot be made; name another with --to") from None
+        real = database.own_path(to)
+        if real.exists():
+            if not _is_own(real):
+                raise UsageError(
+                    f"{to} is not the database of an earlier demo; it is left alone. Name another with --to"
+                )
+            real.unlink()
+            real.with_name(f"{real.name}.wal").unlink(missing_ok=True)
+        with closing(database.connect(real)) as connection, database.transaction(connection):
+            connection.execute(f"CREATE SCHEMA {database.CATALOG}.{MARK}")
+    except LoadError as error:
+        raise UsageError(f"the database {to} cannot be made: {error}; name another with --to") from None
 
 
 def _is_own(path: Path) -> bool:
@@ -125,7 +129,7 @@ def _job(served: Served, to: Path) -> Iterator[run.Job]:
         TemporaryDirectory(prefix="vendortap-") as folder,
     ):
         config = Path(folder) / "config.json"
-        config.write_text(json.dumps(settings), encoding="utf-8")
+        write_new(config, json.dumps(settings).encode())
         quiet = {"LOGLEVEL": "WARNING"}
         yield run.Job(connector.name, [str(config)], command, environment=quiet, database=database)
 

@@ -21,6 +21,7 @@ from vendortap.declare.model import Connector
 from vendortap.errors import ConfigError, VendortapError
 from vendortap.operate.run import GRACE_SECONDS
 from vendortap.singer.tap import REPLAYED, ConnectorTap, tap_class
+from vendortap.support import environment
 from vendortap.sync import quarantine
 from vendortap.sync.quarantine import Kept
 from vendortap.sync.state import is_state
@@ -42,11 +43,13 @@ def replay(
     target: Sequence[str] | None = None,
     *,
     mark: bool = False,
+    target_env: Sequence[str] = (),
 ) -> Replayed:
     """Write SCHEMA and RECORD messages of what is good now, as the tap would, to ``target`` or standard output.
 
     Entries are closed that a STATE covers which the target handed back. Whether whoever reads standard output has
-    taken them cannot be known here; with ``mark`` they are closed all the same.
+    taken them cannot be known here; with ``mark`` they are closed all the same. ``target_env`` names variables of the
+    environment that the target is given beside those that it needs.
 
     Raises:
         ConfigError: there is no quarantine.
@@ -64,7 +67,7 @@ def replay(
         return done
     load = _Load()
     try:
-        with _into(target, load):
+        with _into(target, load, target_env):
             _write(tap, entries, done, states=True)
     finally:  # also where a record stops the replay: what the target has taken by then is in its tables
         taken = [entry.id for entry in done.written if entry.id in load.covered]
@@ -84,11 +87,15 @@ def _write(tap: ConnectorTap, entries: Iterable[Kept], done: Replayed, *, states
 
 @dataclass(slots=True)
 class _Load:
-    """What became of a target: the entries that its STATEs cover, its exit code, whether it closed the pipe early."""
+    """What became of a target: the entries that its STATEs cover, its exit code, whether it closed the pipe early.
+
+    ``withheld`` are the names of variables that it was not given.
+    """
 
     covered: set[str] = field(default_factory=set)
     code: int = 0
     is_broken: bool = False
+    withheld: Sequence[str] = ()
 
     def read(self, lines: IO[bytes]) -> None:
         """Take what the target prints, to its end; runs in a thread."""
@@ -99,9 +106,10 @@ class _Load:
 
 
 @contextmanager
-def _into(command: Sequence[str], load: _Load) -> Iterator[None]:
+def _into(command: Sequence[str], load: _Load, target_env: Sequence[str]) -> Iterator[None]:
     """Have standard output go into a target, and wait until that has ended."""
-    quiet = {"LOGLEVEL": "WARNING", **os.environ}
+    quiet = {"LOGLEVEL": "WARNING", **environment.for_target(os.environ, command, target_env)}
+    load.withheld = environment.withheld(os.environ, quiet, command)
     try:
         target = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=quiet)  # noqa: S603 - the operator's own command
     except OSError as error:
@@ -128,7 +136,8 @@ def _hold_taken(load: _Load, name: str, taken: int, written: int) -> None:
     """
     stay = f"{taken:,} of {written:,} entries are closed, the others stay" if taken else "all entries stay"
     if load.code:
-        raise VendortapError(f"the target failed with exit code {load.code}; its message is above, and {stay}")
+        hint = f". {environment.hint(load.withheld)}" if load.withheld else ""
+        raise VendortapError(f"the target failed with exit code {load.code}; its message is above, and {stay}{hint}")
     if load.is_broken:
         raise VendortapError(f"the target {name} ended before it had read everything; {stay}. {_WHAT_TO_DO}")
     if taken < written:

@@ -26,9 +26,11 @@ from typing import IO
 from vendortap.errors import ConfigError, ExitCode
 from vendortap.operate import beginning
 from vendortap.operate.beginning import Database, schema_name
+from vendortap.plugins import host
 from vendortap.singer import progress_file
 from vendortap.singer.progress_file import Report
-from vendortap.support import logs, parent_watch
+from vendortap.support import environment, logs, parent_watch
+from vendortap.support.files import write_new
 from vendortap.sync import state
 
 WATCH_SECONDS = 0.1
@@ -49,7 +51,9 @@ class Job:
     """One run: which tap with which files, into which target command; ``totals`` asks for those in its report.
 
     ``database`` is that of the target, where it is the embedded one: it keeps the state, also beside a state file.
-    With ``full_refresh`` the run begins without any state.
+    With ``full_refresh`` the run begins without any state. Tap and target get of this process's environment what
+    vendortap.support.environment lists for them, and what ``tap_env`` and ``target_env`` name; ``environment`` is set
+    for both.
     """
 
     connector: str
@@ -61,13 +65,16 @@ class Job:
     totals: bool = False
     database: Database | None = None
     full_refresh: bool = False
+    tap_env: Sequence[str] = ()
+    target_env: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended: both exit codes, whether the target left something unread, the tap's last report.
 
-    ``unkept`` says why the last state that the target handed back is not in the state file, if it is not.
+    ``unkept`` says why the last state that the target handed back is not in the state file, if it is not. ``withheld``
+    are the names of variables that the target was not given.
     """
 
     tap: int
@@ -75,6 +82,7 @@ class Outcome:
     unread: bool
     report: Report
     unkept: str | None = None
+    withheld: Sequence[str] = ()
 
     @property
     def missing(self) -> int:
@@ -148,7 +156,8 @@ def run(job: Job, watch: Watch = lambda _: None, log: Log | None = None) -> Outc
         finally:
             final = progress_file.read(told)
             watch(final)
-        return Outcome(pipeline.tap.returncode, pipeline.target.returncode, unread, final, pipeline.keeper.problem)
+        codes = pipeline.tap.returncode, pipeline.target.returncode
+        return Outcome(*codes, unread, final, pipeline.keeper.problem, pipeline.withheld)
 
 
 @contextmanager
@@ -194,9 +203,9 @@ class _Pipeline:
         locks: Sequence[int],
         log: Log | None,
     ) -> None:
-        environment = {**os.environ, **job.environment}
-        settings = f"TAP_{job.connector}_".upper().replace("-", "_")  # of the tap: no concern of the target's
-        others = {name: value for name, value in environment.items() if not name.startswith(settings)}
+        of_tap = {**environment.for_tap(os.environ, job.connector, host.find(), job.tap_env), **job.environment}
+        of_target = {**environment.for_target(os.environ, job.target, job.target_env), **job.environment}
+        self.withheld = environment.withheld(os.environ, of_target, job.target)
         with ExitStack() as failed, ExitStack() as passed_on:
             self._pipe, into = os.pipe()
             alive, self._lifeline = os.pipe()
@@ -204,14 +213,14 @@ class _Pipeline:
             failed.callback(os.close, self._lifeline)
             passed_on.callback(os.close, into)  # the tap's copy is the only one: the target sees the end when it ends
             passed_on.callback(os.close, alive)
-            self.target = _start(job.target, others, log, self._pipe, subprocess.PIPE, locks)
+            self.target = _start(job.target, of_target, log, self._pipe, subprocess.PIPE, locks)
             failed.callback(_kill, self.target)
             assert self.target.stdout is not None  # noqa: S101 - a pipe was asked for
             self.keeper = _Keeper(self.target.stdout, file, names_generation=job.database is not None)
-            environment |= {progress_file.ENVIRONMENT: str(told), parent_watch.ENVIRONMENT: str(alive)}
-            environment |= {progress_file.TOTALS: "1"} if job.totals else {}
+            of_tap |= {progress_file.ENVIRONMENT: str(told), parent_watch.ENVIRONMENT: str(alive)}
+            of_tap |= {progress_file.TOTALS: "1"} if job.totals else {}
             inherited = [*locks, alive, *([given.fileno()] if given else [])]
-            self.tap = _start(_tap_command(job, given), environment, log, None, into, inherited)
+            self.tap = _start(_tap_command(job, given), of_tap, log, None, into, inherited)
             both = (("target", self.target), ("tap", self.tap))
             self._relays = [_Relay(whose, p.stderr, log) for whose, p in both if p.stderr and log]
             failed.pop_all()
@@ -246,7 +255,7 @@ class _Pipeline:
 
 def _start(
     command: Sequence[str],
-    environment: Mapping[str, str],
+    variables: Mapping[str, str],
     log: Log | None,
     stdin: int | None,
     stdout: int,
@@ -258,7 +267,7 @@ def _start(
             stdin=stdin,
             stdout=stdout,
             stderr=subprocess.PIPE if log else None,
-            env=environment,
+            env=variables,
             start_new_session=True,
             pass_fds=inherited,
         )
@@ -345,7 +354,7 @@ def duckdb_command(connector: str, to: Path, state_of: str | None = None) -> Ite
     """
     with tempfile.TemporaryDirectory(prefix="vendortap-") as folder:
         config = Path(folder) / "target.json"
-        config.write_text(json.dumps(duckdb_settings(connector, to, state_of)), encoding="utf-8")
+        write_new(config, json.dumps(duckdb_settings(connector, to, state_of)).encode())
         yield [sys.executable, "-P", "-m", "vendortap.duckdb", "--config", str(config)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vendortap.errors import VendortapError
+from vendortap.support.environment import for_tool
 
 WIDTH = 120
 _RUFF = (sys.executable, "-m", "ruff")
@@ -30,7 +32,9 @@ def tidy(folder: Path) -> None:
         VendortapError: it is no sound Python, so the template or what filled it in is wrong.
     """
     for command in (_IMPORTS, ("format",)):
-        done = subprocess.run([*_RUFF, *command, *_OPTIONS], cwd=folder, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - of this environment
+            [*_RUFF, *command, *_OPTIONS], cwd=folder, capture_output=True, text=True, env=for_tool(os.environ)
+        )
         if done.returncode:
             said = (done.stdout + done.stderr).strip()
             raise VendortapError(f"the draft is no sound Python, a mistake of vendortap; report it: {said}")

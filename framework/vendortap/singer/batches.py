@@ -13,6 +13,7 @@ from singer_sdk.singerlib.json import serialize_json
 
 from vendortap.declare.model import Record
 from vendortap.errors import ConfigError, VendortapError
+from vendortap.support.files import private_umask
 
 _NEEDS = (
     "the setting 'batch_config' needs 'encoding' with 'format' (jsonl) and 'compression' (gzip or none), and 'storage' "
@@ -60,6 +61,7 @@ def write(config: BatchConfig, name: str, records: Iterable[Record]) -> list[str
     file_name = _name(config.storage, f"{name}-{uuid4()}.json{'.gz' if zipped else ''}")
     try:
         with (
+            private_umask(),  # fsspec makes local files by itself
             config.storage.open(file_name, "wb") as file,
             gzip.GzipFile(fileobj=file, mode="wb") if zipped else nullcontext(file) as lines,
         ):

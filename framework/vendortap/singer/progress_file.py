@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from vendortap.errors import VendortapError
+from vendortap.support.files import write_atomically
 from vendortap.support.redact import unexpected
 
 ENVIRONMENT = "VENDORTAP_REPORT"
@@ -102,11 +103,8 @@ class _Teller(threading.Thread):
 
 def write(report: Report) -> None:
     """Replace the report. Where it cannot be written, nobody is told: a sync does not fail for that."""
-    path = Path(os.environ[ENVIRONMENT])
-    temporary = path.with_name(f"{path.name}.new")
     with suppress(OSError):
-        temporary.write_text(json.dumps(report), encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(Path(os.environ[ENVIRONMENT]), json.dumps(report).encode(), durable=False)
 
 
 def read(path: Path) -> Report:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vendortap.errors import InUseError
+from vendortap.support.files import open_private
 
 PATIENCE_SECONDS = 30.0
 """How long to wait for what a killed holder has left running, and for a holder that is soon done."""
@@ -31,7 +32,7 @@ def held(path: Path, what: str, *, patient: bool = False) -> Iterator[int]:
     Raises:
         InUseError: another process has it; at once while that lives, after a while where only its children do, and
             for the patient.
-        OSError: there can be no such file.
+        OSError: there can be no such file, or it is a link or another user's.
     """
     descriptor = _taken(path, what, patient)
     try:
@@ -45,7 +46,7 @@ def held(path: Path, what: str, *, patient: bool = False) -> Iterator[int]:
 def _taken(path: Path, what: str, patient: bool) -> int:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        descriptor, taken = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), False
+        descriptor, taken = open_private(path, os.O_RDWR | os.O_CREAT), False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_still(path, descriptor):
@@ -86,7 +87,7 @@ def _wait_for(holder: str, deadline: float, what: str, patient: bool) -> None:
 def _is_still(path: Path, descriptor: int) -> bool:
     """Whether the descriptor's file is still the one of that name: its last holder may have removed it meanwhile."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 

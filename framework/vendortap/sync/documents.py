@@ -11,7 +11,7 @@ from typing import Any
 
 from vendortap.declare.model import Record
 from vendortap.errors import ConfigError, RecordError
-from vendortap.support.files import remove_temporary, write_atomically
+from vendortap.support.files import open_private, real_path, remove_temporary, write_atomically
 
 _SUFFIXES = {
     "application/pdf": ".pdf",
@@ -41,26 +41,34 @@ class Documents:
     """A folder of documents; ``keep`` may be called by any number of threads.
 
     ``directory`` is a local path or any URL that fsspec knows. A document's name is its SHA-256, so nothing a
-    vendor sends can name a place, and the same document twice is one file.
+    vendor sends can name a place, and the same document twice is one file. What lies under that name already is
+    believed once its content has been compared, and replaced otherwise.
 
     Raises:
         ConfigError: the folder cannot be made, or fsspec does not know the URL.
     """
 
     def __init__(self, directory: str) -> None:
-        self._local = Path(directory) if "://" not in directory else None
+        self._storage: Any = None
+        self._local: Path | None = None
         try:
-            if self._local:
-                self._local.mkdir(parents=True, exist_ok=True)
-                remove_temporary(self._local, _FILE_NAME, _ABANDONED_SECONDS)
-                self._storage: Any = None
-            else:
+            if "://" in directory:
                 import fsspec  # a dependency of singer-sdk; the storage's own package is the operator's choice
+                from fsspec.implementations.local import LocalFileSystem
 
                 self._storage, self._root = fsspec.core.url_to_fs(directory)
+                is_local = isinstance(self._storage, LocalFileSystem)
+            else:
+                self._root, is_local = directory, True
+            if is_local:
+                self._local = Path(self._root)
+                self._local = real_path(self._local)
+                self._local.mkdir(mode=0o700, parents=True, exist_ok=True)
+                remove_temporary(self._local, _FILE_NAME, _ABANDONED_SECONDS)
+            else:
                 self._storage.makedirs(self._root, exist_ok=True)
         except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
-            raise ConfigError(f"the folder 'documents_dir' cannot be used: {_reason(error)}") from None
+            raise ConfigError(f"the folder 'documents_dir' cannot be used: {self._reason(error)}") from None
 
     def keep(self, record: Record, name: str) -> None:
         """Put the Base64 text in property ``name`` into a file; the record then says where, and what it is.
@@ -86,24 +94,36 @@ class Documents:
     def _write(self, file_name: str, data: bytes) -> str:
         try:
             if self._local:
-                path = self._local / file_name
-                if not path.exists():
-                    write_atomically(path, data)
-                return str(path)
+                if not _has(self._local / file_name, data):
+                    write_atomically(self._local / file_name, data, follow=False)
+                path = str(Path(self._root) / file_name)
+                return str(self._storage.unstrip_protocol(path)) if self._storage else path
             url = f"{self._root.rstrip('/')}/{file_name}"
-            # The size, as not every storage writes a file as a whole or not at all.
-            if not self._storage.exists(url) or self._storage.size(url) != len(data):
+            if not self._stores(url, data):
                 self._storage.pipe_file(url, data)
             return str(self._storage.unstrip_protocol(url))
         except Exception as error:  # noqa: BLE001 - a storage raises errors of its own
-            raise ConfigError(f"a document cannot be written to 'documents_dir': {_reason(error)}") from None
+            raise ConfigError(f"a document cannot be written to 'documents_dir': {self._reason(error)}") from None
+
+    def _stores(self, url: str, data: bytes) -> bool:
+        """Whether a storage has just this; its size tells most of what was cut short without another transfer."""
+        storage = self._storage
+        return bool(storage.exists(url) and storage.size(url) == len(data) and storage.cat_file(url) == data)
+
+    def _reason(self, error: Exception) -> str:
+        """Say why, without the address: it may hold a password. What is not installed or not known is told in full."""
+        if isinstance(error, OSError) and error.errno:
+            return (self._local and error.strerror) or os.strerror(error.errno)
+        return str(error) if isinstance(error, ImportError | ValueError) else type(error).__name__
 
 
-def _reason(error: Exception) -> str:
-    """Say why, without the address: it may hold a password. What is not installed or not known is told in full."""
-    if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)
-    return str(error) if isinstance(error, ImportError | ValueError) else type(error).__name__
+def _has(path: Path, data: bytes) -> bool:
+    """Whether a file of ours holds just this; what is another user's, or no file, does not."""
+    try:
+        with open(path, "rb", opener=open_private) as file:
+            return os.fstat(file.fileno()).st_size == len(data) and file.read() == data
+    except OSError:
+        return False
 
 
 def media_type(data: bytes) -> str:

@@ -31,12 +31,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from vendortap.declare.model import Config, Connector
 from vendortap.declare.plan import partitions
 from vendortap.errors import ConfigError, QuarantineError
 from vendortap.plugins.validation import settings
+from vendortap.support.files import open_private, read_private, real_path, sync_folder, trusted_owners
 from vendortap.sync.owner import owner_of
 
 ENOUGH = 100
@@ -104,10 +105,9 @@ class Quarantine:
     def __init__(
         self, directory: str | Path, connector: str, limit: int | str | None = None, account: Account | None = None
     ) -> None:
-        self.path = Path(directory) / f"{connector}.jsonl"
+        self.path = _private_folder(Path(directory)) / f"{connector}.jsonl"
         self._limit = limit
         self._account = account or Account()
-        _make_private(self.path.parent)
         self._open: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._keys: dict[str, dict[tuple[str, ...], list[str]]] = {}
         for kept in self.entries()[0]:
@@ -193,15 +193,15 @@ class Quarantine:
             return
         try:
             new = not self.path.exists()
-            with open(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
-                os.chmod(self.path, 0o600)
-                if _ends_torn(self.path):
+            with open(self.path, "ab+", opener=open_private) as file:
+                os.fchmod(file.fileno(), 0o600)
+                if _ends_torn(file):
                     data = b"\n" + data
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             if new:
-                _sync_folder(self.path.parent)
+                sync_folder(self.path.parent)
         except OSError as error:
             raise ConfigError(
                 f"the quarantine {self.path} cannot be written: {error.strerror}; check the setting 'quarantine_dir'"
@@ -248,7 +248,9 @@ def _read(path: Path) -> tuple[dict[str, Kept], list[Kept]]:
     entries: dict[str, Kept] = {}
     replayed: list[Kept] = []
     try:
-        lines = path.read_bytes().splitlines() if path.exists() else []
+        lines = read_private(path).splitlines()
+    except FileNotFoundError:
+        lines = []
     except OSError as error:
         raise ConfigError(f"the quarantine {path} cannot be read: {error.strerror}") from None
     for line in lines:
@@ -273,7 +275,11 @@ def read_all(directory: Path) -> list[Kept]:
     """
     if not directory.is_dir():
         raise ConfigError(f"there is no folder {directory}; give the one that the setting 'quarantine_dir' names")
-    return [kept for path in sorted(directory.glob("*.jsonl")) for kept in read(path)]
+    try:
+        folder = real_path(directory)
+    except OSError as error:
+        raise ConfigError(f"the folder {directory} cannot be used: {error.strerror}") from None
+    return [kept for path in sorted(folder.glob("*.jsonl")) for kept in read(path)]
 
 
 def schema_hash(schema: Mapping[str, Any]) -> str:
@@ -326,32 +332,29 @@ def _kept(entry: Any) -> Kept:
     )
 
 
-def _make_private(directory: Path) -> None:
+def _private_folder(directory: Path) -> Path:
+    """Return the folder, made if need be, once it is known to be this user's alone; raises ConfigError."""
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        others = os.name == "posix" and directory.stat().st_mode & 0o077
+        folder = real_path(directory)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
     except OSError as error:
         raise ConfigError(f"the folder 'quarantine_dir' cannot be used: {error.strerror}") from None
-    if others:
-        raise ConfigError(f"others can enter the folder 'quarantine_dir', {directory}: chmod 700 it, or name another")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigError(f"the folder 'quarantine_dir', {directory}, cannot be written")
+    if found.st_mode & 0o077:
+        raise ConfigError(f"others can enter the folder 'quarantine_dir', {folder}: chmod 700 it, or name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"the folder 'quarantine_dir', {folder}, cannot be written")
+    if found.st_uid not in trusted_owners():
+        raise ConfigError(
+            f"the folder 'quarantine_dir', {folder}, is another user's (uid {found.st_uid}), who could read what is "
+            "put there: run this as that user, or name another folder"
+        )
+    return folder
 
 
-def _ends_torn(path: Path) -> bool:
+def _ends_torn(file: IO[bytes]) -> bool:
     """Whether the last line was never written to its end."""
-    with path.open("rb") as file:
-        if not file.seek(0, os.SEEK_END):
-            return False
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) != b"\n"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new file's name on disk as well; some systems cannot, and need not."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if not file.seek(0, os.SEEK_END):
+        return False
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) != b"\n"

@@ -25,7 +25,6 @@ write it: the same, but for ``seen``. Both are adopted by the first run that goe
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -40,7 +39,7 @@ import msgspec
 from vendortap.declare.model import Bookmark
 from vendortap.errors import StateError
 from vendortap.support import lock
-from vendortap.support.files import read_json, remove_temporary, write_atomically
+from vendortap.support.files import read_json, read_private, real_path, remove_temporary, write_atomically
 from vendortap.sync import open_items
 
 State = dict[str, Any]
@@ -233,7 +232,7 @@ class StateFile:
         self.path = path
         self.lock = lock
         self.state = state
-        self._began_from = path.read_bytes() if state is not None else None
+        self._began_from = read_private(path) if state is not None else None
         self._now = json.loads(self._began_from) if self._began_from else None
 
     def keep(self, state: bytes) -> None:
@@ -261,9 +260,9 @@ def kept(path: Path, *, full_refresh: bool = False) -> Iterator[StateFile]:
         InUseError: another run has it.
         StateError: there cannot be such a file, or what is in it is not a state to go on from.
     """
-    real = Path(os.path.realpath(path))  # by whatever name it is called: the lock is one
     with ExitStack() as stack:
         try:
+            real = real_path(path)  # by whatever name it is called: the lock is one
             descriptor = stack.enter_context(lock.held(real.with_name(f"{real.name}.lock"), f"the state file {path}"))
             for file in (real, previous(real)):
                 remove_temporary(file.parent, re.escape(file.name))
@@ -287,7 +286,7 @@ def read_state(path: Path) -> State | None:
     if not path.exists():
         return None
     try:
-        return check_state(read_json(path, StateError, f"the state file {path}"))
+        return check_state(read_json(path, StateError, f"the state file {path}", own=True))
     except StateError as error:
         raise StateError(
             f"{error}. Nothing was fetched. {way_back(path)}To fetch everything again, remove {path}"
@@ -301,10 +300,10 @@ def previous(path: Path) -> Path:
 
 def way_back(path: Path) -> str:
     """Say how to go on from the previous state; nothing where there is none that can be used."""
-    before = previous(Path(os.path.realpath(path)))
     try:
-        check_state(read_json(before, StateError, ""))
-    except StateError:
+        before = previous(real_path(path))
+        check_state(read_json(before, StateError, "", own=True))
+    except (StateError, OSError):
         return ""
     return f"The last run began from {before}: copy that to {path} to go on from there, which loses nothing. "
 

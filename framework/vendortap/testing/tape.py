@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from vendortap.errors import UsageError
-from vendortap.support.files import read_json
+from vendortap.support.files import read_json, real_path, write_new
 
 INDEX = "recording.json"
 VERSION = 1
@@ -83,16 +83,19 @@ def read(folder: Path, connector: str) -> Recording:
 def write(folder: Path, kept: Recording, bodies: Mapping[str, bytes]) -> None:
     """Write a recording into a folder that does not exist yet, or is empty; ``bodies`` by the names of their files.
 
+    Only their owner can read the files: nobody has looked yet whether all that is personal was found.
+
     Raises:
         UsageError: there is something in the folder, or it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not an empty folder; name another, or remove it")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        real = real_path(folder)
+        real.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, body in bodies.items():
-            (folder / name).write_bytes(body)
+            write_new(real / name, body)
         index = msgspec.json.format(msgspec.json.encode(kept), indent=2)
-        (folder / INDEX).write_bytes(index + b"\n")
+        write_new(real / INDEX, index + b"\n")
     except OSError as error:
         raise UsageError(f"the recording {folder} cannot be written: {error.strerror}") from None
