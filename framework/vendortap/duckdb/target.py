@@ -211,8 +211,10 @@ class DuckdbTarget(Target):
     @cached_property
     def connection(self) -> DuckDBPyConnection:
         """The file, made for the first SCHEMA where there is none; raises LoadError."""
-        connection = self._opened.enter_context(closing(database.connect(self._path)))
-        database.spill_into(connection, self.folder)
+        with ExitStack() as failed:
+            connection = failed.enter_context(closing(database.connect(self._path)))
+            database.spill_into(connection, self.folder)
+            self._opened.push(failed.pop_all())  # behind the folder, to be closed while that is still there
         return connection
 
     @cached_property
