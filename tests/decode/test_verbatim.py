@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -193,6 +194,19 @@ def test_numbers_that_are_written_in_another_way_or_are_none_are_not_passed_on(n
 def test_numbers_of_very_many_digits_are_not_passed_on(number: str) -> None:
     content = body({**FULL, "Total": None}).replace(b'"Total":null', b'"Total":%b' % number.encode())
     assert passing().read(content, GIVEN) is None
+
+
+def test_many_dates_are_not_tried_in_every_way() -> None:
+    names = [f"At{number}" for number in range(24)]
+    node = Node("object", fields={name: Node("date-time", nullable=True) for name in names})
+    record = ",".join(f'"{name}":"2025-01-02T03:04:05Z"' for name in names)
+    began = time.process_time()
+    for end in ("}", ',"x":1}'):
+        read = reader(node=node)
+        content = b'{"data":{"Rows":[{%s%s]}}' % (record.encode(), end.encode())
+        pages = [read.read(reply(content)) for _ in range(3)]
+        assert [len(page.rows) for page in pages] == [1, 1, 1]
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("character", [chr(code) for code in (*range(0x20, 0x80), 0xE9, 0x2028, 0xFFFF, 0x1F600)])
