@@ -473,13 +473,13 @@ def test_unknown_fields_of_json_and_xml_are_kept_by_their_place() -> None:
     node = {**ROW.fields, UNKNOWN: Node("given")}
     row = Node("object", False, node, ROW.required, xml_name="Invoice")
     body = (
-        b'{"list": [{"Number": "1"}, {"Number": "2", "New": {"a": [1.10, null]}, "Lines": [{}, {"odd name": 1e400}]}]}'
+        b'{"list": [{"Number": "1"}, {"Number": "2", "New": {"a": [1.10, null]}, "Lines": [{}, {"odd name": 1e40}]}]}'
     )
     kept = Reader(row, PAGES, ("Number",), Dates(), keep_unknown=True, structs=True)
     first, second = kept.read(reply(body)).rows
     assert first[UNKNOWN] is None
     assert exact(second[UNKNOWN]) == exact(
-        {"New": {"a": [Decimal("1.10"), None]}, "Lines[1].odd name": Decimal("1e400")}
+        {"New": {"a": [Decimal("1.10"), None]}, "Lines[1].odd name": Decimal("1e40")}
     )
     xml = (
         b'<r xmlns:i="http://www.w3.org/2001/XMLSchema-instance"><list><Invoice><Number>1</Number></Invoice>'

@@ -281,8 +281,9 @@ def test_a_byte_order_mark_does_not_hinder_repair() -> None:
 def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None:
     for text in ("1e999999999", "-1e999999999", "1e" + "9" * 40, '"1e999999999"'):
         assert refusal(f'{{"Number": "1", "Count": {text}}}').endswith("expected at $.Count")
-    assert read('{"Number": 1, "Total": 1e999999999}').rows[0]["Total"].adjusted() == 999999999
-    assert read('{"Number": 1, "Text": 1e999999999}').rows[0]["Text"] == "1E+999999999"
+    for name in ("Total", "Text"):
+        assert refusal(f'{{"Number": 1, "{name}": 1e999999999}}').endswith(f"expected at $.{name}")
+        assert read(f'{{"Number": 1, "{name}": 1e99}}').rows[0][name] in (Decimal("1e99"), "1E+99")
 
 
 # --- what does not fit -------------------------------------------------------------------------------

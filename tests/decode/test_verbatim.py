@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -171,7 +172,7 @@ def test_passing_on_gives_the_bytes_of_decoding_and_encoding(content: bytes) -> 
 
 @pytest.mark.parametrize(
     "number",
-    ["0", "5", "10.00", "-0.10", "-0.0", "0.000001", "0.000000", "9" * 40, "-" + "9" * 400 + ".10"],
+    ["0", "5", "10.00", "-0.10", "-0.0", "0.000001", "0.000000", "9" * 40, "-" + "9" * 50 + "." + "1" * 50],
 )
 def test_numbers_that_are_passed_on(number: str) -> None:
     content = body({**FULL, "Total": None}).replace(b'"Total":null', b'"Total":%b' % number.encode())
@@ -187,6 +188,25 @@ def test_numbers_that_are_passed_on(number: str) -> None:
 def test_numbers_that_are_written_in_another_way_or_are_none_are_not_passed_on(number: str) -> None:
     content = body({**FULL, "Total": None}).replace(b'"Total":null', b'"Total":%b' % number.encode())
     assert passing().read(content, GIVEN) is None
+
+
+@pytest.mark.parametrize("number", ["9" * 51, "-" + "9" * 400 + ".10", "0." + "1" * 51, "1." + "1" * 500])
+def test_numbers_of_very_many_digits_are_not_passed_on(number: str) -> None:
+    content = body({**FULL, "Total": None}).replace(b'"Total":null', b'"Total":%b' % number.encode())
+    assert passing().read(content, GIVEN) is None
+
+
+def test_many_dates_are_not_tried_in_every_way() -> None:
+    names = [f"At{number}" for number in range(24)]
+    node = Node("object", fields={name: Node("date-time", nullable=True) for name in names})
+    record = ",".join(f'"{name}":"2025-01-02T03:04:05Z"' for name in names)
+    began = time.process_time()
+    for end in ("}", ',"x":1}'):
+        read = reader(node=node)
+        content = b'{"data":{"Rows":[{%s%s]}}' % (record.encode(), end.encode())
+        pages = [read.read(reply(content)) for _ in range(3)]
+        assert [len(page.rows) for page in pages] == [1, 1, 1]
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("character", [chr(code) for code in (*range(0x20, 0x80), 0xE9, 0x2028, 0xFFFF, 0x1F600)])

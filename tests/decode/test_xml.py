@@ -16,7 +16,7 @@ import pytest
 
 from vendortap.declare.model import Node
 from vendortap.decode import incremental, xml
-from vendortap.decode.values import Dates, Malformed, Mismatch
+from vendortap.decode.values import FEWER_DIGITS, Dates, Malformed, Mismatch
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 LINE = Node("object", False, fields={"Price": Node("number"), "Text": Node("string")}, xml_name="Line")
@@ -108,8 +108,11 @@ def test_what_is_no_finite_number_is_refused(text: str) -> None:
 
 
 def test_an_exponent_beyond_reason_costs_nothing() -> None:
-    assert invoice("<Total>1e999999999</Total>")["Total"].adjusted() == 999999999
-    assert mismatch("<No>1</No><Count>1e999999999</Count>") == ("$.Count", "an integer")
+    assert invoice("<Total>1e99</Total>")["Total"].adjusted() == 99
+    for text in ("1e100", "1e999999999", "1e-100", "0e-999999999", "9" * 101, "9" * 5000, "1." + "0" * 100):
+        assert mismatch(f"<No>1</No><Total>{text}</Total>") == ("$.Total", FEWER_DIGITS)
+    for text in ("1e100", "1e999999999", "9" * 101, "9" * 5000):
+        assert mismatch(f"<No>1</No><Count>{text}</Count>") == ("$.Count", FEWER_DIGITS)
 
 
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), (" false ", False), ("0", False)])

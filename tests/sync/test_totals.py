@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Context, Decimal, localcontext
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendortap.declare.model import Amount
-from vendortap.sync.totals import Totals
+from vendortap.sync.totals import CURRENCIES, OTHERS, Totals
 
 AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=6)
 RECORDS = st.lists(st.tuples(st.sampled_from(["USD", "EUR", None]), st.none() | AMOUNTS))
@@ -89,3 +90,28 @@ def test_what_cannot_be_added_up_exactly_is_not_added_up() -> None:
     totals = Totals(Amount("total"))
     totals.add({"total": Decimal(text)} for text in ("1e400", "1e-400", "1"))
     assert totals.told() == [{"currency": None, "records": 3, "amount": None}]
+
+
+@pytest.mark.parametrize("text", ["1e999999", "-1e3000000000", "1e-999999", "0e-999999999", "9" * 101])
+def test_amounts_that_are_too_long_are_not_added_up(text: str) -> None:
+    for amount in (Decimal(text), text):
+        totals = Totals(Amount("total", "currency"))
+        totals.add({"total": amount, "currency": currency} for currency in ("USD", "EUR"))
+        totals.add([{"total": 1, "currency": "USD"}])
+        assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(2, None), (1, None)]
+
+
+@pytest.mark.promise(
+    "A report does not grow with what a vendor makes up: currencies and digits are bounded, the rest is counted"
+)
+def test_currencies_without_end_are_counted_under_one_name() -> None:
+    totals = Totals(Amount("total", "currency"))
+    names = [*(f"C{number}" for number in range(1, 10_000)), "x" * 11, "x" * 1_000_000, OTHERS]
+    totals.add([{"total": 1, "currency": None}, {"total": 1, "currency": OTHERS}])
+    totals.add({"total": Decimal("9" * 100), "currency": name} for name in [*names, *names])
+    told = totals.told()
+    assert [entry["currency"] for entry in told] == [None, *names[:CURRENCIES], OTHERS]
+    assert [entry["records"] for entry in told] == [1, *[2] * CURRENCIES, 2 * (len(names) - CURRENCIES) + 1]
+    assert told[-1]["amount"] is None
+    assert {entry["amount"] for entry in told[1:-1]} == {str(2 * int("9" * 100))}
+    assert len(json.dumps(told)) < 50_000

@@ -11,6 +11,10 @@ from collections.abc import Iterable, Iterator
 
 PIECE = 1 << 20
 """Bytes that are read, or decompressed, at a time."""
+MEMBERS = 1000
+"""So many members a gzip file may have: an empty one takes 20 bytes, and as much work as one of a few kB."""
+_SLICE = 1 << 16
+"""Bytes that are given to the decompressor at a time: what is behind a member is copied at its end."""
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -18,19 +22,28 @@ class TooLarge(ValueError):
     """A body is larger than it may be."""
 
 
-def bounded(pieces: Iterable[bytes], most: int) -> bytes:
-    """Join the pieces of a body.
+class TooManyMembers(ValueError):
+    """A gzip file is cut into more members than there is any use for."""
+
+
+def limited(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Hand on the pieces of a body that are not empty.
 
     Raises:
         TooLarge: there are more than ``most`` bytes; no more than one piece too many is taken.
     """
-    taken: list[bytes] = []
     size = 0
     for piece in pieces:
         size += len(piece)
         if size > most:
             raise TooLarge
-        taken.append(piece)
+        if piece:
+            yield piece
+
+
+def bounded(pieces: Iterable[bytes], most: int) -> bytes:
+    """Join the pieces of a body; raises as ``limited``."""
+    taken = list(limited(pieces, most))
     return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
@@ -41,16 +54,18 @@ def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
     one are padding.
 
     Raises:
+        TooManyMembers: there are more than ``MEMBERS``.
         zlib.error: it is no gzip file, or damaged.
         EOFError: it breaks off.
     """
-    member, begun = zlib.decompressobj(_GZIP), False
-    for piece in pieces:
-        rest = piece
+    member, members, begun = zlib.decompressobj(_GZIP), 1, False
+    for rest in _slices(pieces):
         while rest:
             if member.eof:
                 if not (rest := rest.lstrip(b"\0")):
                     break
+                if (members := members + 1) > MEMBERS:
+                    raise TooManyMembers
                 member = zlib.decompressobj(_GZIP)
             begun = True
             yield member.decompress(rest, PIECE)
@@ -59,6 +74,11 @@ def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
         if not (last := member.decompress(b"", PIECE)):
             raise EOFError
         yield last
+
+
+def _slices(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield from (piece[start : start + _SLICE] for start in range(0, len(piece), _SLICE))
 
 
 # --- nesting -----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 from vendortap.declare.model import Node
 from vendortap.decode.values import boolean, integer, number
+from vendortap.support.numbers import is_short
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {"number": number, "integer": integer, "boolean": boolean}
 
@@ -59,8 +60,8 @@ def _repair_text(text: str, node: Node) -> Any:
 
 
 def _repair_number(value: Any, node: Node) -> Any:
-    """Numbers where text is declared, and integers with a fraction of zeros."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    """Numbers where text is declared, and integers with a fraction of zeros; none that is too long."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not is_short(value):
         return value
     if node.kind == "string":
         return str(value)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import MAX_EMAX, Decimal, InvalidOperation
 from typing import Any, TypedDict
 
 import msgspec
 
 from vendortap.declare.model import Node
-from vendortap.decode.values import Dates, Decode, Malformed, Mismatch, Place, TooDeep, day
+from vendortap.decode.values import FEWER_DIGITS, Dates, Decode, Malformed, Mismatch, Place, TooDeep, day
+from vendortap.support.numbers import is_short
 
 _BOM = b"\xef\xbb\xbf"
 _LEAVES: dict[str, Any] = {
@@ -66,11 +67,18 @@ def dumps(document: Any) -> bytes:
 def loads(body: bytes) -> Any:
     """Read any JSON; numbers with a fraction or exponent are Decimals.
 
+    A number that may be too long to be written is given all the same: whoever takes it has to look
+    (vendortap.support.numbers). One that neither Decimal nor int can hold becomes another one that is too long.
+
     Raises:
         Malformed: not JSON.
     """
     try:
-        return _untyped.decode(body.removeprefix(_BOM))
+        body = body.removeprefix(_BOM)
+        try:
+            return _untyped.decode(body)
+        except msgspec.ValidationError:  # an integer of thousands of digits
+            return _untyped.decode(_TOKEN.sub(_without_long_integer, body))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise _malformed(error) from None
 
@@ -174,12 +182,25 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 # --- decoders ----------------------------------------------------------------------------------------
 
 
-def _decimal(text: str) -> Decimal | str:
-    """Read a number; one beyond even Decimal's exponents stays text, which is refused where it stands."""
+_TOO_LONG = Decimal((0, (1,), MAX_EMAX))
+_INTEGER_DIGITS = 4000
+"""Longer integers are not read: Python makes none of more than 4,300 digits (sys.set_int_max_str_digits)."""
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[0-9.eE+-]+', re.DOTALL)
+"""A text, or a number, of JSON: so that digits in a text are not taken for a number."""
+
+
+def _without_long_integer(token: re.Match[bytes]) -> bytes:
+    text = token[0]
+    is_long = len(text) > _INTEGER_DIGITS and text[:1] != b'"' and text.removeprefix(b"-").isdigit()
+    return str(_TOO_LONG).encode() if is_long else text
+
+
+def _decimal(text: str) -> Decimal:
+    """Read a number; one beyond even Decimal's exponents becomes the longest there is."""
     try:
         return Decimal(text)
     except InvalidOperation:
-        return text
+        return _TOO_LONG
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -221,7 +242,7 @@ def _mismatch(error: msgspec.ValidationError) -> Mismatch:
         return Mismatch(f"{path}.{found[1]}", "a value")
     if found := re.match(r"Expected `([^`]*)`", text):
         return Mismatch(path, " or ".join(_EXPECTED.get(kind, kind) for kind in found[1].split(" | ")))
-    return Mismatch(path, "an integer of fewer digits" if "out of range" in text else "a number")
+    return Mismatch(path, FEWER_DIGITS if "out of range" in text else "a number")
 
 
 def _type(node: Node) -> Any:
@@ -259,13 +280,44 @@ def _finish(node: Node, dates: Dates) -> Finish | None:
         return _finish_date(dates.parse, "a date-time", nullable=node.nullable)
     if node.kind == "date":
         return _finish_date(day, "a date", nullable=node.nullable)
-    return _finite if node.kind == "number" else None
+    if node.kind == "any":
+        return hold_numbers
+    return _hold_number if node.kind in _NUMBERS else None
 
 
-def _finite(value: Any) -> Any:
-    """Refuse NaN and infinity, which Decimal reads from strings."""
-    if not value.is_finite():
-        raise Mismatch("", "a finite number")
+_NUMBERS = ("number", "integer")
+
+
+def _hold_number(value: Any) -> Any:
+    """Refuse NaN and infinity, which Decimal reads from strings, and what takes too many digits to be written."""
+    if not is_short(value):
+        raise Mismatch("", _expected_of(value))
+    return value
+
+
+def _expected_of(value: int | Decimal) -> str:
+    return FEWER_DIGITS if isinstance(value, int) or value.is_finite() else "a finite number"
+
+
+def hold_numbers(value: Any) -> Any:
+    """Refuse a value of unknown shape that has a number in it that is too long.
+
+    Raises:
+        Mismatch: with the place inside the value.
+    """
+    if isinstance(value, dict):
+        inner = [(f".{name}", member) for name, member in value.items()]
+    elif isinstance(value, list):
+        inner = [(f"[{index}]", item) for index, item in enumerate(value)]
+    else:
+        inner = []
+    if isinstance(value, int | float | Decimal):
+        _hold_number(Decimal(repr(value)) if isinstance(value, float) else value)
+    for place, member in inner:
+        try:
+            hold_numbers(member)
+        except Mismatch as error:
+            raise error.inside(place) from None
     return value
 
 
@@ -300,20 +352,20 @@ def _finish_array(item: Finish | None) -> Finish | None:
 
 def _others(node: Node, dates: Dates) -> Iterator[tuple[str, Finish]]:
     for name, member in node.fields.items():
-        if member.kind != "number" and (finish := _finish(member, dates)):
+        if member.kind not in _NUMBERS and (finish := _finish(member, dates)):
             yield name, finish
 
 
 def _finish_object(node: Node, dates: Dates) -> Finish:
     nulls = dict.fromkeys(node.fields)
-    numbers = tuple(name for name, member in node.fields.items() if member.kind == "number")
+    numbers = tuple(name for name, member in node.fields.items() if member.kind in _NUMBERS)
     members = tuple(_others(node, dates))
 
     def finish(value: Any) -> Any:
         value = {**nulls, **value}  # complete, and in the schema's order
-        for name in numbers:  # by far the most frequent, hence without a call for each
-            if (found := value[name]) is not None and not found.is_finite():
-                raise Mismatch(f".{name}", "a finite number")
+        for name in numbers:  # by far the most frequent
+            if (found := value[name]) is not None and not is_short(found):
+                raise Mismatch(f".{name}", _expected_of(found))
         for name, member in members:
             if (found := value[name]) is not None:
                 try:

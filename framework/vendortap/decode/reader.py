@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -141,12 +141,13 @@ class Reader:
         form = _format(media_type)
         try:
             record: Record = self._single.read(form, raw)[0]
+            if self._is_blank(record):
+                raise RecordError("it has nothing of what is declared")
+            if self._keep:
+                record[UNKNOWN] = _kept(self._strays(form, raw))
         except (Mismatch, Malformed) as error:
             expected = f"{error.expected} expected at {error.path}" if isinstance(error, Mismatch) else str(error)
             raise RecordError(expected) from None
-        if self._is_blank(record):
-            raise RecordError("it has nothing of what is declared")
-        self._keep_strays([record], {0: self._strays(form, raw)}, ())
         return record
 
     def _ways_of(self, row: Node) -> Ways:
@@ -160,11 +161,13 @@ class Reader:
         return self._read(form, body)
 
     def _read(self, form: Form, body: bytes) -> Page:
+        raws: list[bytes] = []
         strays: Strays = {}
         try:
             return self._through(self._ways, form, body)
         except Undeclared:
-            strays = self._noted_strays(form, self._split(form, body))
+            raws = self._split(form, body)
+            strays = self._noted_strays(form, raws)
             if form == "XML" and self.rows.many:
                 self._note_siblings(xml_wire.beside_records(body, self.rows.path, self._row))
         if not self._keep:
@@ -172,8 +175,9 @@ class Reader:
             with suppress(Undeclared):
                 return self._through(self._ways, form, body)
         page = self._through(self._lenient, form, body)
-        self._keep_strays(page.rows, strays, page.misfits)
-        return page
+        misfits = dict(page.misfits)
+        self._keep_strays(page.rows, strays, misfits, raws)
+        return replace(page, misfits=misfits)
 
     def _through(self, ways: Ways, form: Form, body: bytes) -> Page:
         try:
@@ -243,7 +247,7 @@ class Reader:
         if not misfits:
             raise _page_refusal(first)
         if self._ways is not self._lenient:
-            self._keep_strays(rows, self._noted_strays(form, raws), misfits)
+            self._keep_strays(rows, self._noted_strays(form, raws), misfits, raws)
         more = {name: dig(beside, where.path) for name, where in self.rows.more.items()}
         return Page(rows, more, absent=not self.rows.many and self._is_blank(rows[0]), misfits=misfits)
 
@@ -333,11 +337,16 @@ class Reader:
             return []
         return [(place, value) for place, value in found if place[0] not in self._beside]
 
-    def _keep_strays(self, rows: Sequence[Record], strays: Strays, but: Container[int]) -> None:
-        """Put what is not declared into the records that have it."""
+    def _keep_strays(
+        self, rows: Sequence[Record], strays: Strays, misfits: dict[int, Misfit], raws: Sequence[bytes]
+    ) -> None:
+        """Put what is not declared into the records that have it; one in which it cannot be kept is a bad one."""
         for index, found in strays.items():
-            if self._keep and index not in but:
-                rows[index][UNKNOWN] = {text(place): value for place, value in found} or None
+            if self._keep and index not in misfits:
+                try:
+                    rows[index][UNKNOWN] = _kept(found)
+                except Mismatch as error:
+                    misfits[index] = self._misfit(error, rows[index], index, raws[index])
 
     def _learn(self, strays: Strays) -> None:
         """Let names pass from now on; where there seems to be no end of them, all."""
@@ -362,6 +371,22 @@ class Reader:
             record = prefix(self.rows) + (f"[{index}]" if self.rows.many else "")
             inside = f".{text(place)}" if place else ""
             self._drift.note(kind, field_name(place) or WHOLE, f"{record}{inside}", expected)
+
+
+def _kept(strays: Sequence[tuple[Place, Any]]) -> dict[str, Any] | None:
+    """Return what a record has that is not declared, by its place.
+
+    Raises:
+        Mismatch: there is a number that is too long.
+    """
+    kept: dict[str, Any] = {}
+    for place, value in strays:
+        name = text(place)
+        try:
+            kept[name] = json_wire.hold_numbers(value)
+        except Mismatch as error:
+            raise error.inside(f"$.{name}") from None
+    return kept or None
 
 
 def _place_of(value: Any, mark: str, place: str) -> str:

@@ -8,16 +8,19 @@ name like a record; its properties are in the schema's order, and all there. A p
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, TypedDict
+from functools import partial
+from operator import attrgetter, is_not
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 
 from vendortap.declare.model import Node
+from vendortap.decode.json import hold_numbers
 from vendortap.decode.values import Dates, Decode, Mismatch, Undeclared
+from vendortap.support.numbers import LongNumber, hold
 
 Settle = Callable[[Any], None]
 """Completes a row in place; raises Mismatch where the page has to be read the other way."""
@@ -41,7 +44,7 @@ class Row(msgspec.Struct, gc=False):
 _LEAVES: Mapping[str, Any] = {
     "string": str,
     "number": Decimal,
-    "integer": int,
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],  # longer ones are left to the other way
     "boolean": bool,
     "date-time": datetime,
     "date": date,
@@ -64,6 +67,7 @@ def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001
     decoder = msgspec.json.Decoder(_type(page, row))
     settle = _settle(row, dates)
     find = _finder(page, row)
+    around = tuple(_numbers_around(page, row))
 
     def decode(body: bytes) -> Any:
         try:
@@ -74,6 +78,8 @@ def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001
             raise Mismatch("$", "another document") from None
         for record in find(value):
             settle(record)
+        for path in around:
+            hold_numbers(_at(value, path))
         return value
 
     return decode
@@ -177,24 +183,45 @@ def _finder(node: Node, row: Node) -> Callable[[Any], Any]:
     raise AssertionError("the page has no place for records")
 
 
+def _numbers_around(node: Node, row: Node) -> Iterator[tuple[str, ...]]:
+    """Yield where a page has numbers, or what may have some, beside its records."""
+    if node.fields is row.fields:
+        return
+    if node.kind in ("number", "any"):
+        yield ()
+    for name, member in node.fields.items():
+        yield from ((name, *path) for path in _numbers_around(member, row))
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value.get(name) if value else None
+    return value
+
+
 def _holds(node: Node, row: Node) -> bool:
     inner = [*node.fields.values(), *((node.item,) if node.item else ())]
     return node.fields is row.fields or any(_holds(member, row) for member in inner)
 
 
 _is_finite = Decimal.is_finite
+_is_there = partial(is_not, None)
 
 
 def _settle(node: Node, dates: Dates) -> Settle:
-    """Return what holds numbers to be finite, makes date-times aware and drops extra names, in a row and inside it."""
+    """Return what holds numbers to be short, makes date-times aware and drops extra names, in a row and inside it."""
     numbers = [name for name, member in node.fields.items() if member.kind == "number"]
     stamps = [_settle_stamp(name, member, dates) for name, member in node.fields.items() if member.kind == "date-time"]
     inner = [(name, found) for name, member in node.fields.items() if (found := _settle_inside(member, dates))]
     amounts = _getter(numbers)
 
     def settle(row: Any) -> None:
-        if not all(map(_is_finite, filter(None, amounts(row)))):  # neither null nor zero is looked at
-            raise Mismatch("$", "a finite number")
+        try:
+            are_finite = all(map(_is_finite, map(hold, filter(_is_there, amounts(row)))))
+        except LongNumber:
+            are_finite = False
+        if not are_finite:
+            raise Mismatch("$", "a number")
         for stamp in stamps:
             stamp(row)
         for name, settle_inside in inner:

@@ -19,12 +19,17 @@ from typing import Any, TypeAlias
 import msgspec
 
 from vendortap.errors import ConfigError
+from vendortap.support.numbers import MOST_DIGITS, is_short
 
 Decode = Callable[[bytes], Any]
 """Body → value of the compiled schema. Raises Mismatch, Malformed or Undeclared."""
 
 Place: TypeAlias = tuple[str | int, ...]
 """Names and indexes that lead from a record to something inside it."""
+
+
+FEWER_DIGITS = f"a number of at most {MOST_DIGITS} digits"
+"""What should stand in the place of a number that is too long."""
 
 
 class Malformed(ValueError):
@@ -50,6 +55,10 @@ class Mismatch(ValueError):
     def inside(self, place: str) -> Mismatch:
         """Return the same mismatch as it is called one level further out."""
         return Mismatch(place + self.path, self.expected)
+
+
+class TooLong(ValueError):
+    """A text is a number, and has more digits than one may have."""
 
 
 class Undeclared(ValueError):
@@ -122,7 +131,7 @@ def dates(zone: str, pattern: str | None) -> Dates:
         ) from error
 
 
-_is_integer = re.compile(r"[+-]?[0-9]{1,4000}").fullmatch
+_is_integer = re.compile(rf"[+-]?[0-9]{{1,{MOST_DIGITS}}}").fullmatch
 _end_of_time = re.compile(r"(9999-12-31[Tt ]23:59:59\.9{6})[0-9]+")
 _midnight = re.compile(r"(?:T00:00:00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?\Z")
 
@@ -131,6 +140,7 @@ def number(text: str) -> Decimal:
     """Read a decimal number, digit for digit (XML Schema 1.1 part 2, 3.3.3, and an exponent).
 
     Raises:
+        TooLong: it has too many digits.
         ValueError: not a finite number in plain digits (Decimal itself would take ``1_0``, ``٣`` or ``NaN``).
     """
     if text.isascii() and "_" not in text:
@@ -139,8 +149,10 @@ def number(text: str) -> Decimal:
         except InvalidOperation:
             pass
         else:
-            if value.is_finite():
+            if is_short(value):
                 return value
+            if value.is_finite():
+                raise TooLong("not a number of so few digits")
     raise ValueError("not a number")
 
 
@@ -148,12 +160,13 @@ def integer(text: str) -> int:
     """Read an integer in plain digits; a fraction of zeros is let pass (``3.0``).
 
     Raises:
+        TooLong: it has too many digits.
         ValueError: not an integer.
     """
     if _is_integer(text):
         return int(text)
     value = number(text)
-    if value.adjusted() > 4000 or value != value.to_integral_value():
+    if value != value.to_integral_value():
         raise ValueError("not an integer")
     return int(value)
 

@@ -27,6 +27,7 @@ from vendortap.decode import json as json_wire
 from vendortap.decode import structs as rows_wire
 from vendortap.decode.expressions import ONCE, Trial
 from vendortap.decode.values import Dates, Malformed, Mismatch
+from vendortap.support.numbers import MOST_DIGITS
 
 _SPACE = r"[ \t\n\r]*"
 _PLAIN = rf"[ !#-\[\]-\xff]*{ONCE}"
@@ -40,10 +41,14 @@ _TIME = (
     r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.(?!000000)[0-9]{6})?"
     r"(?:Z|[+-](?!00:00)(?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
+_HALF = MOST_DIGITS // 2
+"""Digits on each side of a point; what has more, and still few enough, is left to other ways."""
 _LEAVES: Mapping[str, str] = {
     "string": _STRING,
     # -0 becomes 0, and str writes a Decimal with an exponent where six zeros follow the point
-    "number": rf"(?:-?[1-9][0-9]*{ONCE}|(?:0|-0(?=\.))(?!\.000000[0-9]))(?:\.[0-9]+{ONCE})?",
+    "number": (
+        rf"(?:-?[1-9][0-9]{{0,{_HALF - 1}}}{ONCE}|(?:0|-0(?=\.))(?!\.000000[0-9]))(?:\.[0-9]{{1,{_HALF}}}{ONCE})?"
+    ),
     "integer": r"(?:0|-?[1-9][0-9]{0,17}(?![0-9]))",
     "boolean": r"(?:true|false)",
     "date-time": f'"{_DAY}T{_TIME}"',
@@ -252,7 +257,8 @@ class _Groups:
         if node.kind == "object":
             pattern = self.object(node)
         elif node.kind == "date-time":
-            pattern = f"(?:{_LEAVES[node.kind]}|({_OTHER_TIME}))"
+            usual = _LEAVES[node.kind]  # not tried in both ways: of many dates, that would double the ways with each
+            pattern = f"(?:{usual}|(?!{usual})({_OTHER_TIME}))"
             read = rows_wire.leaf(node, self._dates)
             self._change(lambda raw, _: msgspec.json.encode(read(raw)))
         else:

@@ -20,12 +20,14 @@ from typing import Any
 from vendortap.declare.model import Node
 from vendortap.decode import incremental
 from vendortap.decode.values import (
+    FEWER_DIGITS,
     Dates,
     Decode,
     Malformed,
     Mismatch,
     Place,
     TooDeep,
+    TooLong,
     Undeclared,
     boolean,
     day,
@@ -33,6 +35,7 @@ from vendortap.decode.values import (
     number,
 )
 from vendortap.errors import BodyError
+from vendortap.support.numbers import MOST_DIGITS
 
 DEEPEST = 250
 """How many levels can be asked for at the most: at 256 libxml2 gives up."""
@@ -399,6 +402,8 @@ def _text_reader(node: Node, dates: Dates) -> ReadText:
     def read(text: str) -> Any:
         try:
             return parser(text) if (text := text.strip()) else None
+        except TooLong:
+            raise Mismatch("", FEWER_DIGITS) from None
         except ValueError:
             raise Mismatch("", expected) from None
 
@@ -456,10 +461,10 @@ def _hold_no_text(element: Any, expected: str) -> None:
 _TEXT, _NUMBER, _INTEGER, _NESTED, _AGAIN = range(5)
 """How an element in an object is read: its text is the value, or its digits; by a reader; as one of several."""
 _FORMS = {"string": _TEXT, "number": _NUMBER, "integer": _INTEGER}
-_NUMERIC = "0123456789.+-eE"
+_NUMERIC = "0123456789.+-"
 _DIGITS = "0123456789"
 _LONGEST = 18
-"""Longer integers are left to ``wire.integer``, which knows the bounds."""
+"""Longer integers are left to ``integer``, which knows the bounds; so are numbers with an exponent to ``number``."""
 
 
 class _Members:
@@ -548,7 +553,13 @@ def _read_children(  # noqa: C901 - the hot loop: what it does costs less than a
             raise Mismatch(f".{name}", "a single element")
         elif form == _TEXT and not len(child) and (text := child.text):
             value[name] = text
-        elif form == _NUMBER and not len(child) and (text := child.text) and not text.strip(_NUMERIC):
+        elif (
+            form == _NUMBER
+            and not len(child)
+            and (text := child.text)
+            and len(text) <= MOST_DIGITS
+            and not text.strip(_NUMERIC)
+        ):
             try:
                 value[name] = Decimal(text)
             except InvalidOperation:

@@ -22,7 +22,7 @@ Notice = Callable[[str, str, bool], None]
 """Is told of each undeclared property: the path of its object, its name, and whether it has a value."""
 
 _INT128 = (-(2**127), 2**127 - 1)
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _as_json = msgspec.json.Encoder(decimal_format="number")
 _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (bool, "a boolean"),
@@ -156,7 +156,10 @@ def _decimal(value: Any) -> Decimal:
     if type(value) is Decimal:
         number = value
     elif type(value) is int or (type(value) is str and _NUMBER.fullmatch(value)):
-        number = Decimal(value)
+        try:
+            number = Decimal(value)
+        except InvalidOperation:
+            raise Misfit("is a number with an exponent beyond all reason") from None
     elif type(value) is str:
         raise Misfit("is a string that is not a decimal number")
     else:

@@ -14,10 +14,10 @@ from typing import Any
 from urllib3.util import Url
 
 from vendortap.declare.model import Authorize, Config, Limit, Pace, Reply, Request, Sign
-from vendortap.errors import ConfigError, TransportError
+from vendortap.errors import BodyError, ConfigError, TransportError
 from vendortap.http import addresses
 from vendortap.http.answers import Answers
-from vendortap.http.bodies import read_body
+from vendortap.http.bodies import FramingError, read_body
 from vendortap.http.calls import Call, prepare, signatures
 from vendortap.http.connection import Adapter
 from vendortap.http.credentials import Keyring
@@ -132,7 +132,8 @@ class Client:
             MissingError: 404, or what else means that the vendor does not have it.
             RefusedError: another 4xx.
             UnavailableError: 501, 505, or a redirect, which is never followed.
-            BodyError: the answer has a content encoding that was not asked for, or is too large.
+            BodyError: the answer has a content encoding that was not asked for, or is too large, as a whole or around
+                its body.
             Stopped: the client was told to stop.
         """
         call = self._call(request)
@@ -310,6 +311,12 @@ class Client:
                 answer.release_conn()
                 self.traffic.answered(time.monotonic() - began, size)
             outcome = Reply(answer.status, headers, body, datetime.now(UTC))
+        except FramingError:
+            raise BodyError(
+                f"{self._name}: {call.label} answered with more headers, chunks or trailers than any body needs, and "
+                "was not read on. Something other than the vendor's API may be answering: check base_url and proxies, "
+                "or report it to the vendor."
+            ) from None
         except READ_ERRORS as error:
             outcome = failure(error)
             if time.monotonic() - began >= self._reply_seconds:

@@ -14,6 +14,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from vendortap.http.bodies import FRAMING_BYTES, FramingError
+
 
 def _is_error(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.ERROR
@@ -29,15 +31,17 @@ ORIGINS = 10
 
 
 class _Until(io.RawIOBase):
-    """What is read from a connection until ``end``, a time of the monotonic clock.
+    """What is read from a connection until ``end``, a time of the monotonic clock, and until ``left`` bytes have come.
 
-    The socket's own timeout is for each piece: a byte now and then would keep a reader for ever.
+    The socket's own timeout is for each piece: a byte now and then would keep a reader for ever. Bytes are counted
+    here because http.client passes over interim answers, chunk extensions and trailers without end, and tells nobody.
     """
 
     def __init__(self, raw: io.RawIOBase, connection: socket.socket, end: float) -> None:
         self._raw = raw
         self._connection = connection
         self._end = end
+        self.left = FRAMING_BYTES
         self._each = connection.gettimeout()
 
     def readable(self) -> bool:
@@ -50,7 +54,11 @@ class _Until(io.RawIOBase):
         wanted = left if self._each is None else min(left, self._each)
         if wanted != self._connection.gettimeout():  # to set it lets other threads go first
             self._connection.settimeout(wanted)
-        return self._raw.readinto(buffer)
+        count = self._raw.readinto(buffer)
+        self.left -= count or 0
+        if self.left < 0:
+            raise FramingError
+        return count
 
     def close(self) -> None:
         self._raw.close()
@@ -68,7 +76,8 @@ def _ending(kind: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
         def response_class(self, connection: socket.socket, *arguments: Any, **options: Any) -> HTTPResponse:
             response = HTTPResponse(connection, *arguments, **options)
             end = getattr(self, "end", time.monotonic() + seconds)  # a proxy's answer comes before any request
-            response.fp = io.BufferedReader(_Until(response.fp.detach(), connection, end))
+            self.until = _Until(response.fp.detach(), connection, end)
+            response.fp = io.BufferedReader(self.until)
             return response
 
     return EndingConnection

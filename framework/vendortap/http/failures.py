@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 import ssl
@@ -53,6 +54,8 @@ def failure(error: Exception) -> Failure:
         if isinstance(cause, socket.gaierror):
             # EAI_AGAIN: the name server did not answer. Everything else: there is no such name.
             return Failure("the host name cannot be resolved", permanent=cause.errno != socket.EAI_AGAIN)
+        if type(cause) in (http.client.HTTPException, http.client.LineTooLong):  # the former has no kind of its own
+            return Failure("the answer has more headers, or a longer line among them, than is read", permanent=True)
         if refused := _REFUSED_BY_PROXY.match(str(cause)):
             return Failure(f"the proxy answered {refused[1]}", permanent=refused[1] in ("401", "403", "407"))
         if isinstance(cause, OSError) and cause.strerror:

@@ -38,6 +38,7 @@ from vendortap.decode import json as json_wire
 from vendortap.errors import BodyError, ConfigError, DeclarationError, PluginError, VendortapError
 from vendortap.plugins import host
 from vendortap.plugins.host import Plugin
+from vendortap.support.numbers import is_short
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -321,9 +322,9 @@ def _unfit(value: Any, node: Node) -> str | None:
 
 
 def _settled(value: Any) -> bool:
-    """Whether an amount is finite, and a date-time has an offset."""
-    if isinstance(value, Decimal):
-        return value.is_finite()
+    """Whether an amount is finite and not too long, and a date-time has an offset."""
+    if isinstance(value, Decimal | int):
+        return is_short(value)
     return not isinstance(value, datetime) or value.tzinfo is not None
 
 

@@ -76,7 +76,7 @@ KINDS: Mapping[str, str] = {**BROKEN, **STATUSES, **BODIES, **VENDORS_OWN}
 """Every kind of fault, and what happens."""
 
 _FAULT = re.compile(r"(?P<kind>[a-z0-9-]+?)(?:@(?P<numbers>[0-9,-]+)|:(?P<chance>[0-9.]+))?(?P<path>/.*)?")
-_NUMBERS = re.compile(r"([1-9][0-9]*)(-)?([1-9][0-9]*)?")
+_NUMBERS = re.compile(r"([1-9][0-9]{0,8})(?:(-)([1-9][0-9]{0,8})?)?")
 
 
 # --- which request -----------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def _chance(text: str) -> float:
 def _numbers(text: str | None) -> Iterator[tuple[int, int | None]]:
     for run in text.split(",") if text else ():
         parts = _NUMBERS.fullmatch(run)
-        if parts is None or (parts[3] and not parts[2]):
+        if parts is None:
             raise ValueError(f"{run!r} is no number of a request; write 2, 2-4 or 2-")
         first = int(parts[1])
         yield first, int(parts[3]) if parts[3] else None if parts[2] else first

@@ -34,6 +34,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vendortap.sandbox import faults
+from vendortap.support.numbers import plain
 
 Row = TypeVar("Row")
 Document = dict[str, Any]
@@ -130,7 +131,7 @@ def to_json(value: object) -> bytes:
 def _mark_decimal(value: object) -> str:
     if not isinstance(value, Decimal):
         raise TypeError(f"sandbox: JSON has no form for {type(value).__name__}")
-    text = f"{value:f}"
+    text = plain(value)
     return f"\0{text if '.' in text else text + '.0'}\0"
 
 
@@ -193,7 +194,7 @@ def _element(name: str, value: object, names: XmlNames) -> object:
         return {names.items.get(name, "string"): items} if items else None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def answer(request: Request, document: Document | list[Document], names: XmlNames, status: int = 200) -> Response:

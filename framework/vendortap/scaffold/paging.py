@@ -17,7 +17,7 @@ _SIZE = (
     *("resultsperpage", "maxresultsperpage"),
 )
 _OFFSET = ("offset", "skip", "start", "startindex", "startat", "first")
-_NEXT = re.compile("next.*(token|cursor)|cursor|continuation|token", re.IGNORECASE)
+_NEXT = re.compile("cursor|continuation|token", re.IGNORECASE)
 _TOTAL = re.compile("total|count|found|records|items", re.IGNORECASE)
 _OF_PAGE = re.compile("size|page", re.IGNORECASE)
 

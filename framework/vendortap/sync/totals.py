@@ -1,5 +1,8 @@
 """The amounts of a stream's records as they are written, added up exactly, currency by currency.
 
+Of a vendor that names currencies without end, the first ones are told each by itself, and all others as one: without a
+sum, as there is none of several currencies.
+
 Stream maps may have removed or replaced an amount, flattened what it is in, or made JSON text of that. What is told is
 a sum of amounts that were written. Where one is hidden, or its currency, no total of the stream is told.
 """
@@ -12,9 +15,17 @@ from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
 
 from vendortap.declare.model import Amount, Record
+from vendortap.support.numbers import is_short
 
-_EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
+_EXACT = Context(prec=500, Emax=500, Emin=-500, traps=[Inexact, InvalidOperation, Overflow])
 """What has more digits than this is not added up, instead of wrongly."""
+
+CURRENCIES = 100
+"""So many currencies are told each by itself; ISO 4217 has 180, and an account is invoiced in a few."""
+CURRENCY_LENGTH = 10
+"""Characters that the name of one has at the most."""
+OTHERS = "(others)"
+"""What stands in the place of a currency for all that are not told by themselves."""
 
 
 class _Gone:
@@ -40,19 +51,30 @@ class Totals:
             if number is None or not isinstance(currency, str | None):
                 self._is_hidden = True
                 return
-            count, total = self._sums.get(currency, (0, Decimal(0)))
-            self._sums[currency] = count + 1, _sum(total, number)
+            has_line = self._has_line(currency)
+            line = currency if has_line else OTHERS
+            count, total = self._sums.get(line, (0, Decimal(0)))
+            self._sums[line] = count + 1, _sum(total, number) if has_line else None
+
+    def _has_line(self, currency: str | None) -> bool:
+        """Whether a currency has a line of its own."""
+        if currency in self._sums or currency is None:
+            return currency != OTHERS
+        own = len(self._sums) - (None in self._sums) - (OTHERS in self._sums)
+        return own < CURRENCIES and len(currency) <= CURRENCY_LENGTH and currency != OTHERS
 
     def told(self) -> list[dict[str, Any]]:
         """Return for each currency how many records had an amount, and the sum as text; nothing where one is hidden.
 
-        The currency is ``None`` where the vendor states none, the sum where it has too many digits.
+        The currency is ``None`` where the vendor states none, the sum where it has too many digits. Last comes
+        ``OTHERS``, where there are any, without a sum.
         """
         if self._is_hidden:
             return []
+        sums = sorted(self._sums.copy().items(), key=lambda line: line[0] == OTHERS)
         return [
             {"currency": currency, "records": count, "amount": None if total is None else f"{total:f}"}
-            for currency, (count, total) in self._sums.copy().items()
+            for currency, (count, total) in sums
         ]
 
 
@@ -71,9 +93,11 @@ def _number(amount: Any) -> Decimal | None:
 
 
 def _sum(total: Decimal | None, amount: Decimal) -> Decimal | None:
-    """Return the exact sum; ``None`` once there is none."""
+    """Return the exact sum; ``None`` once there is none, as there is of amounts that are too long."""
+    if total is None or not is_short(amount):
+        return None
     try:
-        return None if total is None else _EXACT.add(total, amount)
+        return _EXACT.add(total, amount)
     except (Inexact, InvalidOperation, Overflow):
         return None
 

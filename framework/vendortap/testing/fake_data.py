@@ -25,6 +25,7 @@ from typing import Any
 from lxml import etree
 
 from vendortap.decode import json as json_wire
+from vendortap.support.numbers import MOST_DIGITS, is_short, plain
 
 PERSONAL = re.compile(
     r"name|mail|street|addr|phone|mobile|fax|city|town|zip|postal|contact|attention|attn|customer|recipient|buyer"
@@ -32,10 +33,16 @@ PERSONAL = re.compile(
     re.IGNORECASE,
 )
 """What personal data are called, in properties and in settings."""
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+_LOCAL = re.compile(r"[\w.+-]")
+"""A character of what stands before the ``@`` of a mail address."""
+_DOMAIN = re.compile(r"@[\w-]+(?:\.[\w-]+)+")
+"""What mail addresses are found by: from their beginnings on, each letter of a long text would be tried as one."""
+_TOKEN = re.compile(r"\w+|\W")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 KNOWN_LENGTH = 4
 """A shorter value is replaced where it is personal, and not wherever else it stands: it would be in ordinary words."""
+INSIDE_LENGTH = 200
+"""A longer one is not looked for inside others: it is a text itself, and to look for it would take ages."""
 Leaf = Callable[[tuple[str, ...], Any], Any]
 """The names that lead to a value, and the value → what stands there afterwards."""
 
@@ -81,7 +88,8 @@ class MadeUp:
         self._names = names
         self._key = secrets.token_bytes(32)
         self.known: dict[str, str] = {}
-        self._found = -1, re.compile("")
+        self._made: set[str] = set()
+        self._words = _Words()
 
     def learn(self, path: tuple[str, ...], value: Any) -> Any:
         """Note a value if it is personal, so that ``replace`` finds it wherever it stands; returns it as it is."""
@@ -96,35 +104,30 @@ class MadeUp:
         if isinstance(value, str):
             return self.text(value) if value and self._names.is_personal(path) else self.mention(value)
         if isinstance(value, int | Decimal) and not isinstance(value, bool) and self._names.is_personal(path):
-            return type(value)(self.text(f"{value:f}" if isinstance(value, Decimal) else str(value)))
+            return type(value)(self.text(_written(value)))
         return value
 
     def mention(self, text: str) -> str:
         """Return a text that is kept, without the personal values and mail addresses that are in it."""
         if text in self.known and len(text) >= KNOWN_LENGTH:
             return self.known[text]
-        text = self._inside().sub(lambda found: self.known[found[0]], text)
-        return _MAIL.sub(lambda found: self._mail(found[0]), text)
+        text = "".join(self.known[part] if is_known else part for is_known, part in self._words.cut(text))
+        return "".join(self._mail(part) if is_mail else part for is_mail, part in _mails(text))
 
     def text(self, value: str) -> str:
         """Return the made-up text of the same form for a value; no two values have the same."""
         if value not in self.known:
             made, tried = self._form(value, 0), 0
-            while made in self.known.values() and tried < len(string.ascii_letters):
+            while made in self._made and tried < len(string.ascii_letters):
                 made, tried = self._form(value, tried + 1), tried + 1
             self.known[value] = made
+            self._made.add(made)
+            if KNOWN_LENGTH < len(value) <= INSIDE_LENGTH and any(character.isalpha() for character in value):
+                self._words.add(value)
         return self.known[value]
 
-    def _inside(self) -> re.Pattern[str]:
-        """Return what finds those values inside others that are words enough, the longest first."""
-        if self._found[0] != len(self.known):
-            words = [value for value in self.known if len(value) > KNOWN_LENGTH and any(c.isalpha() for c in value)]
-            longest = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-            self._found = len(self.known), re.compile(rf"\b(?:{longest})\b" if words else r"(?!)")
-        return self._found[1]
-
     def _form(self, value: str, tried: int) -> str:
-        if _MAIL.fullmatch(value):
+        if [is_mail for is_mail, _ in _mails(value)] == [True]:
             return self._mail(value)
         if _DATE.match(value):
             return f"2000-01-01{value[10:]}"
@@ -136,6 +139,58 @@ class MadeUp:
 
     def _hash(self, text: str) -> bytes:
         return hmac.digest(self._key, text.encode(), "sha256")
+
+
+class _Words:
+    """Finds values inside texts, as whole words, the longest first; however many values there are."""
+
+    def __init__(self) -> None:
+        self._root: dict[str | None, Any] = {}
+
+    def add(self, value: str) -> None:
+        """Have a value found from now on."""
+        node = self._root
+        for token in _TOKEN.findall(value):
+            node = node.setdefault(token, {})
+        node[None] = value
+
+    def cut(self, text: str) -> Iterator[tuple[bool, str]]:
+        """Cut a text into these values and what is between them; say of each part whether it is one."""
+        tokens: list[str] = _TOKEN.findall(text)
+        at = 0
+        while at < len(tokens):
+            found, end, node = None, at + 1, self._root
+            for place in range(at, len(tokens)):
+                if (inside := node.get(tokens[place])) is None:
+                    break
+                node = inside
+                if None in node:
+                    found, end = node[None], place + 1
+            yield found is not None, tokens[at] if found is None else found
+            at = end
+
+
+def _mails(text: str) -> Iterator[tuple[bool, str]]:
+    """Cut a text into mail addresses and what is between them; say of each part whether it is one."""
+    done = 0
+    for found in _DOMAIN.finditer(text):
+        begin = found.start()
+        while begin > done and _LOCAL.match(text, begin - 1):
+            begin -= 1
+        if begin < found.start():
+            if done < begin:
+                yield False, text[done:begin]
+            yield True, text[begin : found.end()]
+            done = found.end()
+    if done < len(text):
+        yield False, text[done:]
+
+
+def _written(number: int | Decimal) -> str:
+    """Return the digits of a number; of one that is too long, other ones: what it was is not to be found out anyway."""
+    if not is_short(number):
+        return "1" * MOST_DIGITS
+    return plain(number) if isinstance(number, Decimal) else str(number)
 
 
 def _like(character: str, number: int, *, first: bool) -> str:

@@ -17,9 +17,10 @@
 
 Seconds are seconds, bytes are those received. A stream's counts are those of vendortap.sync.Tally, its ``totals`` what
 its records come to: exact, as text; ``currency`` is null where the vendor states none, ``amount`` where the digits are
-too many. ``complete`` says whether the tap could say its last word. The figures of a point of the ``timeline`` are
-those since the tap began, but for its ``latency``, which is that of the answers since the point before. ``quarantine``
-names the folder where there is one. Where a run failed, ``problem`` is why.
+too many, or the currencies, the rest of which is "(others)". ``complete`` says whether the tap could say its last word.
+The figures of a point of the ``timeline`` are those since the tap began, but for its ``latency``, which is that of the
+answers since the point before. ``quarantine`` names the folder where there is one. Where a run failed, ``problem`` is
+why.
 """
 
 from __future__ import annotations

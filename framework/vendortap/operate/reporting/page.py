@@ -152,7 +152,7 @@ def _text(value: object) -> str:
 
 def _amount(value: str | None) -> str:
     """Write an amount in full, with thousands set off; ``None`` is one that could not be added up."""
-    return "has too many digits to be added up" if value is None else f"{Decimal(value):,f}"
+    return "has too many digits or currencies to be added up" if value is None else f"{Decimal(value):,f}"
 
 
 _STREAM: Mapping[str, Cell] = {
