@@ -30,7 +30,7 @@ from vendortap.duckdb.settings import SETTINGS, setting_errors
 from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
 from vendortap.support import logs, signals, streams
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import one_line, unexpected
 
 _encoder = msgspec.json.Encoder()
 _MOST_UNDECLARED = 100
@@ -490,7 +490,7 @@ def run() -> None:
         logs.set_up()
         command()
     except VendortapError as error:
-        logs.say(f"{DuckdbTarget.name}: {error}", "error")
+        logs.say(f"{DuckdbTarget.name}: {one_line(str(error))}", "error")
         sys.exit(error.exit_code)
     except OSError as error:
         logs.say(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", "error")

@@ -15,7 +15,7 @@
 ``records`` are those that were emitted; vendortap.sync.counters says what the others of a stream's figures count,
 vendortap.http.traffic what those of its traffic do, vendortap.decode.drift what ``drift`` holds. ``latencies`` are
 counts by the classes of vendortap.support.latency. ``totals`` are there where they are asked for, of records as
-they are written (vendortap.sync.totals); nothing else of any record is in it.
+they are written (vendortap.sync.totals); nothing else of any record is in it, and no secret in the currency.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from vendortap.errors import VendortapError
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import shown_document, unexpected
 
 ENVIRONMENT = "VENDORTAP_REPORT"
 """The environment variable that names the file; unset, nothing is told."""
@@ -105,7 +105,7 @@ def write(report: Report) -> None:
     path = Path(os.environ[ENVIRONMENT])
     temporary = path.with_name(f"{path.name}.new")
     with suppress(OSError):
-        temporary.write_text(json.dumps(report), encoding="utf-8")
+        temporary.write_text(json.dumps(shown_document(report, but=("amount",))), encoding="utf-8")
         temporary.replace(path)
 
 
