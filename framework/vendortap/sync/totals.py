@@ -43,15 +43,20 @@ class Totals:
             count, total = self._sums.get(currency, (0, Decimal(0)))
             self._sums[currency] = count + 1, _sum(total, number)
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self, shown: Callable[[str], str] = str) -> list[dict[str, Any]]:
         """Return for each currency how many records had an amount, and the sum as text; nothing where one is hidden.
 
-        The currency is ``None`` where the vendor states none, the sum where it has too many digits.
+        The currency is ``None`` where the vendor states none, and as ``shown`` has it, since it may state anything; the
+        sum is ``None`` where it has too many digits.
         """
         if self._is_hidden:
             return []
         return [
-            {"currency": currency, "records": count, "amount": None if total is None else f"{total:f}"}
+            {
+                "currency": currency and shown(currency),
+                "records": count,
+                "amount": None if total is None else f"{total:f}",
+            }
             for currency, (count, total) in self._sums.copy().items()
         ]
 
