@@ -161,7 +161,7 @@ def test_xml_is_read_in_its_encoding(encoding: str, declared: str | None, charse
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "unicode_escape", "zlib", "utf-7", "x" * 500])
 def test_a_charset_that_is_none_is_refused_by_name(charset: str) -> None:
     reader = Reader(ROW, Rows(("List",)), ("Id",), Dates(UTC))
-    with pytest.raises(BodyError, match=f"charset '{charset[:40]}'"):
+    with pytest.raises(BodyError, match=f"charset '{charset[:59]}"):
         reader.read(xml("utf-8", None, charset))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import environment
+from vendortap.support import logs
+from vendortap.support.redact import Redactor
 
 if TYPE_CHECKING:
     from tests.conftest import Files, RunTap, StartVendor, Vendor
@@ -71,3 +74,29 @@ def test_a_tap_by_itself_goes_by_the_environment(start: StartVendor, tap: RunTap
     assert said[-1]["message"].startswith("tap-scansource: error: ")
     assert {"debug", "info", "error"} <= {line["level"] for line in said}
     assert secret not in done.stderr
+
+
+FORGED = "a\x1b[2J\u202e\u2028b\npl4nted%2dsecret"
+
+
+@pytest.mark.promise("Lines of the log and errors hold no escapes of terminals, no marks of direction and no secrets")
+@pytest.mark.parametrize("form", logs.FORMS)
+def test_whatever_is_logged_or_said_is_fit_to_be_shown(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(logs.ENVIRONMENT, form)
+    redact, root = Redactor(["pl4nted-secret"]), logging.getLogger()
+    handler = logging.StreamHandler(sys.stderr)
+    monkeypatch.setattr(root, "handlers", [handler])
+    logs.set_up()
+    logging.getLogger("any").warning("%s said %s", "who", FORGED)
+    logging.getLogger("any").warning("METRIC: {half %s", FORGED)
+    logs.say(f"error: {FORGED}", "error", more={"x": [FORGED]})
+    logs.pass_on("target", FORGED)
+    logs.pass_on("target", json.dumps({"message": FORGED}))
+    said = capsys.readouterr().err
+    assert "pl4nted" not in said
+    assert said.count("***") >= 5
+    assert all(line.isprintable() for line in said.splitlines())
+    assert len(said.splitlines()) == (5 if form == "json" else 6), "what is said may have lines, a record may not"
+    del redact

@@ -13,7 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vendortap.support.redact import MESSAGE_LENGTH, Redactor, one_line, unexpected
+from vendortap.errors import BodyError
+from vendortap.support.redact import (
+    MESSAGE_LENGTH,
+    NAME_LENGTH,
+    Redactor,
+    has_secret,
+    one_line,
+    shown,
+    shown_document,
+    shown_line,
+    shown_lines,
+    shown_name,
+    unexpected,
+    without_secrets,
+)
 
 SECRET = "s3cr3t/+value"
 
@@ -148,3 +162,113 @@ def test_threads_may_learn_and_ask_at_once() -> None:
 
 def test_one_line_has_neither_breaks_nor_runs_of_blanks() -> None:
     assert one_line(" a\n\n b\u2028c\td ") == "a b c d"
+
+
+# --- in this order: redacted, stripped, cut ----------------------------------------------------------
+
+LONG = "pl4nted-secret-17x"
+
+
+@pytest.mark.promise("No part of a secret is left where a name is cut")
+@pytest.mark.parametrize("before", range(NAME_LENGTH - len(LONG) - 2, NAME_LENGTH + 2))
+def test_what_is_cut_has_been_redacted(before: int) -> None:
+    redact = Redactor([LONG])
+    shown_as = shown_name("w" * before + LONG + "w" * 30)
+    assert "pl4" not in shown_as
+    assert len(shown_as) <= NAME_LENGTH
+    assert "pl4" not in shown(f"{'w ' * 90}{'w' * (before - 40)}{LONG}{'w ' * 90}")
+    del redact
+
+
+def test_only_the_begin_of_a_very_long_text_is_looked_at_and_no_secret_is_cut_there() -> None:
+    redact = Redactor([LONG])
+    for blanks in range((1 << 14) - 40, (1 << 14) + 20, 7):
+        assert "pl4" not in redact(" " * blanks + LONG + " " * 100_000)
+    for blanks in range((1 << 15) - 40, (1 << 15) + 20, 7):
+        assert "pl4" not in shown_name(" " * blanks + LONG + " " * 100_000)
+
+
+@pytest.mark.promise("A secret is recognised through what is not seen between its characters", figure="40 marks")
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(0x00, 0x07, 0x08, 0x09, 0x0A, 0x0D, 0x1B, 0x7F, 0x80, 0x85, 0x9B, 0x9C, 0xAD, 0x34F, 0x61C, 0x115F, 0x180E),
+        *(0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2028, 0x2029, 0x202A, 0x202E, 0x2060, 0x2066, 0x2069, 0x3164),
+        *(0xFE0F, 0xFEFF, 0xFFA0, 0xFFFE, 0xE000, 0xE0001, 0xE0100, 0x10FFFF, 0xD800, 0xA0),
+    ],
+)
+def test_what_is_not_seen_neither_hides_a_secret_nor_is_shown(code: int) -> None:
+    redact, mark = Redactor([LONG]), chr(code)
+    for text in (mark.join(LONG), f"a{mark}{LONG[:5]}{mark}{mark}{LONG[5:]}{mark}b"):
+        for fit in (redact, shown, shown_name, shown_line, shown_lines):
+            told = fit(text)
+            assert "***" in told
+            assert "17x" not in told.replace(" ", "")
+            assert mark == "\n" or mark not in told
+    assert shown_lines(f"one{mark}two") == ("one\ntwo" if mark == "\n" else "one two")
+    assert shown_line(f"one{mark}two") == "one two"
+
+
+@pytest.mark.promise("A secret is recognised in any mixture of escapes")
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_a_secret_is_known_in_any_mixture_of_escapes(data: st.DataObject) -> None:
+    secret = 'pä55 wörd/+<&>"\U0001f511'
+    ways: list[Callable[[str], str]] = [
+        str,
+        lambda char: "".join(f"%{byte:02x}" for byte in char.encode()),
+        lambda char: "".join(f"%25{byte:02X}" for byte in char.encode()),
+        lambda char: json.dumps(char)[1:-1],
+        lambda char: f"&#{ord(char)};",
+        lambda char: f"&#x{ord(char):x};",
+        lambda char: escape(char, {'"': "&quot;"}),
+    ]
+    written = "".join(data.draw(st.sampled_from(ways))(char) for char in secret)
+    told = Redactor([secret]).blank(f"before {written} after")
+    assert told == "before *** after"
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda secret: secret.encode().hex(),
+        lambda secret: secret.encode().hex().upper(),
+        lambda secret: secret.encode("latin-1").hex(),
+        lambda secret: secret.encode().decode("latin-1"),
+        lambda secret: quote(secret, "", encoding="latin-1"),
+        lambda secret: "".join(f"%u{ord(char):04x}" for char in secret),
+        lambda secret: "".join(f"\\x{ord(char):02x}" for char in secret),
+        lambda secret: secret.replace(" ", "%20"),
+        lambda secret: base64.b64encode(secret.encode("latin-1")).decode(),
+        lambda secret: base64.encodebytes(b"x" * 50 + secret.encode()).decode(),
+    ],
+)
+def test_a_secret_is_known_in_other_encodings(write: Callable[[str], str]) -> None:
+    secret = "pässword of Jürgen"
+    assert Redactor([secret])(f"a {write(secret)} b").startswith("a ***")
+    assert "rgen" not in Redactor([secret]).blank(write(secret)).casefold()
+
+
+def test_values_of_three_characters_are_no_secrets() -> None:
+    assert Redactor(["abc", "äöü"]).blank("abc äöü %61bc") == "abc äöü %61bc"
+    assert Redactor(["abcd"]).blank("abcd") == "***"
+
+
+def test_whoever_shows_anything_goes_by_all_secrets_of_the_process() -> None:
+    first, second = Redactor(["first-secret"]), Redactor(["my-first-secret-no-2"])
+    assert shown_line("my-first-secret-no-2 first-secret") == "*** ***"
+    assert has_secret("x%66irst-secretx")
+    assert not has_secret("first")
+    error = without_secrets(BodyError("a first-secret\nand more"))
+    assert str(error) == "a *** and more"
+    document = {"first-secret": ["first-secret", 1, None, {"amount": "first-secret"}]}
+    assert shown_document(document, but=("amount",)) == {"first-secret": ["***", 1, None, {"amount": "first-secret"}]}
+    del first, second
+    assert shown_line("first-secret") == "first-secret"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("@odata.count", "@odata.count"), ("jane@acme.test", "***"), ("a b@c d", "a *** d")]
+)
+def test_a_name_may_begin_as_a_mail_address_does_not(name: str, told: str) -> None:
+    assert shown_name(name) == told

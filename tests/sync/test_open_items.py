@@ -17,6 +17,7 @@ from vendortap import StreamRecord, StreamState, read
 from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, RecordError, RefusedError, StateError
 from vendortap.singer.maps import masks
+from vendortap.support.redact import Redactor
 from vendortap.sync import open_items, quarantine
 from vendortap.sync.open_items import OpenItems
 from vendortap.sync.state import check_state
@@ -437,3 +438,23 @@ def test_a_window_is_read_again_for_what_is_open_in_it(sandboxes: StartVendor, t
         second.state["bookmarks"]["customer_invoices"]["replication_key_value"]
         >= (first.state["bookmarks"]["customer_invoices"]["replication_key_value"])
     )
+
+
+@pytest.mark.promise("A key that has a secret in it is not in the state, and its open item arrives all the same")
+def test_a_key_with_a_secret_is_hashed_and_looked_for_in_the_list() -> None:
+    redact, secret = Redactor(["pl4nted-secret"]), b"the secret settings"
+    entry: dict[str, Any] = {}
+    number, unit = "INV-pl4nted%2Dsecret", Unit({"customer": "1"}, {"customer": "1"})
+    run = OpenItems(entry, secret=secret)
+    run.note((number,), "missing", unit, of_list=False)
+    run.note(("INV-2",), "missing", unit, of_list=False)
+    assert "pl4nted" not in json.dumps(entry)
+    again = OpenItems(entry, secret=secret)
+    assert [item["key"] for item in again.documents([unit.partition])] == [["INV-2"]]
+    assert len(again.slices(unit.partition)) == 1
+    assert again.is_sought((number,), unit.partition)
+    assert not again.is_sought(("INV-2",), unit.partition)
+    assert again.has((number,), unit.partition)
+    again.arrived((number,), unit.partition)
+    assert [item["key"] for item in open_items.of_stream({"bookmarks": {"s": entry}}, "s")] == [["INV-2"]]
+    del redact

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import Any, NoReturn
 
 import click
@@ -18,6 +19,7 @@ import click
 from vendortap.cli import connectors, installation, open_items, quarantine, running, sandboxes, scaffold, states
 from vendortap.errors import ExitCode, VendortapError
 from vendortap.support import logs, signals, streams
+from vendortap.support.redact import one_line, unexpected
 
 
 def main() -> NoReturn:
@@ -38,23 +40,22 @@ def _main(arguments: Sequence[str]) -> int:
         streams.replace_closed()
         result = commands.main(args=list(arguments), prog_name="vendortap", standalone_mode=False)
     except VendortapError as error:
-        logs.say(f"vendortap: error: {error}", "error")
+        logs.say(f"vendortap: error: {one_line(str(error))}", "error")
         return error.exit_code
     except click.ClickException as error:
         if logs.as_json():
             logs.say(f"vendortap: error: {error.format_message()}", "error")
         else:
-            error.show()
+            error.show(said := StringIO())
+            logs.say(said.getvalue().rstrip(), "error")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         logs.say("vendortap: interrupted", "error")
         return 128 + signal.SIGINT
     except OSError as error:
-        logs.say(f"vendortap: error: {error}", "error")
+        logs.say(f"vendortap: error: {one_line(str(error))}", "error")
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - a defect, whose own text may hold data
-        from vendortap.support.redact import unexpected
-
         logs.say(f"vendortap: error: {unexpected(error)}", "error")
         return ExitCode.FAILED
     return result if isinstance(result, int) else 0

@@ -16,6 +16,7 @@ from vendortap.cli.tables import table
 from vendortap.errors import ExitCode
 from vendortap.plugins import host
 from vendortap.plugins.host import Plugin
+from vendortap.support.redact import shown_lines
 
 CHECK_SECONDS = 5
 """How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
@@ -38,7 +39,7 @@ def list_command(check: bool) -> int:
         click.echo()
         broken += _list("plugin", others, extensions.problems() if check else None)
     for reason in broken:
-        click.echo(f"\n{reason}", err=True)
+        click.echo(f"\n{shown_lines(reason)}", err=True)
     return ExitCode.FAILED if broken else ExitCode.DONE
 
 

@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 from vendortap.cli.options import examples
 from vendortap.cli.tables import table
 from vendortap.errors import ExitCode
+from vendortap.support.redact import shown_lines
 
 
 @click.command(epilog=examples("vendortap doctor", "vendortap doctor --json"))
@@ -34,7 +35,7 @@ def doctor(as_json: bool) -> int:
         click.echo(table(["state", "area", "name", "detail"], rows))
         for one in found:
             if one.remedy:
-                click.echo(f"\n{one.area} {one.name}: {one.detail}\n  → {one.remedy}")
+                click.echo(shown_lines(f"\n{one.area} {one.name}: {one.detail}\n  → {one.remedy}"))
     return ExitCode.FAILED if broken else ExitCode.DONE
 
 

@@ -13,6 +13,7 @@ import click
 from vendortap.errors import ConfigError
 from vendortap.plugins import host
 from vendortap.support import logs
+from vendortap.support.redact import Redactor
 
 if TYPE_CHECKING:
     from vendortap.declare.model import Connector
@@ -104,7 +105,7 @@ TARGET_ENV = click.option(
 
 def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any]:
     """Return the settings, checked: of the files, and of the environment where ENV is asked for, as the tap does."""
-    from vendortap.decode.schemas import check_config, with_defaults
+    from vendortap.decode.schemas import check_config, secrets, with_defaults
     from vendortap.singer import discovery
     from vendortap.singer.tap import tap_class
     from vendortap.support.files import read_json
@@ -117,6 +118,8 @@ def read_settings(connector: Connector, configs: Iterable[str]) -> dict[str, Any
     if "ENV" in configs:
         merged |= discovery.environment(connector)
     config = with_defaults(merged, tap.settings_schema)
+    if context := click.get_current_context(silent=True):  # nothing that the command prints shows them
+        context.find_root().meta["vendortap.redactor"] = Redactor(secrets(config, tap.settings_schema))
     check_config(config, tap.config_jsonschema, tap.name)
     return config
 

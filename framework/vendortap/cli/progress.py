@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from vendortap.singer.progress_file import Report
+from vendortap.support.redact import shown_line
 
 REFRESHES = 5
 """How often a second what is shown is drawn anew."""
@@ -45,7 +46,8 @@ class Progress:
 
     def log(self, _whose: str, line: str) -> None:
         """Print a line of the tap's or the target's above the bars."""
-        self._console.print(Text.from_ansi(line), soft_wrap=True)
+        plain = Text.from_ansi(line).plain  # colours as well: what else is in an escape may act on the terminal
+        self._console.print(Text(shown_line(plain)), soft_wrap=True)
 
     def show(self, report: Report) -> None:
         """Show how far a run is."""

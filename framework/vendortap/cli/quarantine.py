@@ -13,6 +13,7 @@ import click
 from vendortap.cli.options import CONFIG, CONNECTOR, TARGET_ENV, Output, examples, read_settings, target_command
 from vendortap.cli.tables import table
 from vendortap.plugins import host
+from vendortap.support.redact import shown_line
 
 if TYPE_CHECKING:
     from vendortap.sync.quarantine import Kept
@@ -93,7 +94,7 @@ def quarantine_show(folder: Path, number: int, raw: bool) -> None:
         **({"account": kept.account} if kept.account else {}),
     }
     for name, text in rows.items():
-        click.echo(f"{name:<9}  {text}")
+        click.echo(f"{name:<9}  {shown_line(text)}")
 
 
 @quarantine_commands.command(

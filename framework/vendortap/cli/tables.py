@@ -1,9 +1,11 @@
-"""Tables of text, as the commands print them."""
+"""Tables of text, as the commands print them: whatever is in a cell is fit to be shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from vendortap.support.redact import shown_line
 
 if TYPE_CHECKING:
     from vendortap.singer.progress_file import Report
@@ -11,9 +13,9 @@ if TYPE_CHECKING:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns with spaces, figures to the right, so that the output also serves programs."""
-    lines = [list(head), *map(list, rows)]
+    lines = [[shown_line(cell) for cell in line] for line in (head, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    right = [all(row[i][:1].isdigit() for row in rows) and bool(rows) for i in range(len(head))]
+    right = [all(line[i][:1].isdigit() for line in lines[1:]) and bool(rows) for i in range(len(head))]
     return "\n".join(
         "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
         for line in lines

@@ -9,12 +9,11 @@ from typing import Any
 from vendortap.declare.model import Page
 from vendortap.declare.reasons import reason
 from vendortap.errors import MissingError, RefusedError
-from vendortap.support.redact import Redactor
+from vendortap.support.redact import shown
 
 Check = Callable[[Page], str | None]
 """Raises what a page says of itself; returns what the operator should be told of a page that is good."""
 
-_quote = Redactor()
 _NOT_FOUND = re.compile(r"not\W?found|(?:does|do) not exist|\b404\b", re.IGNORECASE)
 
 
@@ -54,8 +53,8 @@ def status(
         word, sentence = (str(page.more.get(key) or "").strip() for key in (name, message))
         is_good = word.casefold() in fine | half
         if is_good and not page.absent:
-            return None if word.casefold() in fine else f"the vendor answers {_quote(word)}{_said(page, message)}"
-        said = f"{_quote(word) or 'without a status'}{' without a record' if is_good else ''}{_said(page, message)}"
+            return None if word.casefold() in fine else f"the vendor answers {shown(word)}{_said(page, message)}"
+        said = f"{shown(word) or 'without a status'}{' without a record' if is_good else ''}{_said(page, message)}"
         missed = is_good or absent & {word.casefold(), sentence.casefold()}
         raise (MissingError if missed else RefusedError)(f"the vendor answers {said}.")
 
@@ -119,7 +118,7 @@ def _first_error(errors: Any) -> str:
     members = {key.casefold(): text for key, text in first.items()} if isinstance(first, dict) else {}
     code = members.get("code")
     texts = (code if isinstance(code, str) else "", reason(first))
-    return ": ".join(_quote(text).rstrip(".") for text in texts if text.strip())
+    return ": ".join(shown(text).rstrip(".") for text in texts if text.strip())
 
 
 def _with_errors(said: str) -> str:
@@ -128,4 +127,4 @@ def _with_errors(said: str) -> str:
 
 def _said(page: Page, message: str) -> str:
     text = page.more.get(message)
-    return f": {_quote(text).rstrip('.')}" if isinstance(text, str) and text.strip() else ""
+    return f": {shown(text).rstrip('.')}" if isinstance(text, str) and text.strip() else ""

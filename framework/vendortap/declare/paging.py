@@ -17,6 +17,7 @@ from typing import Any
 
 from vendortap.declare.model import Config, Page, Pager, Request
 from vendortap.errors import BodyError
+from vendortap.support.redact import shown_name
 
 EMPTY_PAGES = 100
 """So many empty pages in a row are the end of a list, whatever the vendor says is still to come."""
@@ -157,7 +158,9 @@ def _step(page: Page, size: int) -> int:
 def fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
     """Return what an error says of a list with fewer rows than its vendor states."""
     other = f"; it may count its {what} from another number, see the setting {first!r}" if first else ""
-    return f"the vendor says that there are {stated} rows, but its pages hold {taken}; run again{other}"
+    return (
+        f"the vendor says that there are {shown_name(str(stated))} rows, but its pages hold {taken}; run again{other}"
+    )
 
 
 def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -> Pager:

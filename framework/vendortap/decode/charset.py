@@ -10,6 +10,7 @@ import codecs
 import re
 
 from vendortap.errors import BodyError
+from vendortap.support.redact import shown_name
 
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 _DECLARATION = re.compile(rb"\s*<\?xml\s[^>]{0,200}\?>")
@@ -52,7 +53,7 @@ def hold_json(body: bytes, content_type: str) -> None:
         BodyError: it is in another encoding.
     """
     given = _CHARSET.search(content_type)
-    says = f", as its Content-Type says ({given[1][:40]})" if given and _python_name(given[1]) != "utf-8" else ""
+    says = f", as its Content-Type says ({shown_name(given[1])})" if given and _python_name(given[1]) != "utf-8" else ""
     try:
         body.decode()
     except UnicodeDecodeError as error:
@@ -74,15 +75,17 @@ def _python_name(name: str) -> str:
 def _decoded(body: bytes, name: str) -> str:
     known = _python_name(name)
     if not known or known.replace("-", "_") in _NO_CHARSETS:
-        raise BodyError(f"the answer is XML in the charset {name[:40]!r}, which is not known; report it to the vendor")
+        raise BodyError(
+            f"the answer is XML in the charset {shown_name(name)!r}, which is not known; report it to the vendor"
+        )
     try:
         return body.decode(known)
     except LookupError:  # a codec of bytes, as zlib's
-        raise BodyError(f"the answer is XML in the charset {name[:40]!r}, which is none") from None
+        raise BodyError(f"the answer is XML in the charset {shown_name(name)!r}, which is none") from None
     except (UnicodeDecodeError, ValueError):
         raise BodyError(
-            f"the answer is not in the charset that it says, {name[:40]!r}; it may have been cut short: run again, and "
-            "report it to the vendor if it stays"
+            f"the answer is not in the charset that it says, {shown_name(name)!r}; it may have been cut short: run "
+            "again, and report it to the vendor if it stays"
         ) from None
 
 

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from vendortap.declare.model import Node, Record
 from vendortap.errors import DriftError
+from vendortap.support.redact import shown_line
 
 _ATTRIBUTE = re.compile(r"((?:^|(?<=\.))@)")
 """The mark of an attribute in a name."""
@@ -179,7 +180,8 @@ class Drift:
 
     def _shown(self, name: str) -> str:
         """Return a name or path as it may be shown; the ``@`` of an attribute does not make it a mail address."""
-        return "".join(part if part == "@" else self._redact(part) for part in _ATTRIBUTE.split(name))
+        parts = _ATTRIBUTE.split(shown_line(name))
+        return "".join(part if part == "@" else self._redact(part) for part in parts)
 
     def look(self, records: Iterable[Record]) -> None:
         """Look for fields that have not come up in this run, in records in their order; costs less the more have."""

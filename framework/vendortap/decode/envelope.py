@@ -11,11 +11,10 @@ from vendortap.decode import json as json_wire
 from vendortap.decode import xml as xml_wire
 from vendortap.decode.charset import without_lone_surrogates, xml_as_utf8
 from vendortap.decode.values import Malformed
+from vendortap.support.redact import shown_name
 
 NAMES_AT_MOST = 6
 """So many names are told."""
-_LONGEST = 40
-"""A longer name is cut."""
 
 
 def content(reply: Reply, path: Sequence[str]) -> str:
@@ -51,7 +50,7 @@ def misspelt(reply: Reply, rows: Rows) -> str | None:
             if name not in names:
                 other = next((other for other in names if _bare(other) == _bare(name)), None)
                 if other is not None and not (rows.any_case and other.lower() == name.lower()):
-                    return f"the answer has {_cut(other)} where {name} is declared"
+                    return f"the answer has {shown_name(other)} where {name} is declared"
                 break
             inside = names[name]
     return None
@@ -88,7 +87,7 @@ def _in_json(value: Any, path: Sequence[str]) -> str:
 
 
 def _in_xml(root: Any, path: Sequence[str]) -> str:
-    element, place = root, f"the XML root <{_cut(_local(root))}>"
+    element, place = root, f"the XML root <{shown_name(_local(root))}>"
     for name in path:
         inner = next((child for child in element if _local(child) == name), None)
         if inner is None:
@@ -110,10 +109,6 @@ def _local(element: Any) -> str:
 
 
 def _names(names: Iterable[str]) -> str:
-    known = [_cut(name) for name in names]
+    known = list(names)
     more = f" and {len(known) - NAMES_AT_MOST} more" if len(known) > NAMES_AT_MOST else ""
-    return f"{', '.join(known[:NAMES_AT_MOST])}{more}" if known else "nothing in it"
-
-
-def _cut(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
+    return f"{', '.join(map(shown_name, known[:NAMES_AT_MOST]))}{more}" if known else "nothing in it"

@@ -30,6 +30,7 @@ from vendortap.decode.values import Dates, Malformed, Mismatch, Place, TooDeep, 
 from vendortap.decode.verbatim import Passing
 from vendortap.decode.xml import DEEPEST
 from vendortap.errors import BodyError, RecordError
+from vendortap.support.redact import shown_line, shown_name
 
 _JSON_TYPES = ("application/json", "text/json")
 _XML_TYPES = ("application/xml", "text/xml")
@@ -38,6 +39,8 @@ NAMES_AT_MOST = 200
 """Names of a stream that are noticed and let pass; beyond that all do, as they seem to be data."""
 WHOLE = "(the record)"
 """What is noted as a field where a record is something else altogether."""
+_NO_NAME = re.compile(r'[\x00-\x1f"\\]')
+"""What msgspec has no names with; where a vendor does, all names pass."""
 HALF = "text in whole characters"
 """What stands in the place of half of a surrogate pair."""
 SAMPLE = 10
@@ -146,7 +149,9 @@ class Reader:
             if self._keep:
                 record[UNKNOWN] = _kept(self._strays(form, raw))
         except (Mismatch, Malformed) as error:
-            expected = f"{error.expected} expected at {error.path}" if isinstance(error, Mismatch) else str(error)
+            expected = (
+                f"{error.expected} expected at {shown_line(error.path)}" if isinstance(error, Mismatch) else str(error)
+            )
             raise RecordError(expected) from None
         return record
 
@@ -299,12 +304,12 @@ class Reader:
     def _misfit(self, error: Mismatch, record: Record, index: int, raw: bytes) -> Misfit:
         """Name the record by its key, as far as it has one."""
         place = f"[{index}]" if self.rows.many else ""
-        path = prefix(self.rows) + place + error.path.removeprefix("$")
+        path = shown_line(prefix(self.rows) + place + error.path.removeprefix("$"))
         if self._drift:
             name = re.sub(r"\[\d+\]", "[]", error.path.removeprefix("$").removeprefix("."))
             self._drift.note("type", name or WHOLE, path, error.expected, governed=False)
         who = f"record {index + 1} of the page" if self.rows.many else "the document"
-        key = ", ".join(f"{k} {_short(record[k])}" for k in self._keys if isinstance(record[k], str | int))
+        key = ", ".join(f"{k} {shown_name(str(record[k]))}" for k in self._keys if isinstance(record[k], str | int))
         return Misfit(path, error.expected, raw, f"{key or who}: {error.expected} expected at {path}")
 
     def _split(self, form: Form, body: bytes) -> list[bytes]:
@@ -356,7 +361,8 @@ class Reader:
             row = self._ways.row
             for place in {place for found in strays.values() for place, _ in found}:
                 row = with_extra(row, place)
-            self._ways = self._ways_of(row) if _extra_names(row) <= NAMES_AT_MOST else self._lenient
+            can_be = _extra_names(row) <= NAMES_AT_MOST and not any(map(_NO_NAME.search, _names_in(strays)))
+            self._ways = self._ways_of(row) if can_be else self._lenient
 
     def _look_closer(self, raws: Sequence[bytes], *, repaired: bool) -> None:
         """Look at some records of a JSON page for what the decoders cannot see: amounts as strings."""
@@ -395,7 +401,7 @@ def _place_of(value: Any, mark: str, place: str) -> str:
         for name, member in value.items():
             if mark in name:
                 return place
-            if found := _place_of(member, mark, f"{place}.{name}"):
+            if found := _place_of(member, mark, f"{place}.{shown_name(name)}"):
                 return found
     elif isinstance(value, list):
         return next((found for i, item in enumerate(value) if (found := _place_of(item, mark, f"{place}[{i}]"))), "")
@@ -406,6 +412,12 @@ def _is_one_of_few(pages: Iterator[int]) -> bool:
     """Count a page, and say whether its number is a power of four: the first, and ever fewer."""
     number = next(pages)
     return number & (number - 1) == 0 and number.bit_length() % 2 == 1
+
+
+def _names_in(strays: Strays) -> Iterator[str]:
+    for found in strays.values():
+        for place, _ in found:
+            yield from (part for part in place if isinstance(part, str))
 
 
 def _extra_names(node: Node) -> int:
@@ -424,7 +436,7 @@ def prefix(rows: Rows) -> str:
 
 
 def _page_refusal(error: Mismatch) -> RecordError:
-    return refusal(f"the page: {error.expected} expected at {error.path}")
+    return refusal(f"the page: {error.expected} expected at {shown_line(error.path)}")
 
 
 def refusal(sentence: str) -> RecordError:
@@ -440,7 +452,7 @@ def _format(media_type: str) -> Form:
     if media_type in _XML_TYPES or media_type.endswith("+xml"):
         return "XML"
     raise BodyError(
-        f"the answer is {media_type or 'of no declared type'}, neither JSON nor XML; "
+        f"the answer is {shown_name(media_type) or 'of no declared type'}, neither JSON nor XML; "
         "something other than the vendor's API may be answering: check base_url and proxies"
     )
 
@@ -486,8 +498,3 @@ def dig(value: Any, path: Iterable[str]) -> Any:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _short(value: str | int) -> str:
-    """A key that is fit for one line of a log, whatever the vendor sent."""
-    return " ".join(str(value).split())[:60]

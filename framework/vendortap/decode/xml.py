@@ -36,6 +36,7 @@ from vendortap.decode.values import (
 )
 from vendortap.errors import BodyError
 from vendortap.support.numbers import MOST_DIGITS
+from vendortap.support.redact import shown_name
 
 DEEPEST = 250
 """How many levels can be asked for at the most: at 256 libxml2 gives up."""
@@ -445,8 +446,9 @@ def _leave_item(child: Any, node: Node, inside: int | None) -> None:
     if node.closed and len(child):
         wanted = node.item.xml_name if node.item else None
         raise BodyError(
-            f"the list of records, <{_local(child.getparent().tag)}>, has the element <{name[:60]}>, and records are "
-            f"declared to be <{wanted}>; they may have been renamed: report it, or mend the stream's schema"
+            f"the list of records, <{shown_name(_local(child.getparent().tag))}>, has the element "
+            f"<{shown_name(name)}>, and records are declared to be <{wanted}>; they may have "
+            "been renamed: report it, or mend the stream's schema"
         )
     if node.extra is not None and name not in node.extra:
         raise Undeclared("an element that is not declared")

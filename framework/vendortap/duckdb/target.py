@@ -31,7 +31,7 @@ from vendortap.duckdb.values import Misfit, converter
 from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
 from vendortap.support import logs, signals, streams
 from vendortap.support.files import private_umask
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import one_line, unexpected
 
 _encoder = msgspec.json.Encoder()
 _MOST_UNDECLARED = 100
@@ -496,7 +496,7 @@ def run() -> None:
         with private_umask():
             command()
     except VendortapError as error:
-        logs.say(f"{DuckdbTarget.name}: {error}", "error")
+        logs.say(f"{DuckdbTarget.name}: {one_line(str(error))}", "error")
         sys.exit(error.exit_code)
     except OSError as error:
         logs.say(f"{DuckdbTarget.name}: input or output failed: {error.strerror}", "error")

@@ -22,12 +22,13 @@ from vendortap.errors import ConfigError, VendortapError
 from vendortap.http.connect import connect
 from vendortap.plugins import extensions, host
 from vendortap.plugins.validation import is_usual, settings, shapes, with_unknown
+from vendortap.support.redact import without_secrets
 from vendortap.sync import context, quarantine, reading, telemetry
 from vendortap.sync.context import Records, Source
 from vendortap.sync.counters import Tally
 from vendortap.sync.failures import combined
 from vendortap.sync.open_items import OpenItems
-from vendortap.sync.owner import adopt, owner_of
+from vendortap.sync.owner import adopt, hash_secret, owner_of
 from vendortap.sync.state import State, advance, check_state, find_entry, make_entry, read_bookmark, read_fields
 
 if TYPE_CHECKING:
@@ -218,6 +219,7 @@ class _Reading:
         records = {name: shape.record for name, shape in self.shapes.items()}
         brought = extensions.extensions(self.connector, self._config, records)
         told = telemetry.of_program(connector)
+        self._hash_secret = hash_secret(self.connector, self._config, schema)
         self._client = connect(self.connector, self._config, schema, observe=told.request if told else None)
         redact = self._client.redact
         self._source = Source(
@@ -246,7 +248,8 @@ class _Reading:
             return read_bookmark(stream.name, find_entry(self._state, stream.name, partition) or {})
 
         tally = Tally()
-        open_items = OpenItems(make_entry(self._state, stream.name, {}), closed=self._config["closed_items"])
+        entry = make_entry(self._state, stream.name, {})
+        open_items = OpenItems(entry, closed=self._config["closed_items"], secret=self._hash_secret)
         with closing(reading.read(self._source, stream, bookmark, tally, open_items)) as items:
             try:
                 for item in items:
@@ -257,7 +260,7 @@ class _Reading:
                         advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
                         yield StreamState(stream.name, deepcopy(self._state))
             except VendortapError as error:
-                if not error.is_last:
+                if not without_secrets(error).is_last:
                     raise
                 self._failures.append(error)
         if open_items.is_changed:

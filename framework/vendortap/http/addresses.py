@@ -16,6 +16,7 @@ from urllib3.util import Url, parse_url
 
 from vendortap.declare.model import Config
 from vendortap.errors import ConfigError
+from vendortap.support.redact import shown_name
 
 
 def checked(url: str, who: str, config: Config) -> Url:
@@ -38,7 +39,7 @@ def _problem(parts: Url | None) -> str | None:
         return " has a user name in it; move the credentials to their settings"
     if parts.scheme == "http" and not _is_loopback(parts.host):
         return (
-            f": http://{parts.host} would show credentials and invoices to the network; use https "
+            f": http://{shown_name(parts.host)} would show credentials and invoices to the network; use https "
             "(http is for 127.0.0.1, ::1 and localhost only)"
         )
     return None

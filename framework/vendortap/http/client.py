@@ -253,7 +253,7 @@ class Client:
         _, host, port = addresses.origin(call.url)
         status = outcome.status if isinstance(outcome, Reply) else None
         endpoint = self.redact.blank(call.request.endpoint)
-        return Attempt(call.request.method, endpoint, host or "", port, status, retry, seconds)
+        return Attempt(call.request.method, endpoint, self.redact.blank(host or ""), port, status, retry, seconds)
 
     def _wait(self, call: Call, outcome: Reply | Failure, retry: int, deadline: float) -> None:
         """Wait before a retry, and take its token; raise where the retry budget has no room for it."""

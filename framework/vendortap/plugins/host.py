@@ -9,7 +9,6 @@ nothing but itself.
 from __future__ import annotations
 
 import sys
-import textwrap
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vendortap.declare.model import HOOKSPEC_VERSION, Connector
 from vendortap.errors import PluginError, UnknownConnector, VendortapError
+from vendortap.support.redact import shown
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -179,5 +179,5 @@ def guarded(doing: str, step: Callable[[], T]) -> T:
     except VendortapError:
         raise
     except (Exception, SystemExit) as error:
-        reason = textwrap.shorten(str(error), 400, placeholder=" …")
+        reason = shown(str(error))
         raise PluginError(f"{doing} raised {type(error).__name__}: {reason}".rstrip(": ")) from error

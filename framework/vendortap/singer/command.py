@@ -7,6 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import NoReturn
 
 import click
@@ -16,7 +17,7 @@ from vendortap.plugins import host
 from vendortap.singer.filters import NotTwice
 from vendortap.singer.tap import tap_class
 from vendortap.support import logs, parent_watch, streams
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import one_line, unexpected
 
 
 def run(name: str, arguments: Sequence[str] | None) -> NoReturn:
@@ -41,9 +42,10 @@ def _run_tap(name: str, arguments: Sequence[str] | None) -> int:
         result = command.main(args=arguments, prog_name=command_name, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except VendortapError as error:
-        return _fail(command_name, str(error), error.exit_code)
+        return _fail(command_name, one_line(str(error)), error.exit_code)
     except click.ClickException as error:
-        error.show()
+        error.show(said := StringIO())
+        logs.say(said.getvalue().rstrip(), "error")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return 128 + signal.SIGINT

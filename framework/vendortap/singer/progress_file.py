@@ -15,7 +15,7 @@
 ``records`` are those that were emitted; vendortap.sync.counters says what the others of a stream's figures count,
 vendortap.http.traffic what those of its traffic do, vendortap.decode.drift what ``drift`` holds. ``latencies`` are
 counts by the classes of vendortap.support.latency. ``totals`` are there where they are asked for, of records as
-they are written (vendortap.sync.totals); nothing else of any record is in it.
+they are written (vendortap.sync.totals); nothing else of any record is in it, and no secret in the currency.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from typing import Any
 
 from vendortap.errors import VendortapError
 from vendortap.support.files import write_atomically
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import shown_document, unexpected
 
 ENVIRONMENT = "VENDORTAP_REPORT"
 """The environment variable that names the file; unset, nothing is told."""
@@ -104,7 +104,8 @@ class _Teller(threading.Thread):
 def write(report: Report) -> None:
     """Replace the report. Where it cannot be written, nobody is told: a sync does not fail for that."""
     with suppress(OSError):
-        write_atomically(Path(os.environ[ENVIRONMENT]), json.dumps(report).encode(), durable=False)
+        document = json.dumps(shown_document(report, but=("amount",)))
+        write_atomically(Path(os.environ[ENVIRONMENT]), document.encode(), durable=False)
 
 
 def read(path: Path) -> Report:

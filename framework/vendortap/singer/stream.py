@@ -30,6 +30,7 @@ from vendortap.sync import reading
 from vendortap.sync.context import Advance, Records, Source
 from vendortap.sync.counters import Tally
 from vendortap.sync.open_items import OpenItems
+from vendortap.sync.owner import hash_secret
 from vendortap.sync.state import advance, find_entry, make_entry, read_bookmark
 from vendortap.sync.totals import Totals
 
@@ -71,13 +72,14 @@ class Run(Protocol):
     @property
     def connector(self) -> Connector: ...  # noqa: D102 - the tap's own, as all of these
     @property
+    def settings_schema(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
     def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102
     @property
     def writer(self) -> MessageWriter: ...  # noqa: D102
     def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
     def spent(self) -> Spent: ...  # noqa: D102
     def hold_complete(self) -> None: ...  # noqa: D102
-    def state_secret(self) -> bytes: ...  # noqa: D102 - the tap's own, like the others
 
 
 class ConnectorStream(Stream):
@@ -222,9 +224,9 @@ class ConnectorStream(Stream):
     def _open_items(self) -> OpenItems:
         """What earlier runs did not obtain, in the state."""
         is_masked = masks(self.config.get("stream_maps"), self.name, self.primary_keys)
-        secret = self.run.state_secret() if is_masked else None
+        secret = hash_secret(self.run.connector, self.config, self.run.settings_schema)
         entry = make_entry(self.tap_state, self.name, {})
-        return OpenItems(entry, closed=self.config["closed_items"], secret=secret)
+        return OpenItems(entry, closed=self.config["closed_items"], secret=secret, masked=is_masked)
 
     def _advance(self, item: Advance) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import time
@@ -34,12 +33,11 @@ from vendortap.plugins import extensions, host
 from vendortap.plugins.validation import EXTRA_STREAMS, Shape, settings, shapes, with_unknown
 from vendortap.singer import progress_file
 from vendortap.singer.catalogs import check_catalog
-from vendortap.singer.filters import Blanked
 from vendortap.singer.serialisation import selected_schema
 from vendortap.singer.stream import ConnectorStream, Spent
 from vendortap.singer.writer import MessageWriter
 from vendortap.support.files import parse_json, read_json
-from vendortap.support.redact import Redactor
+from vendortap.support.redact import shown_name, without_secrets
 from vendortap.sync import context, open_items
 from vendortap.sync.context import Source
 from vendortap.sync.failures import combined
@@ -264,15 +262,6 @@ class ConnectorTap(Tap):
                 found["oldest"],
             )
 
-    def state_secret(self) -> bytes:
-        """Return what keys in the state are hashed with, where a stream map masks them: the secret settings.
-
-        Whoever has the state alone cannot try numbers one by one. With other secrets, what is open under a masked key
-        is not recognised any more, and stays open until it is closed.
-        """
-        secrets = [name for name, setting in self.settings_schema["properties"].items() if setting.get("secret")]
-        return json.dumps([self.connector.name, *(self.config.get(name) for name in sorted(secrets))]).encode()
-
     def open_items(self) -> dict[str, Any]:
         """Return how many open items the state has, as reports have it."""
         return open_items.summary(self.state, datetime.now(UTC).date())
@@ -343,7 +332,7 @@ class ConnectorTap(Tap):
                     "units": stream.tally.units,
                     "expected": stream.tally.expected,
                     **stream.spent.told(),
-                    "totals": stream.totals.told() if stream.totals else [],
+                    "totals": stream.totals.told(shown_name) if stream.totals else [],
                 }
                 for name, stream in self.streams.items()
                 if isinstance(stream, ConnectorStream) and stream.selected
@@ -408,24 +397,22 @@ class ConnectorTap(Tap):
             catalog=catalog and _given(catalog, CatalogError, f"{cls.name}: the catalog {catalog.name}"),
             state=state and _given_state(state, cls.name),
         )
-        redact = tap.client.redact
+        tap.client  # noqa: B018 - from here on the settings' secrets are known
         tap.drift  # noqa: B018 - made before another thread asks for it
-        for handler in logging.getLogger().handlers:
-            handler.addFilter(Blanked(redact))
         try:
             with progress_file.telling(tap.told):
-                tap._sync_and_say(redact)
+                tap._sync_and_say()
         except BrokenPipeError:  # here, as click would end the program without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes
             raise VendortapError("the target closed the pipe; its own messages say why") from None
 
-    def _sync_and_say(self, redact: Redactor) -> None:
+    def _sync_and_say(self) -> None:
         """Sync all streams; an error that ends it shows no secret, and telemetry has been sent."""
         try:
             self.sync_all()
             self._tell_open_items()
         except VendortapError as error:
-            error.args = (redact.blank(str(error)), *error.args[1:])
+            without_secrets(error)
             raise
         finally:
             if self.telemetry:

@@ -8,6 +8,8 @@
 ``source`` is ``tap`` or ``target`` where `vendortap run` passes the line on. A Singer metric line keeps its text as the
 message, and has its figures as ``metric`` besides. What another program says as text becomes the ``message`` of an
 object.
+
+Whatever is written here is written without secrets, and without characters that act on a terminal or are not seen.
 """
 
 from __future__ import annotations
@@ -19,6 +21,9 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+
+from vendortap.support.encodings import visible
+from vendortap.support.redact import shown_document, shown_line, shown_lines, unexpected
 
 ENVIRONMENT = "VENDORTAP_LOG_FORMAT"
 """The environment variable that asks for a form: text or json. Taps and targets of ours go by it as well."""
@@ -32,21 +37,35 @@ def as_json() -> bool:
 
 
 def set_up() -> None:
-    """Have all that is logged from now on written in the form that is asked for."""
-    if as_json():
-        for handler in logging.getLogger().handlers:
+    """Have all that is logged from now on written in the form that is asked for, fit to be shown."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Shown())
+        if as_json():
             handler.setFormatter(_Formatter())
+
+
+class Shown(logging.Filter):
+    """Makes whatever anybody logs one line fit to be shown; leaves out of tracebacks everything that may be data."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Change the record, and let it through."""
+        record.msg, record.args = shown_line(record.getMessage()), None
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            record.exc_info, record.exc_text = None, unexpected(error)
+        return True
 
 
 def say(text: str, level: str = "info", **more: Any) -> None:
     """Write a message of this program's own; ``more`` is for machines only."""
-    _write(_object(_now(), level, text.strip(), more) if as_json() else text)
+    text = shown_lines(text)
+    _write(_object(_now(), level, text.strip(), shown_document(more)) if as_json() else text)
 
 
 def _write(line: str) -> None:
     """Write a line to standard error. Where that is broken, nobody listens, which is no reason to fail."""
     with suppress(OSError):
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{visible(line)}\n")
         sys.stderr.flush()
 
 
@@ -57,9 +76,9 @@ def pass_on(source: str, line: str) -> None:
     except ValueError:
         said = None
     if isinstance(said, dict):
-        text = json.dumps({**said, "source": source}, ensure_ascii=False)
+        text = json.dumps({**shown_document(said), "source": source}, ensure_ascii=False)
     else:
-        text = _object(_now(), "info", line, {"source": source})
+        text = _object(_now(), "info", shown_line(line), {"source": source})
     _write(text)
 
 
@@ -70,7 +89,8 @@ class _Formatter(logging.Formatter):
         message = record.getMessage()
         more: dict[str, Any] = {"logger": record.name}
         if message.startswith(_METRIC):
-            more["metric"] = json.loads(message[len(_METRIC) :])
+            with suppress(ValueError):  # one of somebody else's
+                more["metric"] = json.loads(message[len(_METRIC) :])
         if record.exc_info and not record.exc_text:
             record.exc_text = self.formatException(record.exc_info)
         if record.exc_text:

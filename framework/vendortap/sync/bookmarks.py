@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, tzinfo
 
 from vendortap.declare.model import Bookmark, Stream, Unit
@@ -60,7 +60,8 @@ class Top:
         self.settled = settled
         self._covers = known or since
         self.value = since.value if since else None
-        self.seen: list[Key] = list(since.seen) if since else []
+        self._kept: Sequence[Key] = since.seen if since else ()
+        self._met: list[Key] = []
         self._known = frozenset(self._covers.seen) if self._covers else frozenset()
         self._bare = self._in_utc = False
 
@@ -73,11 +74,11 @@ class Top:
             return False
         bare, in_utc = value.time() == time(), not value.utcoffset()
         if self.value is None or at > self.value:
-            self.value, self.seen, self._bare, self._in_utc = at, [self.named(key)], bare, in_utc
+            self.value, self._kept, self._met, self._bare, self._in_utc = at, (), [key], bare, in_utc
         elif at == self.value:
             self._bare, self._in_utc = self._bare or bare, self._in_utc or in_utc
-            if len(self.seen) <= SEEN_AT_MOST:
-                self.seen.append(self.named(key))
+            if len(self._kept) + len(self._met) <= SEEN_AT_MOST:
+                self._met.append(key)
         return True
 
     def _covered(self, latest: datetime, key: Key) -> bool:
@@ -95,8 +96,9 @@ class Top:
         if self.settled and self.value > self.settled:
             return self.since if self.since and self.since.value >= self.settled else Bookmark(self.settled)
         bare = self._bare or (self._in_utc and self._is_midnight(self.value))
-        seen = () if bare or len(self.seen) > SEEN_AT_MOST else tuple(dict.fromkeys(self.seen))
-        return Bookmark(self.value, seen)
+        if bare or len(self._kept) + len(self._met) > SEEN_AT_MOST:
+            return Bookmark(self.value)
+        return Bookmark(self.value, tuple(dict.fromkeys([*self._kept, *map(self.named, self._met)])))
 
     def _is_midnight(self, value: datetime) -> bool:
         try:

@@ -15,7 +15,7 @@ from vendortap.decode.xml import DEEPEST
 from vendortap.errors import VendortapError
 from vendortap.plugins.extensions import Extensions
 from vendortap.plugins.validation import Shape
-from vendortap.support.redact import Redactor
+from vendortap.support.redact import Redactor, shown_name, without_secrets
 from vendortap.sync.documents import companion_names
 
 if TYPE_CHECKING:
@@ -153,5 +153,6 @@ def named(error: VendortapError, source: Source, stream: Stream, unit: Unit) -> 
     """Say who and where, in front of what the lower floors said."""
     key = (stream.keyed.param,) if stream.keyed else ()
     told = {*unit.partition, *key, *(stream.plan.windows.params if stream.plan.windows else ())}
-    where = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in unit.params.items() if k in told)
-    return type(error)(f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}")
+    where = ", ".join(f"{k.replace('_', ' ')} {shown_name(v)}" for k, v in unit.params.items() if k in told)
+    named_one = f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}"
+    return without_secrets(type(error)(named_one))

@@ -15,6 +15,7 @@ from vendortap.decode.envelope import content, misspelt
 from vendortap.decode.reader import Reader, prefix
 from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
+from vendortap.support.redact import shown_name
 from vendortap.sync.context import Records, Source, named
 from vendortap.sync.documents import Documents, companion_names
 from vendortap.sync.readings import pager_of
@@ -65,7 +66,8 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
 
 def _named(row: Record, stream: Stream, given: Mapping[str, Any]) -> str:
     """Return a record's key, as messages have it."""
-    return ", ".join(f"{name} {given[name] if name in given else row[name]}" for name in stream.keys)
+    values = {name: given[name] if name in given else row[name] for name in stream.keys}
+    return ", ".join(f"{name} {shown_name(str(value))}" for name, value in values.items())
 
 
 def _any(empty: Sequence[Empty]) -> Empty:
@@ -110,7 +112,7 @@ def _page(source: Source, stream: Stream, reader: Reader, unit: Unit, reply: Rep
     _check(source, stream, unit, page)
     if page.absent:
         return _without_records(source, stream, reader.rows, unit, page, reply)
-    _hold_known(page, reader.rows, reply, source.redact)
+    _hold_known(page, reader.rows, reply)
     return page
 
 
@@ -122,11 +124,11 @@ def _without_records(source: Source, stream: Stream, rows: Rows, unit: Unit, pag
         return replace(page, absent=False, headers=reply.headers)
     if not _has_records(reply):
         raise BodyError(f"the answer is empty ({reply.status}); {_NOT_THE_API}")
-    sentence = _nothing_there(rows, reply, source.redact)
+    sentence = _nothing_there(rows, reply)
     if rows.many:
         raise BodyError(f"{sentence}; {_NOT_THE_API}")
     key = unit.params[stream.keyed.param] if stream.keyed else "this stream"
-    nothing = Misfit(prefix(rows), "the document", reply.body, f"for {key}, {sentence}", is_other=True)
+    nothing = Misfit(prefix(rows), "the document", reply.body, f"for {shown_name(key)}, {sentence}", is_other=True)
     return replace(page, rows=[dict.fromkeys(source.shapes[stream.name].row.fields)], misfits={0: nothing})
 
 
@@ -136,9 +138,9 @@ _NOT_THE_API = (
 )
 
 
-def _nothing_there(rows: Rows, reply: Reply, redact: Callable[[str], str]) -> str:
+def _nothing_there(rows: Rows, reply: Reply) -> str:
     what = "list of records" if rows.many else "document"
-    return f"the answer has no {what} at {prefix(rows)}: {redact(content(reply, rows.path))}"
+    return f"the answer has no {what} at {prefix(rows)}: {content(reply, rows.path)}"
 
 
 def _check(source: Source, stream: Stream, unit: Unit, page: Page) -> None:
@@ -153,7 +155,7 @@ def _check(source: Source, stream: Stream, unit: Unit, page: Page) -> None:
         log.warning("%s", named(BodyError(source.redact(f"{told}.")), source, stream, unit))
 
 
-def _hold_known(page: Page, rows: Rows, reply: Reply, redact: Callable[[str], str]) -> None:
+def _hold_known(page: Page, rows: Rows, reply: Reply) -> None:
     """Refuse a reply that does not fit, is a list as a whole, and has nothing that is declared.
 
     Raises:
@@ -162,7 +164,7 @@ def _hold_known(page: Page, rows: Rows, reply: Reply, redact: Callable[[str], st
     if not page.misfits or rows.path or not rows.many:
         return
     if all(value in (None, []) for record in page.rows for value in record.values()):
-        raise BodyError(f"{_nothing_there(rows, reply, redact)}; {_NOT_THE_API}")
+        raise BodyError(f"{_nothing_there(rows, reply)}; {_NOT_THE_API}")
 
 
 def _following(pages: Generator[Any, Any, None], page: Any) -> Any:
@@ -230,8 +232,7 @@ class Completer:
             try:
                 self._documents.keep(record, self._stream.document)
             except RecordError as error:
-                key = ", ".join(f"{name} {record[name]}" for name in self._stream.keys)
-                raise _Unfit(f"{key}: {error}", self._stream.document, "Base64") from None
+                raise _Unfit(f"{_named(record, self._stream, {})}: {error}", self._stream.document, "Base64") from None
         if self._stream.finish:
             self._stream.finish(record)
 
@@ -250,7 +251,8 @@ class Completer:
             return
         what = f"has another {field}" if field else f"has no {' or '.join(keyed.echo)}"
         raise _Unfit(
-            f"what the vendor answers for {key} {what}, so it is not known to be the document that was asked for",
+            f"what the vendor answers for {shown_name(key)} {what}, so it is not known to be the document that was "
+            "asked for",
             field or keyed.echo[0],
             "the number that was asked for",
             is_other=True,
@@ -278,7 +280,7 @@ class Completer:
             key=self._key(record, unit),
             path=misfit.path,
             error=f"{misfit.expected} expected",
-            media_type=reply.media_type,
+            media_type=redact.blank(reply.media_type),
             raw=misfit.raw,  # as it came, whatever is in it: replay loads it
             request={
                 "method": request.method,

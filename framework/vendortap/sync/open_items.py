@@ -13,8 +13,9 @@ bookmark from which its list was read (null: from the start), and, where the lis
 params of its window. ``acknowledged`` is the day until which the operator knows of it, ``closed`` the moment at which
 the operator gave it up, ``note`` why. What is closed is kept, so that it is not opened again.
 
-Where a stream map masks the key, the state has a keyed hash of it instead (RFC 2104). A document cannot be asked for by
-that: it is looked for in the list, read from as far back as it was there.
+Where a stream map masks the key, the state has a keyed hash of it instead (RFC 2104), and so it does where the vendor
+put a secret into it (``hashed`` is true then). A document cannot be asked for by that: it is looked for in the list,
+read from as far back as it was there.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Any, Literal
 
 from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, StateError
+from vendortap.support.redact import has_secret
 
 Item = dict[str, Any]
 Key = tuple[str, ...]
@@ -46,8 +48,8 @@ GREATEST_DISTANCE = timedelta(days=7)
 class OpenItems:
     """The open items of a stream, in its entry of the state; one thread at a time.
 
-    ``closed`` are keys that the settings close; with ``secret``, keys are hashed with it. ``is_changed`` says that
-    there is something that no bookmark covers.
+    ``closed`` are keys that the settings close. Keys are hashed with ``secret`` where they are ``masked``, or have a
+    secret in them. ``is_changed`` says that there is something that no bookmark covers.
     """
 
     def __init__(
@@ -55,11 +57,13 @@ class OpenItems:
         entry: Item,
         *,
         closed: Iterable[str] = (),
-        secret: bytes | None = None,
+        secret: bytes = b"",
+        masked: bool = False,
         now: datetime | None = None,
     ) -> None:
         self._entry = entry
         self._secret = secret
+        self._masked = masked
         self._now = now or datetime.now(UTC)
         self._closed = frozenset(closed)
         self._tried: dict[int, Item] = {}
@@ -80,10 +84,17 @@ class OpenItems:
 
     def named(self, key: Key) -> Key:
         """Return a key as the state has it."""
-        if self._secret is None:
+        if not self._is_hashed(key):
             return key
         digest = hmac.new(self._secret, "\0".join(key).encode(errors="surrogatepass"), hashlib.sha256)
         return (digest.hexdigest()[:32],)
+
+    def _is_hashed(self, key: Key) -> bool:
+        return self._masked or any(map(has_secret, key))
+
+    def _has_key(self, item: Item) -> bool:
+        """Whether the state shows by which key an item is asked for."""
+        return item["key"] is not None and not self._masked and not item.get("hashed", False)
 
     # --- what is to be asked for again ---
 
@@ -92,9 +103,7 @@ class OpenItems:
 
         One whose partition is not known (``{}``) belongs to all of them.
         """
-        if self._secret is not None:
-            return []
-        due = [item for item in self._due() if item["key"] is not None and "begin" not in item]
+        due = [item for item in self._due() if self._has_key(item) and "begin" not in item]
         due = [item for item in due if not item["partition"] or item["partition"] in partitions]
         return sorted(due, key=lambda item: (item["tries"], item["since"]))[: max(AT_ONCE, asked // 10)]
 
@@ -104,16 +113,14 @@ class OpenItems:
         Whoever asks is going to read what they are in.
         """
         due = [item for item in self._due() if item["partition"] == partition]
-        if self._secret is None:
-            due = [item for item in due if "begin" in item]
+        due = [item for item in due if "begin" in item or not self._has_key(item)]
         self._asked |= {id(item): item for item in due}
         return due
 
     def is_sought(self, key: Key, partition: Mapping[str, str]) -> bool:
         """Whether this is a document that is due, and can only be looked for in the list."""
-        return self._secret is not None and any(
-            id(item) in self._asked for item in self._of(self.named(key), partition)
-        )
+        found = self._of(self.named(key), partition) if self._is_hashed(key) else []
+        return any(id(item) in self._asked for item in found)
 
     def _due(self) -> Iterator[Item]:
         for item in self._items():
@@ -146,6 +153,8 @@ class OpenItems:
                 "why": why,
             }
             item |= {"since": now, "tried": now, "tries": 0}
+            if key is not None and self._is_hashed(tuple(key)) and not self._masked:
+                item["hashed"] = True
             if of_list:
                 begin = unit.known or unit.since
                 item["begin"] = begin and begin.value.isoformat()

@@ -48,6 +48,16 @@ def owner_of(connector: Connector, config: Config, schema: Mapping[str, Any]) ->
     return Owner(connector.name, account, _origin(str(connector.base_url(config))), names, streams)
 
 
+def hash_secret(connector: Connector, config: Config, schema: Mapping[str, Any]) -> bytes:
+    """Return what keys in the state are hashed with, where they may not be shown there: the secret settings.
+
+    Whoever has the state alone cannot try numbers one by one. With other secrets, what is open under a hashed key is
+    not recognised any more, and stays open until it is closed.
+    """
+    secrets = sorted(name for name, setting in schema["properties"].items() if setting.get("secret"))
+    return json.dumps([connector.name, *map(config.get, secrets)]).encode()
+
+
 def _origin(url: str) -> str:
     """Return scheme, host and port; of what is no URL nothing, as whoever connects to it says what is wrong."""
     try:

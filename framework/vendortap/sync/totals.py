@@ -63,17 +63,21 @@ class Totals:
         own = len(self._sums) - (None in self._sums) - (OTHERS in self._sums)
         return own < CURRENCIES and len(currency) <= CURRENCY_LENGTH and currency != OTHERS
 
-    def told(self) -> list[dict[str, Any]]:
+    def told(self, shown: Callable[[str], str] = str) -> list[dict[str, Any]]:
         """Return for each currency how many records had an amount, and the sum as text; nothing where one is hidden.
 
-        The currency is ``None`` where the vendor states none, the sum where it has too many digits. Last comes
-        ``OTHERS``, where there are any, without a sum.
+        The currency is ``None`` where the vendor states none, and as ``shown`` has it, since it may state anything; the
+        sum is ``None`` where it has too many digits. Last comes ``OTHERS``, where there are any, without a sum.
         """
         if self._is_hidden:
             return []
         sums = sorted(self._sums.copy().items(), key=lambda line: line[0] == OTHERS)
         return [
-            {"currency": currency, "records": count, "amount": None if total is None else f"{total:f}"}
+            {
+                "currency": currency and shown(currency),
+                "records": count,
+                "amount": None if total is None else f"{total:f}",
+            }
             for currency, (count, total) in sums
         ]
 

@@ -16,7 +16,7 @@ from vendortap.errors import ExitCode, VendortapError
 from vendortap.operate.reporting import page
 from vendortap.operate.reporting.document import Recorder
 from vendortap.support.files import write_atomically
-from vendortap.support.redact import unexpected
+from vendortap.support.redact import shown_document, unexpected
 
 FORMS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     ".html": page.html,
@@ -56,7 +56,7 @@ def _ending(error: BaseException) -> tuple[int, str]:
 
 
 def _write(recorder: Recorder, files: Sequence[Path]) -> None:
-    document = recorder.document() if files else {}
+    document = shown_document(recorder.document(), but=("amount",)) if files else {}
     for file in files:
         try:
             write_atomically(file, FORMS[file.suffix](document).encode())

@@ -1,0 +1,131 @@
+r"""A text as it reads once its escapes are undone, and where in the text each of its characters stands.
+
+Undone are percent-encoding (RFC 3986, 2.1, in either case; bytes that are not UTF-8 are read as Latin-1), the escapes
+of strings in JSON and programs (RFC 8259, 7; ``\\xNN``), and the references of XML and HTML (XML 1.0, 4.1): each of the
+three by itself and all together, up to ``LEVELS`` times over. Characters that are not seen, such as controls and those
+of no width, are left out.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+LEVELS = 4
+"""So many times over a text may be escaped."""
+
+# Characters that count as printable, and show as nothing or as a gap: joiners, fillers, variation selectors.
+_GAPS = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+_GAP = re.compile(f"[{_GAPS}]")
+_HEX = "[0-9a-fA-F]"
+_NEXT = f"%[89abAB]{_HEX}"
+_PERCENT = f"%u{_HEX}{{4}}|%[cdCD]{_HEX}{_NEXT}|%[eE]{_HEX}(?:{_NEXT}){{2}}|%[fF][0-7](?:{_NEXT}){{3}}|%{_HEX}{{2}}"
+_BACKSLASH = rf"\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|\\u{_HEX}{{4}}|\\x{_HEX}{{2}}|\\[nrtbf/\"'\\]"
+_REFERENCE = rf"&\#[0-9]{{1,7}};|&\#[xX]{_HEX}{{1,6}};|&[A-Za-z]{{2,8}};"
+_KINDS = tuple(
+    re.compile(pattern) for pattern in (_PERCENT, _BACKSLASH, _REFERENCE, f"{_PERCENT}|{_BACKSLASH}|{_REFERENCE}")
+)
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+
+
+class Reading(NamedTuple):
+    """A text as it reads, and where in the original each of its characters begins and ends."""
+
+    text: str
+    begins: Sequence[int]
+    ends: Sequence[int]
+
+    def folded(self) -> Reading:
+        """Return the reading in which neither case nor ``+`` for a blank makes a difference."""
+        if self.text.isascii():
+            return self._replace(text=self.text.lower().replace("+", " "))
+        made = _made(zip(map(str.casefold, self.text), self.begins, self.ends, strict=True))
+        return made._replace(text=made.text.replace("+", " "))
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """Yield a text as it is, and as it reads with escapes undone; nothing twice in a row."""
+    first = _as_it_is(text)
+    yield first
+    if not any(mark in first.text for mark in "%&\\"):
+        return
+    for kind in _KINDS:
+        reading = first
+        for _ in range(LEVELS):
+            if kind.search(reading.text) is None:
+                break
+            reading = _undone(reading, kind)
+            yield reading
+
+
+def is_seen(text: str) -> bool:
+    """Whether all characters of a text are seen as such: no control, no mark of direction, nothing of no width."""
+    return text.isprintable() and (text.isascii() or _GAP.search(text) is None)
+
+
+def visible(text: str) -> str:
+    """Return a text with a blank for each character that is not seen; its lines stay lines."""
+    if is_seen(text):
+        return text
+    return "".join(char if char == "\n" or is_seen(char) else " " for char in text)
+
+
+def folded(text: str) -> str:
+    """Return a text as ``Reading.folded`` has it."""
+    return _as_it_is(text).folded().text
+
+
+def _as_it_is(text: str) -> Reading:
+    """Return the reading of a text without its characters that are not seen."""
+    if is_seen(text):
+        return Reading(text, range(len(text)), range(1, len(text) + 1))
+    return _made((char, at, at + 1) for at, char in enumerate(text) if is_seen(char))
+
+
+def _made(parts: Iterable[tuple[str, int, int]]) -> Reading:
+    """Return the reading made of texts, each with where what it stands for begins and ends."""
+    texts: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    for text, begin, end in parts:
+        texts.append(text)
+        begins += [begin] * len(text)
+        ends += [end] * len(text)
+    return Reading("".join(texts), begins, ends)
+
+
+def _undone(reading: Reading, kind: re.Pattern[str]) -> Reading:
+    """Return a reading with one level of a kind of escapes undone."""
+    texts: list[str] = []
+    begins: list[int] = []
+    ends: list[int] = []
+    at = 0
+    for found in kind.finditer(reading.text):
+        begin, end = found.span()
+        plain = "".join(filter(is_seen, _plain(found[0])))
+        texts += [reading.text[at:begin], plain]
+        begins += [*reading.begins[at:begin], *[reading.begins[begin]] * len(plain)]
+        ends += [*reading.ends[at:begin], *[reading.ends[end - 1]] * len(plain)]
+        at = end
+    texts.append(reading.text[at:])
+    return Reading("".join(texts), [*begins, *reading.begins[at:]], [*ends, *reading.ends[at:]])
+
+
+def _plain(escape: str) -> str:
+    """Return what an escape stands for."""
+    if escape[0] == "&":
+        return html.unescape(escape)
+    if escape[1] in "uU":
+        units = b"".join(bytes.fromhex(unit) for unit in re.findall(f"u({_HEX}{{4}})", escape))
+        return units.decode("utf-16-be", "replace")
+    if escape[0] == "%":
+        data = bytes.fromhex(escape.replace("%", ""))
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+    if escape[1] == "x":
+        return chr(int(escape[2:], 16))
+    return _LETTERS.get(escape[1], escape[1])
