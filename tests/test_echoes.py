@@ -283,11 +283,11 @@ def test_the_record_has_what_the_vendor_sent(file: Files, tmp_path: Path) -> Non
 def test_a_program_is_raised_and_logged_no_secret(place: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with echoing() as url:
-        for number, way in enumerate(WAYS):
+        for number, way in list(enumerate(WAYS))[list(PLACES).index(place) % 4 :: 4]:
             caplog.clear()
             texts = []
             try:
-                found = vendortap.read("ingram-micro", config(url, place, way, number % 2), streams=["invoices"])
+                found = vendortap.read("ingram-micro", config(url, place, way, number // 4 % 2), streams=["invoices"])
                 texts = [json.dumps(item.state) for item in found if isinstance(item, vendortap.StreamState)]
             except VendorError as error:
                 texts.append(str(error))
@@ -318,6 +318,8 @@ def test_commands_show_no_secret_in_tables_reports_and_messages(place: str, file
                 said_by.append((tmp_path / "state.json").read_text())
                 listed = [executable("vendortap"), "open", "list", "--state", "state.json"]
                 said_by.append(subprocess.run(listed, env=env, cwd=tmp_path, capture_output=True, text=True).stdout)
+            listed = [executable("vendortap"), "quarantine", "list", "quarantine"]
+            said_by.append(subprocess.run(listed, env=env, cwd=tmp_path, capture_output=True, text=True).stdout)
     for text in said_by:
         assert not shows(text, SECRET), text
         assert all(char.isprintable() or char == "\n" for char in text), text

@@ -54,7 +54,7 @@ def quarantine_list(folder: Path) -> None:
 
 def _entry_row(kept: Kept) -> list[str]:
     when = kept.time.isoformat(" ", "seconds")
-    key = ", ".join(f"{name} {value}" for name, value in kept.key.items())
+    key = kept.shown or ", ".join(f"{name} {value}" for name, value in kept.key.items())
     return [when, kept.connector, kept.stream, key or "-", kept.path, kept.error]
 
 

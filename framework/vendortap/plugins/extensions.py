@@ -39,6 +39,7 @@ from vendortap.errors import BodyError, ConfigError, DeclarationError, PluginErr
 from vendortap.plugins import host
 from vendortap.plugins.host import Plugin
 from vendortap.support.numbers import is_short
+from vendortap.support.redact import shown
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
@@ -224,8 +225,8 @@ class Format:
                 document = self.read(reply)
             except ValueError as error:
                 raise BodyError(
-                    f"the answer is not the {self.media_type} it is declared to be ({error}); it may have been cut "
-                    "short: run again, and report it to the vendor if it stays"
+                    f"the answer is not the {self.media_type} it is declared to be ({shown(str(error))}); it may have "
+                    "been cut short: run again, and report it to the vendor if it stays"
                 ) from None
         if (kind := _foreign(document)) is not None:
             raise PluginError(f"{self.who}: {what} gave a {kind}; numbers are Decimal or int, all else is as in JSON")

@@ -38,9 +38,12 @@ def as_json() -> bool:
 
 def set_up() -> None:
     """Have all that is logged from now on written in the form that is asked for, fit to be shown."""
-    for handler in logging.getLogger().handlers:
+    root = logging.getLogger()
+    others = [logging.getLogger(name) for name in list(root.manager.loggerDict)]  # the operator may have set some up
+    for handler in {handler for logger in (root, *others) for handler in logger.handlers}:
         handler.addFilter(Shown())
-        if as_json():
+    if as_json():
+        for handler in root.handlers:
             handler.setFormatter(_Formatter())
 
 

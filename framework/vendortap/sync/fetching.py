@@ -15,7 +15,7 @@ from vendortap.decode.envelope import content, misspelt
 from vendortap.decode.reader import Reader, prefix
 from vendortap.decode.verbatim import Verbatim
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
-from vendortap.support.redact import shown_name
+from vendortap.support.redact import has_secret, shown_name
 from vendortap.sync.context import Records, Source, named
 from vendortap.sync.documents import Documents, companion_names
 from vendortap.sync.readings import pager_of
@@ -271,13 +271,16 @@ class Completer:
         return {name: str(value) for name, value in known.items() if value is not None}
 
     def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
-        from vendortap.sync.quarantine import Kept, schema_hash  # here, as most runs need neither
+        from vendortap.sync.quarantine import Kept, key_text, schema_hash  # here, as most runs need neither
 
         source, redact = self._source, self._source.redact
+        key = self._key(record, unit)
+        is_secret = any(map(has_secret, key.values()))
         return Kept(
             connector=source.connector.name,
             stream=self._stream.name,
-            key=self._key(record, unit),
+            key=key,
+            shown=key_text(key) if is_secret else "",
             path=misfit.path,
             error=f"{misfit.expected} expected",
             media_type=redact.blank(reply.media_type),

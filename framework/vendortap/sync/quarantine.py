@@ -10,15 +10,16 @@ moves past the record::
      "unit": {"customer_number": "1000012345"}, "bookmark": null}
 
 ``raw`` is Base64 where ``encoding`` says so. ``unit`` and ``bookmark`` are what the request knew of the record, which
-completes it when it is decoded again. A line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``,
-or ``superseded`` by the same record, which was handed on later and is therefore the newer one.
+completes it when it is decoded again. Beside a key with a secret in it there is ``shown``, which lists show instead. A
+line ``{"id": "…", "time": "…", "done": "…"}`` closes an entry: ``replayed``, or ``superseded`` by the same record,
+which was handed on later and is therefore the newer one.
 
 ``account`` is that of vendortap.sync.owner. Several accounts may share a folder: each sees its own entries only, and
 those of before there was an ``account``.
 
 The folder can be entered by its owner only (mode 0700), files are read by their owner only (0600): the records are
-whole, with names and addresses, and with a secret where the vendor sent one back. Only ``request`` has secrets blanked
-out.
+whole, with names and addresses, and with a secret where the vendor sent one back. Only ``request`` and what is
+shown have secrets blanked out.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from vendortap.declare.plan import partitions
 from vendortap.errors import ConfigError, QuarantineError
 from vendortap.plugins.validation import settings
 from vendortap.support.files import open_private, read_private, real_path, sync_folder, trusted_owners
+from vendortap.support.redact import shown_name
 from vendortap.sync.owner import owner_of
 
 ENOUGH = 100
@@ -50,7 +52,8 @@ Done = Literal["replayed", "superseded"]
 class Kept:
     """A record that does not fit. ``error`` is what was expected at ``path``; ``sentence`` is for the operator.
 
-    ``key`` are its key properties as far as they could be read. ``params`` and ``bookmark`` are those of its unit,
+    ``key`` are its key properties as far as they could be read, ``shown`` is what is shown of them where the vendor put
+    a secret into them. ``params`` and ``bookmark`` are those of its unit,
     ``schema`` is the hash of the schema that it did not fit. ``account`` is the hash of whose it is, ``None`` where no
     setting tells, and empty where the entry is of before there were accounts.
     """
@@ -68,6 +71,7 @@ class Kept:
     schema: str
     time: datetime
     sentence: str = field(default="", compare=False)
+    shown: str = field(default="", compare=False)
     account: str | None = None
 
     @property
@@ -287,6 +291,11 @@ def schema_hash(schema: Mapping[str, Any]) -> str:
     return f"sha256:{hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()}"
 
 
+def key_text(key: Mapping[str, str]) -> str:
+    """Return a key as it may be shown."""
+    return ", ".join(f"{name} {shown_name(value)}" for name, value in key.items())
+
+
 def _line(kept: Kept) -> str:
     try:
         raw, encoding = kept.raw.decode(), "utf-8"
@@ -309,6 +318,7 @@ def _line(kept: Kept) -> str:
             "request": dict(kept.request),
             "unit": dict(kept.params),
             "bookmark": kept.bookmark and kept.bookmark.isoformat(),
+            **({"shown": kept.shown} if kept.shown else {}),
         }
     )
 
@@ -329,6 +339,7 @@ def _kept(entry: Any) -> Kept:
         schema=entry["schema"],
         time=datetime.fromisoformat(entry["time"]),
         account=entry.get("account", ""),
+        shown=str(entry.get("shown", "")),
     )
 
 

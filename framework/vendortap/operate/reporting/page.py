@@ -60,12 +60,7 @@ def _body(document: Document) -> Iterator[Element]:
         yield from _charts(document)
         conflicting = {"conflicting": _count} if _sum(document, "conflicting") else {}
         yield _table("Streams", "streams", {**_STREAM, **conflicting}, document["streams"])
-    totals = {
-        f"{name} {of['currency']}": {"stream": name, **of}
-        for name, stream in document["streams"].items()
-        for of in stream["totals"]
-    }
-    if totals:
+    if totals := _totals(document):
         yield _table("Totals by currency", "totals", _TOTAL, totals)
     if document["drift"]:
         events = {str(number): event for number, event in enumerate(document["drift"])}
@@ -77,6 +72,16 @@ def _body(document: Document) -> Iterator[Element]:
             element("code", f"vendortap quarantine list {document['quarantine']}"),
             class_="note",
         )
+
+
+def _totals(document: Document) -> Mapping[str, Mapping[str, Any]]:
+    """Return the totals by stream and currency; two currencies that may not be shown are called the same."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, stream in document["streams"].items():
+        for of in stream["totals"]:
+            key = f"{name} {of['currency']}"
+            found[f"{key} {len(found)}" if key in found else key] = {"stream": name, **of}
+    return found
 
 
 def _sum(document: Document, count: str) -> int:
