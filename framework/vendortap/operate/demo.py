@@ -92,13 +92,15 @@ def start_afresh(to: Path) -> None:
     """
     import duckdb
 
+    from vendortap.duckdb.query import opened
+
     if to.exists():
         if not _is_own(to):
             raise UsageError(f"{to} is not the database of an earlier demo; it is left alone. Name another with --to")
         to.unlink()
         to.with_name(f"{to.name}.wal").unlink(missing_ok=True)
     try:
-        with duckdb.connect(str(to)) as database:
+        with opened(to, read_only=False) as database:
             database.execute(f"CREATE SCHEMA {MARK}")
     except duckdb.Error:
         raise UsageError(f"the database {to} cannot be made; name another with --to") from None
@@ -107,8 +109,10 @@ def start_afresh(to: Path) -> None:
 def _is_own(path: Path) -> bool:
     import duckdb
 
+    from vendortap.duckdb.query import opened
+
     try:
-        with duckdb.connect(str(path), read_only=True) as database:
+        with opened(path) as database:
             found = database.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = ?", [MARK]).fetchone()
     except duckdb.Error:
         return False
@@ -167,9 +171,11 @@ def held(connector: Connector, to: Path) -> tuple[dict[str, int], dict[str | Non
     """
     import duckdb
 
+    from vendortap.duckdb.query import opened
+
     counts: dict[str, int] = {}
     try:
-        with duckdb.connect(str(to), read_only=True) as database:
+        with opened(to) as database:
             for stream in connector.streams:
                 if stream.selected_by_default and (stream.keyed is None or stream.keyed.parent):
                     table = run.table_name(connector.name, stream.name, to)
