@@ -76,16 +76,18 @@ catalog: .venv/installed
 	$(BIN)/vendortap catalog > catalog.json.new
 	mv catalog.json.new catalog.json
 
-# Of every connector, and of the DuckDB target: what Meltano Hub has of it, and what a project has that asks no Hub.
+# Of every connector, and of the DuckDB target: what Meltano Hub has of it, and what a project has that asks no Hub. As
+# vendortap is on no package index, they say to install it from where the environment variable VENDORTAP says.
 .PHONY: meltano
 PLUGINS := $(CONNECTORS:%=extractors/tap-%) loaders/target-vendortap-duckdb
 meltano: .venv/installed
 	for plugin in $(PLUGINS); do \
 	  connector=$$(case $$plugin in extractors/*) echo $${plugin#*/tap-};; esac); \
 	  hub=meltano/$$plugin/vendortap.yml project=examples/meltano/plugins/$$plugin--vendortap.lock; \
+	  where='$${VENDORTAP}'; case $$plugin in loaders/*) where="$$where[duckdb]";; esac; \
 	  mkdir -p $${hub%/*} $${project%/*}; \
-	  $(BIN)/vendortap meltano $$connector > $$hub.new && mv $$hub.new $$hub || exit 1; \
-	  $(BIN)/vendortap meltano $$connector --lock > $$project.new && mv $$project.new $$project || exit 1; \
+	  $(BIN)/vendortap meltano $$connector --pip-url "$$where" > $$hub.new && mv $$hub.new $$hub || exit 1; \
+	  $(BIN)/vendortap meltano $$connector --pip-url "$$where" --lock > $$project.new && mv $$project.new $$project || exit 1; \
 	done
 
 reliability: .venv/developed

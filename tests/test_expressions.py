@@ -20,7 +20,7 @@ from vendortap.decode.reader import page_node
 from vendortap.decode.values import Dates
 from vendortap.duckdb import quick
 from vendortap.plugins import host, validation
-from vendortap.scaffold import spec
+from vendortap.scaffold import document
 from vendortap.support import files
 from vendortap.sync import context
 
@@ -78,10 +78,11 @@ def named() -> Iterator[tuple[str, ast.Call, list[Use]]]:
             for _, call in calls_of_re(node):
                 name = _last_name(node.targets[0])
                 made = getattr(importlib.import_module(module), name)
-                is_pattern = isinstance(made, re.Pattern)
-                methods = methods_of(name) if is_pattern else [made.__name__]
-                place, pattern = f"{module}:{name}", made if is_pattern else made.__self__
-                yield place, call, [Use(place, pattern, method) for method in methods]
+                is_method = callable(made)
+                methods = [made.__name__] if is_method else methods_of(name)
+                patterns = [made.__self__] if is_method else [*made] if isinstance(made, tuple) else [made]
+                place = f"{module}:{name}"
+                yield place, call, [Use(place, pattern, method) for pattern in patterns for method in methods]
 
 
 def inline() -> Iterator[tuple[str, ast.Call, list[Use]]]:
@@ -213,9 +214,9 @@ def _keys() -> list[tuple[re.Pattern[Any], str]]:
     return [(re.compile("(invoice|document|bill)?(ref)?(number|id|guid|uuid|no|key)"), "fullmatch")]
 
 
-@made_by("vendortap.scaffold.spec:_parse")
+@made_by("vendortap.scaffold.document:_parse")
 def _scalars() -> list[tuple[re.Pattern[Any], str]]:
-    return [(re.compile(rf"(?:{pattern})\Z"), "match") for _, pattern, _ in spec._CORE]
+    return [(re.compile(rf"(?:{pattern})\Z"), "match") for _, pattern, _ in document._CORE]
 
 
 @made_by("vendortap.support.files:remove_temporary")

@@ -485,5 +485,5 @@ def test_sandbox_options_are_checked(option: tuple[str, str]) -> None:
 
 def test_an_extra_that_is_not_installed_is_named() -> None:
     require("duckdb", "--to", "duckdb")
-    with pytest.raises(VendortapError, match=r"--to needs no_such_module: pip install 'vendortap\[duckdb\]'"):
+    with pytest.raises(VendortapError, match=r"--to needs no_such_module: pip install 'path/to/vendortap\[duckdb\]'"):
         require("duckdb", "--to", "duckdb", "no_such_module")

@@ -136,7 +136,8 @@ def test_without_duckdb_the_command_says_what_to_install(
         main()
     assert stop.value.code == 1
     assert (
-        capsys.readouterr().err == "target-vendortap-duckdb needs the package duckdb: pip install 'vendortap[duckdb]'\n"
+        capsys.readouterr().err
+        == "target-vendortap-duckdb needs the package duckdb: pip install 'path/to/vendortap[duckdb]'\n"
     )
 
 

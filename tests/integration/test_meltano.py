@@ -9,6 +9,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class Project:
 
     def environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         """Return what Meltano is started with."""
-        unset = ("TAP_", "TARGET_", "MELTANO_", "SANDBOX_", "SCANSOURCE_")
+        unset = ("TAP_", "TARGET_", "MELTANO_", "SANDBOX_", "SCANSOURCE_", "VENDORTAP")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(unset)}
         path = f"{Path(self.meltano).parent}{os.pathsep}{kept['PATH']}"
         return {**kept, "PATH": path, "NO_COLOR": "1", **changes}
@@ -83,8 +84,8 @@ def schema(connector: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(meltano: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The example, its plugins installed."""
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the repository, as far as the example needs it."""
     root = tmp_path_factory.mktemp("repository")
     left_out = shutil.ignore_patterns("__pycache__", ".meltano", ".env", "*.duckdb")
     for name in INSTALLED:
@@ -92,7 +93,13 @@ def project(meltano: str, tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copytree(ROOT / name, root / name, ignore=left_out)
         else:
             shutil.copy(ROOT / name, root / name)
-    made = Project(root / "examples" / "meltano", meltano)
+    return root
+
+
+@pytest.fixture(scope="module")
+def project(meltano: str, clone: Path) -> Project:
+    """The example, its plugins installed."""
+    made = Project(clone / "examples" / "meltano", meltano)
     made.run("meltano install")
     return made
 
@@ -377,3 +384,37 @@ def test_meltano_adds_a_plugin_from_its_definition(file: Path, meltano: str, tmp
     (added,) = yaml.safe_load((tmp_path / "meltano.yml").read_text(encoding="utf-8"))["plugins"][kind]
     for word in definition.keys() - HUB_ONLY - {"select", "dialect"}:  # which --from-ref leaves out
         assert added[word] == definition[word], word
+
+
+def test_the_documented_way_to_add_plugins_installs_them_from_the_clone(
+    clone: Path, meltano: str, tmp_path: Path
+) -> None:
+    """The block of docs/meltano.md, in a project that has never heard of vendortap; no index is asked for it."""
+    text = (ROOT / "docs" / "meltano.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"<!-- tried by tests/integration/test_meltano.py -->\n *```sh\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "meltano.yml").write_text("send_anonymous_usage_stats: false\n", encoding="utf-8")
+    made = Project(tmp_path, meltano)
+    for line in block.replace("/srv/vendortap", str(clone)).strip().splitlines():
+        words = shlex.split(line)
+        if words[0] == "meltano":
+            made.run(line.strip())
+            continue
+        done = subprocess.run([sys.executable, "-m", "vendortap.cli", *words[1:-2]], capture_output=True, check=True)
+        (tmp_path / words[-1]).write_bytes(done.stdout)
+    plugins = yaml.safe_load((tmp_path / "meltano.yml").read_text(encoding="utf-8"))["plugins"]
+    assert plugins["extractors"][0]["pip_url"] == str(clone)
+    assert plugins["loaders"][0]["pip_url"] == f"{clone}[duckdb]"
+    for kind, name in (("extractors", "tap-scansource"), ("loaders", "target-vendortap-duckdb")):
+        assert (tmp_path / ".meltano" / kind / name / "venv" / "bin" / name).is_file()
+
+
+def test_a_shipped_definition_installs_nothing_until_it_is_said_from_where(
+    clone: Path, meltano: str, tmp_path: Path
+) -> None:
+    (tmp_path / "meltano.yml").write_text("send_anonymous_usage_stats: false\n", encoding="utf-8")
+    file = ROOT / "meltano" / "extractors" / "tap-midnight" / "vendortap.yml"
+    made = Project(tmp_path, meltano)
+    made.run(f"meltano add --no-install --from-ref {file} tap-midnight")
+    with pytest.raises(AssertionError, match="Installation failed"):
+        made.run("meltano install")
+    made.run("meltano install", VENDORTAP=str(clone))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sysconfig
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -137,6 +138,16 @@ def test_a_database_without_the_tables_is_an_error(tmp_path: Path, scansource: C
     duckdb.connect(str(file)).close()
     with pytest.raises(VendortapError, match="cannot be read"):
         demo.reconcile(scansource, file, INVOICES, {}, lambda _: None)
+
+
+def test_a_query_of_a_declaration_writes_no_file(copy: Path, scansource: Connector, truth: Truth) -> None:
+    assert scansource.sandbox is not None
+    made = copy.with_name("made.csv")
+    totals = f"COPY (SELECT 1) TO '{made}'; {scansource.sandbox.totals}"
+    hostile = replace(scansource, sandbox=replace(scansource.sandbox, totals=totals))
+    with pytest.raises(VendortapError, match="file system operations are disabled"):
+        demo.reconcile(hostile, copy, INVOICES, truth, lambda _: None)
+    assert not made.exists()
 
 
 @pytest.mark.parametrize(

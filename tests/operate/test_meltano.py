@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from vendortap.cli import commands
+from vendortap.errors import UsageError
 from vendortap.operate import meltano
 from vendortap.plugins import host
 from vendortap.singer import discovery
@@ -111,8 +113,8 @@ HUB_KINDS = {
 
 def definition(plugin: str) -> meltano.Definition:
     if plugin == TARGET:
-        return meltano.loader()
-    return meltano.extractor(host.load(plugin.removeprefix("tap-")))
+        return meltano.loader("${VENDORTAP}[duckdb]")
+    return meltano.extractor(host.load(plugin.removeprefix("tap-")), "${VENDORTAP}")
 
 
 def kind(plugin: str) -> str:
@@ -148,10 +150,86 @@ def test_yaml_and_lock_say_the_same(plugin: str) -> None:
 
 
 def test_the_command_prints_both_forms() -> None:
-    printed = CliRunner().invoke(commands, ["meltano", "midnight"])
+    printed = CliRunner().invoke(commands, ["meltano", "midnight", "--pip-url", "${VENDORTAP}"])
     assert yaml.safe_load(printed.output) == definition("tap-midnight")
-    printed = CliRunner().invoke(commands, ["meltano", "--lock"])
+    printed = CliRunner().invoke(commands, ["meltano", "--lock", "--pip-url", "/srv/vendortap[duckdb]"])
     assert json.loads(printed.output)["name"] == TARGET
+    assert json.loads(printed.output)["pip_url"] == "/srv/vendortap[duckdb]"
+
+
+# --- where it is installed from ----------------------------------------------------------------------
+
+PLACES = [
+    "/srv/vendortap",
+    "/srv/vendortap[duckdb]",
+    "../..",
+    "-e ../..",
+    "/srv/vendortap ./tap-acme",
+    "${VENDORTAP}[duckdb]",
+    "./dist/vendortap-0.1.0-py3-none-any.whl",
+    "git+https://git.example.com/vendortap@0123456789abcdef",
+    "'vendortap[duckdb] @ git+https://git.example.com/vendortap@0123456789abcdef' ./tap-acme",
+]
+NAMES = [
+    "vendortap",
+    "vendortap[duckdb]",
+    "vendortap==0.1.0",
+    "vendortap [duckdb] >= 0.1",
+    "VendorTap",
+    "vendortap ./tap-acme",
+    "./tap-acme vendortap",
+    "tap-acme",
+    "--index-url https://index.example.com vendortap",
+    "'vendortap",
+    " ",
+]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_plugin_is_installed_from_where_it_is_said_to_be(place: str) -> None:
+    assert meltano.extractor(host.load("midnight"), place)["pip_url"] == place
+
+
+def test_a_requirement_with_a_url_is_one_word_to_meltano() -> None:
+    given = "vendortap[duckdb] @ git+https://git.example.com/vendortap@0123456789abcdef"
+    assert shlex.split(meltano.loader(given)["pip_url"]) == [given]
+
+
+@pytest.mark.promise("No plugin definition names a package that an index would be asked for")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_an_index_would_be_asked_for_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"--pip-url: .*give the path of a clone .*git URL .*wheel"):
+        meltano.extractor(host.load("midnight"), name)
+
+
+def test_without_a_place_the_command_says_what_to_give() -> None:
+    printed = CliRunner().invoke(commands, ["meltano", "midnight"])
+    assert printed.exit_code == 2
+    assert "vendortap is on no package index yet; give the path of a clone" in " ".join(printed.stderr.split())
+
+
+def test_no_shipped_definition_names_a_package_of_an_index() -> None:
+    files = [*(ROOT / "meltano").rglob("*.yml"), *(EXAMPLE / "plugins").rglob("*.lock"), EXAMPLE / "meltano.yml"]
+    places = [
+        place
+        for file in files
+        for place in re.findall(r"\bpip_url\b\W*: \W*?([$./\w].*?)\"?,?$", file.read_text(), re.M)
+    ]
+    assert len(places) == 18
+    assert [place for place in places if meltano.pip_url(place) != place] == []
+
+
+def test_nothing_tells_anybody_to_install_vendortap_by_its_name() -> None:
+    """In documents, messages and projects: pip would ask an index for it, where it may be anybody's."""
+    folders = ("framework", "docs", "examples", ".ci")
+    files = [
+        *(file for folder in folders for file in (ROOT / folder).rglob("*.*")),
+        *ROOT.glob("*.md"),
+        ROOT / "Makefile",
+    ]
+    texts = {file: file.read_bytes().decode(errors="replace") for file in files if file.is_file()}
+    told = re.compile(r"pip install [^\n`,]*?(?<![/\w.-])vendortap(?![/\w-])(?!\S* @ )")
+    assert [(file, found[0]) for file, text in texts.items() for found in told.finditer(text)] == []
 
 
 # --- the format --------------------------------------------------------------------------------------

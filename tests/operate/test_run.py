@@ -343,6 +343,7 @@ def test_modules_of_the_current_folder_do_not_stand_in_for_installed_ones(
 )
 def test_the_table_name_shown_works_in_sql(file: str, name: str, tmp_path: Path) -> None:
     assert run.table_name("acme-one", "bills", tmp_path / file) == name
+    assert run.table_name("acme-one", 'b"; DROP', tmp_path / file) == f'{name.removesuffix("bills")}"b""; DROP"'
     with duckdb.connect(str(tmp_path / file)) as database:
         database.execute("CREATE SCHEMA acme_one")
         catalog = database.execute("SELECT current_database()").fetchall()[0][0]

@@ -57,7 +57,7 @@ def test_without_what_renders_or_lays_out_the_extra_is_named(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name == module else find_spec(name))
-    with pytest.raises(VendortapError, match=rf"needs {module}: pip install 'vendortap\[new\]'"):
+    with pytest.raises(VendortapError, match=rf"needs {module}: pip install 'path/to/vendortap\[new\]'"):
         project.write(new.vendor("one"), tmp_path / "tap-one")
     assert list(tmp_path.iterdir()) == []
 

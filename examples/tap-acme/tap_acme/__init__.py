@@ -52,7 +52,7 @@ ACME = Connector(
     sandbox=Sandbox(
         app="tap_acme.sandbox:app",
         config={"base_url": "{url}", "api_token": "sandbox-token", "requests_per_second": None},
-        totals="SELECT currency, count(*), sum(total) FROM {schema}.invoice_details GROUP BY ALL",
+        totals='SELECT "currency", count(*), sum("total") FROM {schema}."invoice_details" GROUP BY ALL',
     ),
 )
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
+from vendortap.duckdb.query import opened
 from vendortap.plugins import host
 from vendortap.sandbox import serve
 from vendortap.testing import connector_suite
@@ -37,14 +37,14 @@ def load(served: serve.Served, database: Path, **changes: Any) -> Done:
 
 
 def rows(database: Path, query: str) -> list[Any]:
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with opened(database) as connection:
         return connection.execute(query).fetchall()
 
 
 def compare(database: Path, served: serve.Served) -> None:
     """Compare what was loaded with what the sandbox has."""
     for table in ("invoices", "invoice_details"):
-        assert rows(database, f"SELECT count(*) FROM acme.{table}") == [(INVOICES,)]
+        assert rows(database, f'SELECT count(*) FROM acme."{table}"') == [(INVOICES,)]
     sandbox = host.load("acme").sandbox
     assert sandbox is not None
     totals = rows(database, sandbox.totals.replace("{schema}", "acme"))
@@ -58,7 +58,7 @@ def test_every_invoice_arrives_to_the_cent_in_both_formats_alike(served: serve.S
         assert done.returncode == 0, done.stderr
         compare(database, served)
     for table in ("invoices", "invoice_details"):
-        query = f"SELECT COLUMNS('^[^_]')::VARCHAR FROM acme.{table} ORDER BY ALL"
+        query = f"""SELECT COLUMNS('^[^_]')::VARCHAR FROM acme."{table}" ORDER BY ALL"""
         as_json, as_xml = (rows(database, query) for database in databases)
         assert as_json == as_xml
 
@@ -74,7 +74,7 @@ def test_an_invoice_that_does_not_exist_is_skipped_and_named(served: serve.Serve
     done = load(served, tmp_path / "some.duckdb", invoice_numbers=["A00007", "A99999"])
     assert done.returncode == 3
     assert "A99999" in done.stderr
-    query = "SELECT number::VARCHAR FROM acme.invoice_details"
+    query = 'SELECT "number"::VARCHAR FROM "acme"."invoice_details"'
     assert rows(tmp_path / "some.duckdb", query) == [("A00007",)]
 
 

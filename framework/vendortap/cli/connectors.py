@@ -126,21 +126,31 @@ def catalog(connector: str | None) -> None:
 
 @click.command(
     epilog=examples(
-        "vendortap meltano scansource > extractors/tap-scansource/vendortap.yml",
-        "vendortap meltano scansource --lock > plugins/extractors/tap-scansource--vendortap.lock",
-        "vendortap meltano > loaders/target-vendortap-duckdb/vendortap.yml",
+        "vendortap meltano scansource --pip-url /srv/vendortap > tap-scansource.yml",
+        "vendortap meltano scansource --lock --pip-url ../vendortap > plugins/tap-scansource--vendortap.lock",
+        "vendortap meltano --pip-url '/srv/vendortap[duckdb]' > target-vendortap-duckdb.yml",
     ),
 )
 @click.argument("connector", required=False)
 @click.option("--lock", is_flag=True, help="Print JSON for the folder `plugins` of a project, which then needs no Hub.")
-def meltano(connector: str | None, lock: bool) -> None:
+@click.option(
+    "--pip-url",
+    "installed_from",
+    metavar="WHERE",
+    default="",
+    help="What Meltano installs the plugin from: a path, a git URL or a wheel. Required, as no index has vendortap.",
+)
+def meltano(connector: str | None, lock: bool, installed_from: str) -> None:
     """Print a plugin definition for Meltano: of a connector, or without one of the DuckDB target.
 
     It is in the format of Meltano Hub, and `meltano add --from-ref` reads it.
     """
     from vendortap.operate import meltano as definitions
 
-    definition = definitions.extractor(host.load(connector)) if connector else definitions.loader()
+    if not installed_from:
+        raise click.UsageError(f"--pip-url is missing: vendortap is on no package index yet; {definitions.HOW}")
+    loaded = host.load(connector) if connector else None
+    definition = definitions.extractor(loaded, installed_from) if loaded else definitions.loader(installed_from)
     click.echo(definitions.lock(definition) if lock else definitions.dumps(definition), nl=False)
 
 

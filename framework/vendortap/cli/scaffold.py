@@ -45,6 +45,7 @@ def infer(
     """
     from vendortap.scaffold import infer as drafting
     from vendortap.scaffold import layout
+    from vendortap.scaffold.source import printable
     from vendortap.support.files import read_json, write_atomically
 
     if extend and (keys or title or strict):
@@ -60,7 +61,7 @@ def infer(
         existing=read_json(extend, ConfigError, f"the schema {extend}") if extend else None,
     )
     for line in (*result.notes, *(f"changed: {change}" for change in result.changes)):
-        click.echo(f"vendortap: {line}", err=True)
+        click.echo(f"vendortap: {printable(line)}", err=True)
     if extend and not result.changes:
         click.echo("vendortap: nothing to change, the schema takes all of it", err=True)
     if output is None:
@@ -119,12 +120,13 @@ def new(name: str, folder: Path | None, license_name: str, **choices: Any) -> No
     """
     from vendortap.scaffold import new as drafting
     from vendortap.scaffold import project
+    from vendortap.scaffold.source import printable
 
     vendor = drafting.vendor(name, **choices)
     target = folder or Path(f"tap-{name}")
     project.write(vendor, target, license_name)
     for comment in (*vendor.comments, *(f"{s.name}: {comment}" for s in vendor.streams for comment in s.comments)):
-        click.echo(f"vendortap: {comment}", err=True)
+        click.echo(f"vendortap: {printable(comment)}", err=True)
     streams = ", ".join(stream.name for stream in vendor.streams)
     click.echo(f"{target} has a connector {name} with {streams}, its sandbox and its tests. Next, in that folder:\n")
     for line in ("pip install -e '.[test]'", "pytest", f"vendortap demo --connector {name}"):

@@ -42,6 +42,10 @@ _NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _FORMATS: Mapping[str, Kind] = {"date-time": "date-time", "date": "date"}
 
 
+MOST_PLACES = 200_000
+"""What a record's schema may come to: a few references to references can stand for more places than there is memory."""
+
+
 def load(package: str, name: str) -> Schema:
     """Read ``name``.json from a schema package; ``check`` says whether it is a schema.
 
@@ -92,7 +96,11 @@ def compile_record(schema: Schema, where: str) -> Node:
     Raises:
         DeclarationError: a keyword, type or reference that the codecs cannot honour, by name and path.
     """
-    node = _Compiler(schema, where).node(schema, "$")
+    compiler = _Compiler(schema, where)
+    try:
+        node = compiler.node(schema, "$")
+    except RecursionError:
+        raise compiler.refuse("$", "it is nested too deeply, its references followed") from None
     if node.kind != "object" or node.nullable:
         raise DeclarationError(f"schema {where} at $: the type of a record is 'object', and nothing else")
     return node
@@ -105,6 +113,7 @@ class _Compiler:
         self.root = root
         self.where = where
         self.open: tuple[str, ...] = ()
+        self.places = 0
 
     def refuse(self, path: str, why: str) -> DeclarationError:
         return DeclarationError(f"schema {self.where} at {path}: {why}")
@@ -112,6 +121,9 @@ class _Compiler:
     def node(self, schema: Any, path: str) -> Node:
         if not isinstance(schema, dict):
             raise self.refuse(path, "true and false are not supported as schemas; declare a type")
+        self.places += 1
+        if self.places > MOST_PLACES:
+            raise self.refuse(path, f"it has more than {MOST_PLACES:,} places, its references followed; leave some out")
         if "$ref" in schema:
             return self.reference(schema, path)
         self.hold_keywords(schema, path, set().union(*_KEYWORDS.values()), "supported")

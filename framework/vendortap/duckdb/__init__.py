@@ -27,7 +27,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-MISSING = "target-vendortap-duckdb needs the package duckdb: pip install 'vendortap[duckdb]'"
+from vendortap.support.extras import install
+
+MISSING = f"target-vendortap-duckdb needs the package duckdb: {install('duckdb')}"
 
 
 def main() -> None:

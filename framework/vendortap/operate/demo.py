@@ -111,8 +111,10 @@ def start_afresh(to: Path) -> None:
 def _is_own(path: Path) -> bool:
     import duckdb
 
+    from vendortap.duckdb.query import opened
+
     try:
-        with duckdb.connect(str(path), read_only=True) as database:
+        with opened(path) as database:
             found = database.execute("SELECT 1 FROM duckdb_schemas() WHERE schema_name = ?", [MARK]).fetchone()
     except duckdb.Error:
         return False
@@ -171,9 +173,11 @@ def held(connector: Connector, to: Path) -> tuple[dict[str, int], dict[str | Non
     """
     import duckdb
 
+    from vendortap.duckdb.query import opened
+
     counts: dict[str, int] = {}
     try:
-        with duckdb.connect(str(to), read_only=True) as database:
+        with opened(to) as database:
             for stream in connector.streams:
                 if stream.selected_by_default and (stream.keyed is None or stream.keyed.parent):
                     table = run.table_name(connector.name, stream.name, to)

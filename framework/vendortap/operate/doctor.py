@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from packaging.requirements import Requirement
 
 from vendortap.plugins import host
+from vendortap.support import extras
 
 State = Literal["ok", "missing", "broken"]
 """``missing`` is what one may do without; what is ``broken`` is not to be lived with."""
@@ -66,7 +67,7 @@ def _extras() -> Iterator[Finding]:
         installed = {requirement.name: _installed(requirement) for requirement in _requirements(own, extra)}
         lacking = [f"{name} {detail}" for name, (detail, fits) in installed.items() if not fits]
         detail = ", ".join(lacking or (f"{name} {detail}" for name, (detail, _) in installed.items()))
-        remedy = f"pip install 'vendortap[{extra}]', if it is wanted" if lacking else ""
+        remedy = f"{extras.install(extra)}, if it is wanted" if lacking else ""
         yield Finding("extra", extra, "missing" if lacking else "ok", detail, remedy)
 
 
@@ -100,7 +101,9 @@ def _plugins() -> Iterator[Finding]:
         else:
             yield Finding("plugin", name, "ok", plugin.distribution)
     if not problems:
-        yield Finding("plugin", "connectors", "broken", "there are none", "pip install --force-reinstall vendortap")
+        yield Finding(
+            "plugin", "connectors", "broken", "there are none", f"pip install --force-reinstall {extras.SOURCE}"
+        )
 
 
 def _commands() -> Iterator[Finding]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from vendortap.declare.model import Connector
+from vendortap.errors import UsageError
 from vendortap.plugins import host
 from vendortap.singer.tap import tap_class
 from vendortap.support.extras import require
@@ -38,17 +42,66 @@ _DATE = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 """How the patterns of settings begin that are dates."""
 
 
-def extractor(connector: Connector) -> Definition:
-    """Return the definition of a connector's tap.
+def pip_url(given: str) -> str:
+    """Return what pip is to install a plugin from, as Meltano reads it: words as in a shell.
+
+    vendortap is on no package index, where anybody could publish something under its name. So nothing is taken that pip
+    would look up there: neither vendortap's name nor that of a plugin, which would bring vendortap's with it.
+
+    Raises:
+        UsageError: it has such a name in it, or nothing.
+    """
+    try:
+        words = [given] if _is_at_url(given) else shlex.split(given)
+    except ValueError:
+        words = []
+    names = [word for word in words if _is_name(word)]
+    if names or not words:
+        what = (
+            f"{names[0]!r} is a name that pip looks up on a package index, where it may be anybody's"
+            if names
+            else "empty"
+        )
+        raise UsageError(f"--pip-url: {what}; {HOW}")
+    return shlex.quote(given) if _is_at_url(given) else given
+
+
+HOW = (
+    "give the path of a clone (/srv/vendortap, with extras /srv/vendortap[duckdb]), a git URL with its commit "
+    "('vendortap @ git+https://git.example.com/vendortap@COMMIT'), or the path of a wheel"
+)
+"""What to install a plugin from."""
+
+
+def _is_at_url(text: str) -> bool:
+    """Whether a text is a requirement that says where it is (PEP 508)."""
+    try:
+        return Requirement(text).url is not None
+    except InvalidRequirement:
+        return False
+
+
+def _is_name(word: str) -> bool:
+    """Whether pip takes a word for a name, with a version or without."""
+    try:
+        return Requirement(word).url is None
+    except InvalidRequirement:
+        return False
+
+
+def extractor(connector: Connector, installed_from: str) -> Definition:
+    """Return the definition of a connector's tap; ``installed_from`` is what ``pip_url`` takes.
 
     Raises:
         DeclarationError: see vendortap.plugins.validation.
+        UsageError: see ``pip_url``.
     """
     tap = tap_class(connector)
     found = host.find().get(connector.name)
     about = tap.config_jsonschema.get("description")
     return {
         **_plugin("extractors", tap.name, connector.title, found.package if found else "vendortap", tap),
+        "pip_url": pip_url(installed_from),
         "description": "; ".join(stream.title for stream in connector.streams),
         "domain_url": connector.docs,
         "keywords": ["api", "invoices", "meltano_sdk"],
@@ -56,10 +109,11 @@ def extractor(connector: Connector) -> Definition:
     }
 
 
-def loader() -> Definition:
+def loader(installed_from: str) -> Definition:
     """Return the definition of the DuckDB target; each extractor's tables go into a schema of their own.
 
     Raises:
+        UsageError: see ``pip_url``.
         VendortapError: the extra 'duckdb' is not installed.
     """
     require("duckdb", "the definition of the DuckDB target", "duckdb")
@@ -73,7 +127,7 @@ def loader() -> Definition:
             setting["value"] = "$MELTANO_EXTRACT__LOAD_SCHEMA"
     return {
         **definition,
-        "pip_url": "vendortap[duckdb]",
+        "pip_url": pip_url(installed_from),
         "description": "One DuckDB file, with exact decimals and nested types",
         "dialect": "duckdb",
         "domain_url": "https://duckdb.org/",
@@ -109,7 +163,6 @@ def _plugin(kind: str, name: str, label: str, package: str, plugin: Any) -> Defi
         "namespace": name.replace("-", "_"),
         "label": label,
         "variant": package,
-        "pip_url": package,
         "executable": name,
         "capabilities": sorted(capabilities - _NOT_IN_BOTH.get(kind, set())),
         "settings": [*_settings(schema["properties"], required)],

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from vendortap.duckdb.columns import quote
 from vendortap.errors import ConfigError, ExitCode
 from vendortap.operate import beginning
 from vendortap.operate.beginning import Database, schema_name
@@ -40,6 +42,9 @@ STOP_SECONDS = 1.5
 """How long tap and target together may: what the tap leaves of it, the target has for its last commit."""
 LAST_SECONDS = 0.3
 """How long the target may take to end when it is told to."""
+
+_PLAIN = re.compile("[a-z_][a-z0-9_]*")
+"""A name that SQL takes without quotes behind a schema's."""
 
 Watch = Callable[[Report], None]
 Log = Callable[[str, str], None]
@@ -366,7 +371,7 @@ def duckdb_settings(connector: str, to: Path, state_of: str | None) -> dict[str,
 
 def table_name(connector: str, stream: str, to: Path) -> str:
     """Return what a stream's table is called in SQL: in full, where the file is called like its schema."""
-    return f"{schema_path(connector, to)}.{stream}"
+    return f"{schema_path(connector, to)}.{stream if _PLAIN.fullmatch(stream) else quote(stream)}"
 
 
 def schema_path(connector: str, to: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vendortap.scaffold import names
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import Leaf, Seen, text_leaf
+from vendortap.scaffold.observations import DEEPEST, MOST, Leaf, Seen, TooMany, text_leaf
 
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -40,8 +40,10 @@ class Element:
     attributes: dict[str, Seen] = field(default_factory=dict)
     mixed: bool = False
 
-    def add(self, element: Any) -> None:
-        """Look at an element of lxml."""
+    def add(self, element: Any, depth: int = 0) -> None:
+        """Look at an element of lxml; ``depth`` is how many others it is in. Raises TooMany."""
+        if depth > DEEPEST:
+            raise TooMany(f"it is nested more than {DEEPEST} levels deep")
         self.times += 1
         self.nils += element.get(f"{_XSI}nil") in ("true", "1")
         for name, text in element.attrib.items():
@@ -54,10 +56,13 @@ class Element:
         self.filled += 1
         self.mixed = self.mixed or bool(text)
         counts = Counter(_local(child.tag) for child in element)
-        self.most |= counts
-        self.present += Counter(counts.keys())
+        for tag, number in counts.items():
+            self.most[tag] = max(self.most[tag], number)
+            self.present[tag] += 1
         for child in element:
-            self.children.setdefault(_local(child.tag), Element()).add(child)
+            self.children.setdefault(_local(child.tag), Element()).add(child, depth + 1)
+        if len(self.children) + len(self.attributes) > MOST:
+            raise TooMany(f"an element has more than {MOST:,} different names inside; it reads like a table by key")
 
     @property
     def blanks(self) -> int:
@@ -155,18 +160,25 @@ class _Known:
         self.fields = fields
         self.in_xml = {_name_in_xml(name, member): name for name, member in fields.items()}
         self.folded = {name.casefold(): name for name in fields}
+        self.lists = {names.singular(name): name for name, member in reversed(fields.items()) if member.lists}
+        self._taken: set[str | None] | None = None
+
+    def taken(self, tags: Iterable[str]) -> set[str | None]:
+        """Return the members that the elements of a place belong to; the elements are always the same."""
+        if self._taken is None:
+            self._taken = {self.element(tag) for tag in tags}
+        return self._taken
 
     def element(self, tag: str) -> str | None:
         """Return the member's name: the very one, one in another case, or a list's for one of its entries."""
         if (named := self.in_xml.get((tag, False))) is not None:
             return named
-        lists = (name for name, member in self.fields.items() if member.lists and names.singular(name) == tag)
-        return self.folded.get(tag.casefold()) or next(lists, None)
+        return self.folded.get(tag.casefold()) or self.lists.get(tag)
 
 
 def _by_content(element: Element, known: _Known, siblings: Iterable[str], notes: Notes, path: str) -> str | None:
     """Return the member that has the same names inside as an element, where neither has another partner."""
-    taken = {known.element(tag) for tag in siblings}
+    taken = known.taken(siblings)
     inside = _names_inside(element)
     for name, member in known.fields.items():
         fields = member.item.fields if member.item else member.fields

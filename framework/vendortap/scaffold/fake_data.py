@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vendortap.scaffold import names, schema, source
+from vendortap.scaffold import allowed, names, schema, source
 
 KEY = 'f"A{index:05}"'
 
@@ -48,7 +48,7 @@ def _leaf(kind: str, name: str) -> str:
 
 @dataclass
 class XmlForm:
-    """What a sandbox has to know of a schema to write it as XML; ``clash`` where two places contradict each other."""
+    """What a sandbox has to know of a schema to write it as XML; ``clash`` where XML cannot have all of it."""
 
     items: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
@@ -74,7 +74,8 @@ class XmlForm:
         elif "properties" in member:
             self.add(member)
         form = (renamed, item, flat)
-        self.clash = self.clash or self._seen.setdefault(name, form) != form
+        sayable = allowed.is_of_xml(renamed.removeprefix("@")) and (not item or allowed.is_of_xml(item))
+        self.clash = self.clash or not sayable or self._seen.setdefault(name, form) != form
         if item:
             self.items[name] = item
         if flat:

@@ -15,10 +15,10 @@ from vendortap.decode import xml as xml_wire
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import Dates, Malformed
 from vendortap.errors import BodyError, UsageError
-from vendortap.scaffold import elements, kinds, names, schema, widen
+from vendortap.scaffold import allowed, elements, kinds, names, schema, source, widen
 from vendortap.scaffold.elements import Element
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import OTHER_CASE, Seen, fold_case
+from vendortap.scaffold.observations import OTHER_CASE, Seen, TooMany, fold_case
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -59,11 +59,13 @@ def read_sample(path: Path) -> Sample:
 
 def rows_text(rows: Rows) -> str:
     """Return the rows as a declaration has them."""
-    parts = [repr(rows.path)] if rows.path else []
-    parts += ["many=False"] if not rows.many else []
-    parts += ["any_case=True"] if rows.any_case else []
-    parts += ["any_type=True"] if rows.any_type else []
-    return f"Rows({', '.join(parts)})".replace("'", '"')
+    arguments = [
+        source.names(rows.path) if rows.path else "",
+        "many=False" if not rows.many else "",
+        "any_case=True" if rows.any_case else "",
+        "any_type=True" if rows.any_type else "",
+    ]
+    return source.call("Rows", *arguments)
 
 
 def infer(
@@ -154,11 +156,13 @@ class _Look:
                     element = xml_wire.parse(sample.body)
                     xml.add(element)
                     roots.append(element.tag.rpartition("}")[2])
+            except TooMany as error:
+                raise UsageError(f"the sample {sample.name}: {error}") from None
             except Malformed as error:
                 what = "JSON" if sample.media_type == "application/json" else "XML"
                 raise UsageError(f"the sample {sample.name} is not {what}: {error}") from None
         if len(set(roots)) > 1:
-            shown = " and ".join(f"<{root}>" for root in dict.fromkeys(roots))
+            shown = source.printable(" and ".join(f"<{root}>" for root in dict.fromkeys(roots)))
             raise UsageError(f"the samples are of different kinds of replies, {shown}; infer each kind by itself")
         return cls(samples, json, xml, roots[0] if roots else "")
 
@@ -255,7 +259,7 @@ def _record(seen: Seen, path: tuple[str, ...], root: str) -> tuple[Seen, bool]:
 
 
 def _shown(path: tuple[str, ...]) -> str:
-    return f"at {'.'.join(path)}" if path else "at the root"
+    return source.printable(f"at {'.'.join(path)}") if path else "at the root"
 
 
 def _there(seen: Seen, path: tuple[str, ...]) -> str:
@@ -263,7 +267,7 @@ def _there(seen: Seen, path: tuple[str, ...]) -> str:
     for length in range(len(path) - 1, -1, -1):
         if (place := seen.at(path[:length])) is not None:
             found = ", ".join(place.fields) or ("a list" if place.lists else "nothing")
-            return f"at {'.'.join(path[:length]) or 'the root'} there is {found}"
+            return source.printable(f"at {'.'.join(path[:length]) or 'the root'} there is {found}")
     return "they are empty"
 
 
@@ -282,7 +286,12 @@ def _guess_keys(record: Seen, title: str, notes: Notes) -> tuple[str, ...]:
 
 def _is_fit(name: str, member: Seen, record: Seen) -> bool:
     """Whether a property can be a key: a text or a whole number in every record."""
-    if member.lists or member.objects or not schema.never_null(member, record, {"type": ""}):
+    if (
+        not allowed.is_plain(name)
+        or member.lists
+        or member.objects
+        or not schema.never_null(member, record, {"type": ""})
+    ):
         return False
     return kinds.leaf(member, name, Notes(), "") in ("string", "integer")
 
@@ -291,7 +300,8 @@ def _draft(record: Seen, keys: Sequence[str], title: str, notes: Notes, *, stric
     for key in keys:
         if (member := record.fields.get(key)) is None:
             raise UsageError(
-                f"the records of the samples have no property {key!r}; they have {', '.join(record.fields)}"
+                f"the records of the samples have no property {key!r}; "
+                f"they have {source.printable(', '.join(record.fields))}"
             )
         if member.nulls or member.blanks or member.times < record.objects:
             raise UsageError(f"the key property {key!r} is empty or left out in some record of the samples")
@@ -311,7 +321,9 @@ def _hold(result: Inferred, record: Seen, samples: Sequence[Sample]) -> None:
         try:
             page = reader.read(Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC)))
         except BodyError as error:
-            raise UsageError(f"the schema does not read the sample {sample.name}: {error}") from None
+            raise UsageError(
+                f"the schema does not read the sample {sample.name}: {source.printable(str(error))}"
+            ) from None
         for misfit in page.misfits.values():
-            what = f"{misfit.expected} expected at {misfit.path}"
+            what = source.printable(f"{misfit.expected} expected at {misfit.path}")
             raise UsageError(f"the schema does not read the sample {sample.name}: {what}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vendortap.scaffold.source import printable
+
 SHOWN = 12
 """How many places of a sentence are shown."""
 
@@ -12,25 +14,26 @@ class Notes:
     """Sentences, each with the places that it is true of."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[str]] = {}
+        self._places: dict[str, dict[str, None]] = {}
 
     def say(self, sentence: str, place: str = "") -> None:
         """Keep a sentence; ``place`` is a JSON path inside the record, or a name."""
-        places = self._places.setdefault(sentence, [])
-        if place and place not in places:
-            places.append(place)
+        places = self._places.setdefault(sentence, {})
+        if place:
+            places[place] = None
 
     def take(self, other: Notes, inside: str) -> None:
         """Keep the other's sentences as well, their places as they are called from ``inside`` of the document."""
         for sentence, places in other._places.items():
-            for place in places or [""]:
+            for place in places or ("",):
                 self.say(sentence, f"${place.removeprefix(inside)}" if place.startswith(inside) else place)
 
     def __iter__(self) -> Iterator[str]:
         """Yield one line a sentence, with its places behind it: the first of them, where they are many."""
-        for sentence, places in self._places.items():
+        for sentence, found in self._places.items():
+            places = [*found]
             rest = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
-            yield f"{sentence}: {', '.join(places[:SHOWN])}{rest}" if places else sentence
+            yield printable(f"{sentence}: {', '.join(places[:SHOWN])}{rest}" if places else sentence)
 
     def places(self, sentence: str) -> tuple[str, ...]:
         """Return the places of a sentence; none where it was not said."""

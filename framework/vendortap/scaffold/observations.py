@@ -17,6 +17,11 @@ like: ``whole`` and ``decimal`` are numbers as a number would be written, ``trut
 
 OTHER_CASE = "written in more than one case; Rows(any_case=True) reads them all"
 
+MOST = 2_000
+"""Different names in one object. What has more is a table of values by key, and no record."""
+DEEPEST = 60
+"""Levels of nesting. What is made of a deeper sample could not be written as Python."""
+
 NATIVE = frozenset({"boolean", "integer", "number"})
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -25,6 +30,10 @@ _OWN_DATE = re.compile(r"[0-9]{1,2}([/.-])[0-9]{1,2}\1[0-9]{2,4}(\s.*)?|[0-9]{4}
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,99})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,99})\.[0-9]{1,99}")
 _DATES = Dates()
+
+
+class TooMany(ValueError):
+    """A sample has more places than a schema can be drafted of."""
 
 
 @dataclass
@@ -52,21 +61,29 @@ class Seen:
         """How many values were seen here."""
         return self.nulls + self.blanks + self.leaves.total() + self.objects + self.lists
 
-    def add(self, value: Any) -> None:
-        """Look at a value as ``wire.json.loads`` gives it."""
+    def add(self, value: Any, depth: int = 0) -> None:
+        """Look at a value as ``wire.json.loads`` gives it; ``depth`` is how many others it is in. Raises TooMany."""
+        if depth > DEEPEST:
+            raise TooMany(f"it is nested more than {DEEPEST} levels deep")
         if value is None:
             self.nulls += 1
         elif isinstance(value, dict):
             self.objects += 1
             for name, member in value.items():
-                self.fields.setdefault(name, Seen()).add(member)
+                self.member(name).add(member, depth + 1)
         elif isinstance(value, list):
             self.lists += 1
             self.item = self.item or Seen()
             for entry in value:
-                self.item.add(entry)
+                self.item.add(entry, depth + 1)
         else:
             self._add_leaf(value)
+
+    def member(self, name: str) -> Seen:
+        """Return the place of a member. Raises TooMany."""
+        if name not in self.fields and len(self.fields) >= MOST:
+            raise TooMany(f"an object has more than {MOST:,} different names; it reads like a table of values by key")
+        return self.fields.setdefault(name, Seen())
 
     def _add_leaf(self, value: Any) -> None:
         if isinstance(value, str):
@@ -113,10 +130,12 @@ def fold_case(seen: Seen, like: Seen | None, notes: Notes, path: str) -> Seen:
     result = replace(seen, fields={}, item=None)
     spelling = {name.casefold(): name for name in reversed([*seen.fields])}
     spelling |= {name.casefold(): name for name in (like.fields if like else ())}
+    together = Counter[str]()
     for name, member in seen.fields.items():
-        together = [m.times for n, m in seen.fields.items() if n.casefold() == name.casefold()]
+        together[name.casefold()] += member.times
+    for name, member in seen.fields.items():
         declared = like is not None and name in like.fields
-        target = name if declared or sum(together) > seen.objects else spelling[name.casefold()]
+        target = name if declared or together[name.casefold()] > seen.objects else spelling[name.casefold()]
         if target != name:
             notes.say(OTHER_CASE, f"{path}.{target}")
         result.fields.setdefault(target, Seen()).merge(member)

@@ -18,17 +18,23 @@ from vendortap.decode import schemas
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import Dates
 from vendortap.errors import BodyError, UsageError
-from vendortap.scaffold import names, paging, schema, signing
+from vendortap.scaffold import allowed, names, paging, schema, signing
+from vendortap.scaffold.document import Json
 from vendortap.scaffold.infer import DIALECT, guess_rows
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Seen
-from vendortap.scaffold.operations import Operation, Parameter, line, operations
-from vendortap.scaffold.spec import Converter, Json, Spec
+from vendortap.scaffold.operations import Operation, Parameter, operations
+from vendortap.scaffold.spec import Converter, Spec, line
 from vendortap.scaffold.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, Vendor
 
 _SINCE = re.compile(r"since|after|from|start|modified|updated|changed", re.IGNORECASE)
 _UNIQUE = re.compile(r"correlation|request-?id|transaction-?id|idempotency", re.IGNORECASE)
-_OWN_HEADERS = ("accept", "authorization", "content-type", "user-agent")
+_OTHERS = frozenset({"config", "error", "first"})
+"""What a project has of its own: a schema, and two constants of its sandbox."""
+_STREAMS = 200
+"""How many streams a project can have; one for each stream is in each file of it."""
+_EXAMPLE = 1_000_000
+"""Bytes of an example that is read."""
 
 
 @dataclass
@@ -46,11 +52,11 @@ def draft(document: Json, name: str, title: str = "", matches: Sequence[str] = (
     """Draft a vendor from its document; with ``matches`` of those operations only that have one of these words.
 
     Raises:
-        UsageError: no GET of it answers with a list of objects.
+        UsageError: no GET of it answers with a list of objects, too many do, or it comes to more than can be drafted.
     """
     spec = Spec(document)
-    chosen = [one for one in operations(spec) if _matches(one, matches)]
     found = _Draft()
+    chosen = [one for one in operations(spec) if _matches(one, matches) and _can_be_asked(one, found)]
     used = [one for one in chosen if one.key is None and _add_list(spec, one, found)]
     if not used:
         words = f" with {' or '.join(matches)} in it" if matches else ""
@@ -79,6 +85,25 @@ def _matches(operation: Operation, words: Sequence[str]) -> bool:
     return not words or any(word.lower() in text for word in words)
 
 
+def _can_be_asked(operation: Operation, found: _Draft) -> bool:
+    """Whether a path is one that a client sends as it is, with places that can be told apart."""
+    if allowed.is_path(_template(operation.path)):
+        return True
+    found.left_out.say("Left out, as its path is none that a client sends as it is", f"GET {operation.path}")
+    return False
+
+
+def _template(path: str) -> str:
+    """Return a path with a name in each place that a setting or the unit can have."""
+    return re.sub(r"\{([^{}]*)\}", lambda place: f"{{{_place(place[1])}}}", path[: 2 * allowed.LONGEST])
+
+
+def _place(parameter: str) -> str:
+    """Return what a parameter is called as a place of a path, and as a setting."""
+    name = allowed.setting(allowed.identifier(parameter, "parameter"))
+    return f"vendor_{name}" if name.endswith("_list") else name  # which the setting of a key may be called
+
+
 # --- streams -----------------------------------------------------------------------------------------
 
 
@@ -97,7 +122,7 @@ class _Answer:
 def _answer(spec: Spec, operation: Operation, notes: Notes) -> _Answer | None:
     """Convert what an operation answers with; ``None`` where there are no records in it."""
     told = Notes()
-    converter = Converter(spec, told, has_xml=operation.has_xml)
+    converter = Converter(spec, told, f"GET {operation.path}", has_xml=operation.has_xml)
     whole = converter.convert(operation.body) if operation.body is not None else None
     if whole is None:
         return None
@@ -182,7 +207,7 @@ def _add_document(spec: Spec, operation: Operation, found: _Draft) -> bool:
             notes.say(f"Guessed: {source} of {parent.name} is the {param} that is asked for.")
         stream = _with_replication_key(stream, parent)
     _note_amount(stream, notes)
-    keyed = Listed(names.snake(param), f"{names.snake(param)}_list", parent.name if parent else "", source)
+    keyed = Listed(_place(param), f"{_place(param)}_list", parent.name if parent else "", source)
     _hold_examples(operation, stream, notes)
     comments = (*notes, *_optional(operation, Pages()))
     found.streams.append(replace(stream, keyed=keyed, comments=comments))
@@ -193,6 +218,11 @@ def _stream(
     operation: Operation, answer: _Answer, name: str, keys: tuple[str, ...], pages: Pages, found: _Draft
 ) -> DraftStream:
     """Return the stream of an operation, lists and documents alike; the settings that it needs are added."""
+    if len(found.streams) >= _STREAMS:
+        raise UsageError(
+            f"more than {_STREAMS} GETs of the OpenAPI document answer with records, such as {line(operation.path)}; "
+            "choose some with --match"
+        )
     _add_headers(operation, found)
     return DraftStream(
         name=name,
@@ -216,12 +246,12 @@ def _note_amount(stream: DraftStream, notes: Notes) -> None:
 
 def _name(operation: Operation, found: _Draft) -> str:
     """Name a stream after the last word of its path, or else after its operation."""
-    taken = {stream.name for stream in found.streams}
+    taken = {stream.name for stream in found.streams} | _OTHERS
     parts = [names.snake(part) for part in operation.path.split("/") if part and not part.startswith("{")]
     last = next((part for part in reversed(parts) if part and not _is_version(part)), "records")
-    wanted = f"{names.singular(last)}_details" if operation.key else last
-    numbered = (f"{wanted}_{number}" for number in range(2, 10_000))
-    return next(name for name in (wanted, names.snake(operation.id), *numbered) if name and name not in taken)
+    wanted = allowed.identifier(f"{names.singular(last)}_details" if operation.key else last, "records")
+    other = allowed.identifier(operation.id, wanted)
+    return other if wanted in taken and other not in taken else allowed.free(wanted, taken)
 
 
 def _is_version(part: str) -> bool:
@@ -271,7 +301,7 @@ def _with_key(stream: DraftStream, param: str) -> DraftStream:
     if own and _is_fit(members[own]):
         properties, add = {**members, own: _never_null(members[own])}, ""
     else:
-        own = add = f"requested_{names.snake(param)}"
+        own = add = allowed.free(f"requested_{_place(param)}", members)
         properties = {own: {"type": "string", "description": "What was asked for."}, **members}
     return replace(stream, keys=(own,), add=add, schema={**stream.schema, "properties": properties, "required": [own]})
 
@@ -307,6 +337,11 @@ def _hold_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
     for example in operation.examples:
         try:
             body = json_wire.dumps(example)
+        except (ValueError, OverflowError, TypeError):
+            continue  # no JSON, such as a number of a hundred digits
+        if len(body) > _EXAMPLE:
+            continue
+        try:
             page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
         except BodyError as error:
             notes.say(f"An example of the document is not what it declares: {str(error).partition(';')[0]}.")
@@ -323,24 +358,25 @@ def _hold_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
 
 def _path(operation: Operation, found: _Draft) -> str:
     """Return the path with settings for its parameters, but for a document's key, which the unit fills in."""
-    path = operation.path
-    for parameter in operation.parameters:
-        if parameter.where == "path":
-            is_key = parameter.name == operation.key
-            name = names.snake(parameter.name) if is_key else _setting(parameter, found)
-            path = path.replace(f"{{{parameter.name}}}", f"{{{name}}}")
-    return re.sub(r"\{([^{}]*)\}", lambda place: f"{{{names.snake(place[1])}}}", path)
+    declared = {one.name: one for one in operation.parameters if one.where == "path"}
+    for name in re.findall(r"\{([^{}]*)\}", operation.path):
+        if name != operation.key:
+            _setting(declared.get(name, Parameter(name, "path", True, {})), found)
+    return _template(operation.path)
+
+
+_DEFAULTS = {"integer": int, "boolean": bool, "string": str}
 
 
 def _setting(parameter: Parameter, found: _Draft) -> str:
     """Return the setting that a parameter takes its value from; it is added if it is not there yet."""
-    name = names.snake(parameter.name) or "parameter"
+    name = _place(parameter.name)
     kind = str(parameter.schema.get("type", "string"))
     declared: dict[str, Any] = {"type": kind if kind in ("integer", "boolean") else "string"}
     if declared["type"] == "string":
         declared["minLength"] = 1
     default = parameter.schema.get("default")
-    if isinstance(default, bool) == (kind == "boolean") and type(default).__name__[:3] == kind[:3]:
+    if type(default) is _DEFAULTS[declared["type"]] and (not isinstance(default, str) or allowed.is_plain(default)):
         declared["default"] = default
     description = parameter.schema.get("description") or f"What {parameter.name} is to be."
     found.settings.setdefault(name, {**declared, "description": str(description)})
@@ -354,7 +390,7 @@ def _is_needed(parameter: Parameter, pages: Pages) -> bool:
 
 def _add_headers(operation: Operation, found: _Draft) -> None:
     for parameter in operation.parameters:
-        if parameter.where != "header" or not parameter.required or parameter.name.lower() in _OWN_HEADERS:
+        if parameter.where != "header" or not parameter.required or not allowed.is_header(parameter.name):
             continue
         if _UNIQUE.search(parameter.name):
             found.unique += [parameter.name] if parameter.name not in found.unique else []
@@ -378,4 +414,4 @@ def _optional(operation: Operation, pages: Pages) -> Iterator[str]:
 def _docs(document: Json) -> str:
     found = document.get("externalDocs")
     url = str(found.get("url") or "") if isinstance(found, Mapping) else ""
-    return url if url.startswith("http") else "https://example.com/where-the-vendor-documents-its-api"
+    return url if allowed.is_url(url) else "https://example.com/where-the-vendor-documents-its-api"

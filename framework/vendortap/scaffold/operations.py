@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vendortap.scaffold.spec import Json, Spec, as_list
+from vendortap.scaffold import allowed
+from vendortap.scaffold.document import Json
+from vendortap.scaffold.spec import Spec, as_list, line
+
+_EXAMPLES = 10
+"""How many of an answer's examples are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +54,11 @@ class Operation:
         return [parameter for parameter in self.parameters if parameter.where == "query"]
 
 
-def line(text: Any) -> str:
-    """Return a text of the document on one line, without what would end a Python string or a comment."""
-    return " ".join(str(text or "").replace('"', "'").replace("\\", "/").split())
-
-
 def operations(spec: Spec) -> Iterator[Operation]:
     """Yield every GET of a document that is not deprecated."""
     paths = spec.document.get("paths")
     for path, raw_item in paths.items() if isinstance(paths, Mapping) else ():
+        spec.look(f"GET {path}")
         item = spec.follow(raw_item)
         raw = item.get("get")
         if not isinstance(raw, Mapping) or raw.get("deprecated") is True:
@@ -66,9 +67,9 @@ def operations(spec: Spec) -> Iterator[Operation]:
         body, media_types, examples = _content(spec, response, raw)
         yield Operation(
             str(path),
-            str(raw.get("operationId", "")),
-            line(raw.get("summary")) or line(raw.get("operationId")) or str(path),
-            tuple(_parameters(spec, item, raw)),
+            line(raw.get("operationId")),
+            line(raw.get("summary")) or line(raw.get("operationId")) or line(path),
+            tuple(_parameters(spec, item, raw, f"the parameters of GET {path}")),
             body,
             media_types,
             examples,
@@ -92,24 +93,28 @@ def _content(spec: Spec, response: Json, operation: Json) -> tuple[Any, tuple[st
         produced = operation.get("produces", spec.document.get("produces", ["application/json"]))
         examples = spec.follow(response.get("examples"))
         media_types = tuple(str(kind).partition(";")[0].strip() for kind in as_list(produced))
-        return response.get("schema"), media_types, tuple(v for k, v in examples.items() if "json" in str(k))
+        in_json = [example for kind, example in examples.items() if "json" in str(kind)]
+        return response.get("schema"), media_types, tuple(in_json[:_EXAMPLES])
     content = {
         str(kind).partition(";")[0].strip(): spec.follow(raw)
         for kind, raw in spec.follow(response.get("content")).items()
     }
     json = [kind for kind in content if kind.endswith("json") or kind == "*/*"]
     chosen = content[json[0]] if json else next(iter(content.values()), {})
-    named = [spec.follow(raw).get("value") for raw in spec.follow(chosen.get("examples")).values()]
+    named = [spec.follow(raw).get("value") for raw in [*spec.follow(chosen.get("examples")).values()][:_EXAMPLES]]
     examples_json = [example for example in (chosen.get("example"), *named) if example is not None]
     return chosen.get("schema"), tuple(content), tuple(examples_json)
 
 
-def _parameters(spec: Spec, item: Json, operation: Json) -> Iterator[Parameter]:
-    """Yield the parameters of a path and its operation; the latter count for more."""
+def _parameters(spec: Spec, item: Json, operation: Json, place: str) -> Iterator[Parameter]:
+    """Yield the parameters of a path and its operation that have a name; the latter count for more."""
     found: dict[tuple[str, str], Parameter] = {}
     for raw in [*as_list(item.get("parameters")), *as_list(operation.get("parameters"))]:
+        spec.look(place)
         parameter = spec.follow(raw)
         name, where = str(parameter.get("name", "")), str(parameter.get("in", ""))
+        if not allowed.is_plain(name):
+            continue
         described = parameter if spec.is_swagger else spec.follow(parameter.get("schema"))
         required = parameter.get("required") is True or where == "path"
         text = {"description": line(parameter.get("description"))}

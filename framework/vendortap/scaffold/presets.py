@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vendortap.errors import UsageError
-from vendortap.scaffold import names, schema
+from vendortap.scaffold import allowed, names, schema
 from vendortap.scaffold.infer import DIALECT, Inferred, Sample, infer
 from vendortap.scaffold.vendor import (
     LIMIT_ASSUMED,
@@ -199,7 +199,7 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
 def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
     declared = inferred.schema
     (key,) = _key(inferred)
-    param = names.snake(key)
+    param = allowed.identifier(key, "key")
     stream = DraftStream(
         name="invoice_details",
         title="The whole invoice",
@@ -210,7 +210,7 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
         any_type=inferred.rows.any_type,
         keys=(key,),
         schema=declared,
-        keyed=Listed(param, f"{param}s", parent.name, parent.keys[0]),
+        keyed=Listed(param, allowed.setting(f"{param}s"), parent.name, parent.keys[0]),
         item=str(declared.get("xml", {}).get("name", "")),
         amount=schema.total(declared),
         comments=(*inferred.notes, *_guessed(declared), "Where the document is, no sample tells."),
@@ -219,7 +219,8 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
         return stream
     stamp: dict[str, Any] = {**_STAMP, "description": "Of the list."}
     properties = {**declared["properties"]}
-    properties.setdefault(parent.replication_key, stamp)
+    if properties.get(parent.replication_key, {}).get("format") != "date-time":
+        properties[parent.replication_key] = stamp
     return replace(stream, replication_key=parent.replication_key, schema={**declared, "properties": properties})
 
 

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from vendortap.decode import schemas
+from vendortap.duckdb.columns import quote
 from vendortap.errors import UsageError
-from vendortap.scaffold import fake_data, layout, schema, source
+from vendortap.scaffold import allowed, fake_data, layout, schema, source
 from vendortap.scaffold.vendor import Auth, DraftStream, Listed, Pages, SignIn, Vendor
 from vendortap.support.extras import require
 
 LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "none": ""}
 """What a project can be licensed under: option → SPDX identifier."""
+JSON_ONLY = "Left out: XML, which cannot have all names of the records, or has them in more than one form."
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RESERVED = {"vendortap", "demo"}
@@ -37,6 +40,20 @@ def hold_name(name: str) -> None:
         )
 
 
+def fitting(vendor: Vendor) -> Vendor:
+    """Return the vendor in those formats that can have all of its names, and say so where XML cannot."""
+    if not _has_xml(vendor) or all(map(_fits_xml, vendor.streams)):
+        return vendor
+    return replace(vendor, formats=("json",), comments=(*vendor.comments, JSON_ONLY))
+
+
+def _fits_xml(stream: DraftStream) -> bool:
+    """Whether a sandbox can write a stream's records as XML."""
+    form = fake_data.XmlForm()
+    form.add(stream.schema)
+    return not form.clash and all(map(allowed.is_of_xml, filter(None, (stream.item, stream.root, *stream.rows))))
+
+
 def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> list[Path]:
     """Write the project of a vendor into a folder that does not exist yet, or is empty; returns its files.
 
@@ -49,6 +66,7 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
     hold_name(vendor.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not an empty folder; name another")
+    vendor = fitting(vendor)
     values = context(vendor) | {"license": LICENSES[license_name]}
     for stream in vendor.streams:
         schemas.compile_record(stream.schema, stream.name)
@@ -77,6 +95,7 @@ def _files(vendor: Vendor, values: Mapping[str, Any], license_name: str) -> Iter
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"text": source.text, "docstring": source.docstring, "markdown": source.markdown}
     package = values["package"]
     paths = {"package": package, "test_package.py": f"test_{package.removeprefix('tap_')}.py"}
     for name in environment.list_templates(filter_func=lambda name: name.startswith("project/")):
@@ -166,11 +185,11 @@ def _stream(stream: DraftStream, *, xml: bool) -> str:
 
 
 def _summed(stream: DraftStream) -> str:
-    """Return the source of what a report adds up; a currency whose name a path cannot say is left out."""
+    """Return the source of what a report adds up."""
     if not stream.amount:
         return ""
     currency = _currency(stream)
-    shown = [stream.amount, *([currency] if currency and "." not in currency else [])]
+    shown = [stream.amount, *([currency] if currency else [])]
     return f"amount={source.call('Amount', *map(source.text, shown))}"
 
 
@@ -395,24 +414,22 @@ def _totals_of(vendor: Vendor) -> tuple[DraftStream, str, str]:
 
 
 def _amount(stream: DraftStream) -> str:
-    found = (name for name, member in stream.schema["properties"].items() if "number" in member["type"])
+    members = stream.schema["properties"].items()
+    found = (name for name, member in members if "number" in schema.types(member) and schema.is_sayable(name))
     return stream.amount or next(found, "")
 
 
 def _currency(stream: DraftStream) -> str:
     members = stream.schema["properties"].items()
-    return next((n for n, m in members if "currency" in n.lower() and "string" in m["type"] and "format" not in m), "")
+    texts = (name for name, member in members if "string" in schema.types(member) and "format" not in member)
+    return next((name for name in texts if "currency" in name.lower() and schema.is_sayable(name)), "")
 
 
 def _totals(vendor: Vendor) -> str:
     stream, currency, amount = _totals_of(vendor)
-    group = _column(currency) if currency else "''"
-    total = f"sum({_column(amount)})" if amount else "0::DECIMAL(38, 2)"
-    return f"SELECT {group}, count(*), {total} FROM {{schema}}.{stream.name} GROUP BY ALL"  # noqa: S608 - of a draft
-
-
-def _column(name: str) -> str:
-    return name if re.fullmatch("[a-z_]+", name) else f'"{name}"'
+    group = quote(currency) if currency else "''"
+    total = f"sum({quote(amount)})" if amount else "0::DECIMAL(38, 2)"
+    return f"SELECT {group}, count(*), {total} FROM {{schema}}.{quote(stream.name)} GROUP BY ALL"  # noqa: S608 - quoted
 
 
 def _sandbox(vendor: Vendor) -> dict[str, Any]:
@@ -437,13 +454,13 @@ def _sandbox(vendor: Vendor) -> dict[str, Any]:
 def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
     """Return what a route answers with: lists page by page, documents by the key in their path."""
     pages = stream.pages
-    lower = pages.param.lower()
+    param = source.text(pages.param.lower())
     first = {
         "none": "",
-        "page-number": f'(call.whole("{lower}", {pages.first}, least={pages.first}) - {pages.first}) * size',
-        "offset": f'call.whole("{lower}", 0, least=0)',
-        "row-offset": f'int(call.json()["{pages.param}"])',
-        "token": f'call.whole("{lower}", 0, least=0)',
+        "page-number": f"(call.whole({param}, {pages.first}, least={pages.first}) - {pages.first}) * size",
+        "offset": f"call.whole({param}, 0, least=0)",
+        "row-offset": f"int(call.json()[{source.text(pages.param)}])",
+        "token": f"call.whole({param}, 0, least=0)",
     }[pages.kind]
     envelope: dict[str, Any] = {}
     if _is_beside(pages):
@@ -469,7 +486,7 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "name": stream.name,
         "route": route,
         "many": stream.many,
-        "key": stream.keyed.param.lower() if stream.keyed else "",
+        "key": source.text(stream.keyed.param.lower()) if stream.keyed else "",
         "paged": pages.kind != "none",
         "token": pages.kind == "token",
         "size": _size(pages),
@@ -482,7 +499,7 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
 def _size(pages: Pages) -> str:
     if pages.kind == "row-offset":
         return f"int(call.json()[{source.text(pages.size_param)}])"
-    return f'call.whole("{pages.size_param.lower()}", 50)' if pages.size_param else "50"
+    return f"call.whole({source.text(pages.size_param.lower())}, 50)" if pages.size_param else "50"
 
 
 def _put(tree: dict[str, Any], path: tuple[str, ...], value: str) -> None:
@@ -550,8 +567,8 @@ def _key_of_seven(stream: DraftStream) -> str:
 
 
 def _keys_query(vendor: Vendor, stream: DraftStream) -> str:
-    table = f"{vendor.name.replace('-', '_')}.{stream.name}"
-    return f"SELECT {_column(stream.keys[0])}::VARCHAR FROM {table}"  # noqa: S608 - of a draft
+    table = f"{quote(vendor.name.replace('-', '_'))}.{quote(stream.name)}"
+    return f"SELECT {quote(stream.keys[0])}::VARCHAR FROM {table}"  # noqa: S608 - quoted
 
 
 def _suite(vendor: Vendor) -> str:

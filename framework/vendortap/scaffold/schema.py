@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vendortap.scaffold import kinds
+from vendortap.scaffold import allowed, kinds
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Seen
 
@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 
 CASE_ONLY = "names that differ only in case; databases may take their columns for one"
 MAP = "its members' names are numbers; it reads like a table of values by key, which a schema cannot declare"
+NO_NAME = "its name is empty or too long, or has a quote, a backslash or what cannot be printed; left out"
 NOT_SEEN = "in the schema, but in none of the samples; kept"
 
 
@@ -51,7 +52,18 @@ def types(declared: Mapping[str, Any]) -> list[str]:
 def total(declared: Mapping[str, Any]) -> str:
     """Return the property of a record that is called like its total; empty where none is, or a path cannot say it."""
     numbers = (name for name, member in declared["properties"].items() if "number" in types(member))
-    return next((name for name in numbers if "total" in name.lower() and "." not in name), "")
+    return next((name for name in numbers if "total" in name.lower() and is_sayable(name)), "")
+
+
+def is_sayable(name: str) -> bool:
+    """Whether a path and a query with a place such as ``{schema}`` can say the name."""
+    return not {".", "{"} & {*name}
+
+
+def name_in_xml(name: str, declared: Mapping[str, Any]) -> tuple[bool, str]:
+    """Return whether a property is an attribute in XML, and what it is called there."""
+    named = declared["items"] if "items" in declared and not declared.get("xml", {}).get("wrapped") else declared
+    return bool(declared.get("xml", {}).get("attribute")), str(named.get("xml", {}).get("name", name))
 
 
 def nullable(schema: Schema) -> Schema:
@@ -112,6 +124,9 @@ def _object(seen: Seen, notes: Notes, path: str, required: Collection[str], *, s
     properties: Schema = {}
     needed: list[str] = []
     for name, member in seen.fields.items():
+        if not allowed.is_plain(name):
+            notes.say(NO_NAME, f"{path}.{name}")
+            continue
         declared = draft(member, name, notes, f"{path}.{name}", strict=strict)
         if declared is None:
             continue

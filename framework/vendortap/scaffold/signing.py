@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
+from vendortap.scaffold import allowed
+from vendortap.scaffold.document import Json
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.operations import Operation
-from vendortap.scaffold.spec import Json, Spec
+from vendortap.scaffold.spec import Spec
 from vendortap.scaffold.vendor import SignIn
+
+_LONGEST = 2000
+_VARIABLES = 50
 
 
 def ways(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[SignIn, ...]:
@@ -28,7 +33,8 @@ def _sign_in(name: str, scheme: Json, left_out: Notes) -> SignIn | None:
         if header.lower() == "authorization":
             left_out.say("Guessed: the Authorization header takes a bearer token", name)
             return SignIn("bearer")
-        return SignIn("api-key", header=header)
+        if allowed.is_header(header):
+            return SignIn("api-key", header=header)
     if kind == "basic" or (kind == "http" and way == "basic"):
         return SignIn("basic")
     if kind == "http" and way == "bearer":
@@ -44,7 +50,11 @@ def _oauth(name: str, scheme: Json, left_out: Notes) -> SignIn:
     by_name = flows if isinstance(flows, Mapping) else {str(scheme.get("flow", "")): scheme}
     for flow in ("clientCredentials", "application"):
         if isinstance(found := by_name.get(flow), Mapping):
-            return SignIn("oauth2-client", token_url=str(found.get("tokenUrl") or "/oauth/token"))
+            url = str(found.get("tokenUrl") or "")
+            known = allowed.is_url(url) or allowed.is_path(url)
+            if url and not known:
+                left_out.say("Where tokens come from is no URL; /oauth/token stands in", name)
+            return SignIn("oauth2-client", token_url=url if known else "/oauth/token")
     left_out.say(
         "OAuth for people, not for programs; a bearer token stands in. See vendortap.declare.auth.refresh_token", name
     )
@@ -55,12 +65,12 @@ def base_url(spec: Spec, left_out: Notes) -> str | None:
     """Return where the API is; ``None`` where the document does not tell the host."""
     if spec.is_swagger:
         host, base = spec.document.get("host"), str(spec.document.get("basePath") or "")
-        return f"https://{host}{base}".rstrip("/") if host else None
+        return _https(f"{host}{base}") if host else None
     servers = spec.document.get("servers")
     server = spec.follow(servers[0]) if isinstance(servers, list) and servers else {}
-    url = str(server.get("url") or "")
-    for name, variable in spec.follow(server.get("variables")).items():
-        url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", "")))
+    url = str(server.get("url") or "")[:_LONGEST]
+    for name, variable in [*spec.follow(server.get("variables")).items()][:_VARIABLES]:
+        url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", ""))[:_LONGEST])[:_LONGEST]
     try:
         parts = urlsplit(url)
     except ValueError:  # brackets around what is no address
@@ -69,4 +79,10 @@ def base_url(spec: Spec, left_out: Notes) -> str | None:
         return None
     if parts.scheme != "https":
         left_out.say("Written with https, as credentials may not travel without", url)
-    return f"https://{parts.netloc}{parts.path}".rstrip("/")
+    return _https(f"{parts.netloc}{parts.path}")
+
+
+def _https(rest: str) -> str | None:
+    """Return the URL of a host and a path; ``None`` where it is none, or has somebody's name in it."""
+    url = f"https://{rest}".rstrip("/")
+    return url if allowed.is_url(url) and "?" not in url and "#" not in url else None

@@ -1,4 +1,4 @@
-"""An OpenAPI document (Swagger 2.0, OpenAPI 3.0 and 3.1) as data: read, references resolved, schemas converted.
+"""An OpenAPI document (Swagger 2.0, OpenAPI 3.0 and 3.1) as data: references resolved, schemas converted.
 
 Vendors' documents are rarely right in all they say. What a type of the record schemas can hold is converted, the rest
 is left out and said; nothing is required, as replies leave out what their documents require.
@@ -6,23 +6,26 @@ is left out and said; nothing is required, as replies leave out what their docum
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import referencing
 import referencing.exceptions
 
+from vendortap.declare.model import UNKNOWN
 from vendortap.errors import UsageError
-from vendortap.scaffold import names, schema
+from vendortap.scaffold import allowed, names, schema
+from vendortap.scaffold.document import Json
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import text_leaf
-from vendortap.support.extras import require
+from vendortap.scaffold.source import printable
 
-Json = Mapping[str, Any]
+MOST = 100_000
+"""Places of a document that are looked at, references followed. A large document comes to some ten thousand."""
+DEEPEST = 60
+"""Levels of nesting in a record, and of references. What is deeper could not be written as Python."""
 
 SELF = "refers to itself; left out"
 NO_TYPE = "has no type that could be told; left out"
@@ -33,6 +36,7 @@ MIXED = "of types that no one schema takes; left out"
 TEXT_OR_NUMBER = "text or a number; declared as text"
 TWICE = "differs only in case from another name of the same object; left out, and names are read in any case"
 TEXT_AMOUNT = "declared as text, though the name is an amount's; make it a number if the vendor sends plain digits"
+SAME_IN_XML = "has the same name in XML as another member of the same object; left out"
 WRONG_EXAMPLE = "its example is not what it is declared as; declared as what takes both"
 WRONG_BOOLEAN = "its example is not what it is declared as; one of the two is wrong"
 
@@ -47,75 +51,47 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 """What documents say for a type, and what they mean: type and format."""
 _NUMBER_FORMATS = ("decimal", "double", "float", "number", "money", "currency")
-_DESCRIPTION = 200
-
-
-def read(path: Path) -> Json:
-    """Read a document in JSON or YAML.
-
-    Raises:
-        UsageError: it cannot be read, or is no OpenAPI document.
-    """
-    require("new", "reading YAML", "yaml")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"the OpenAPI document {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"the OpenAPI document {path} is not UTF-8 text") from None
-    document = _parse(text, path)
-    version = str(document.get("swagger") or document.get("openapi") or "") if isinstance(document, dict) else ""
-    if not version.startswith(("2.", "3.")):
-        raise UsageError(f"{path} is no OpenAPI document: it has neither 'swagger: 2.0' nor 'openapi: 3.x'")
-    return cast("Json", document)
-
-
-def _parse(text: str, path: Path) -> Any:
-    """Parse YAML 1.2's core schema, of which JSON is a part: ``no`` is text there, and so is a date."""
-    import yaml
-
-    if text.lstrip().startswith("{"):
-        with suppress(ValueError, RecursionError):
-            return json.loads(text)  # many times as quick; what is no JSON may still be YAML
-
-    class Loader(yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader):  # type: ignore[misc] # made at run time
-        yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as the base class has it
-
-    for tag, pattern, first in _CORE:
-        Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(f"(?:{pattern})\\Z"), list(first))
-    try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 - the safe loader, with fewer kinds of scalars
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"the OpenAPI document {path} is neither JSON nor YAML{place}") from None
-    except (RecursionError, ValueError):
-        raise UsageError(
-            f"the OpenAPI document {path} cannot be read: nested too deeply, or a number without end"
-        ) from None
-
-
-_CORE = (
-    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", "[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
-    ("null", "~|null|Null|NULL|", ["~", "n", "N", ""]),
-)
+_LINE = 200
+_REFERENCE = 1000
 
 
 class Spec:
-    """A document and what its references refer to."""
+    """A document and what its references refer to.
 
-    def __init__(self, document: Json) -> None:
+    A few references can stand for more places than there is memory. So the places that are looked at are counted.
+    """
+
+    def __init__(self, document: Json, most: int = MOST) -> None:
         self.document = document
+        self._left = self._most = most
+        self._targets: dict[str, Any] = {}
         self.is_swagger = "swagger" in document
         resource = referencing.Resource.opaque(document)
         self._resolver = referencing.Registry().with_resource("", resource).resolver()
 
+    def look(self, place: str, where: str = "", places: int = 1) -> None:
+        """Count places that are looked at; ``place`` is the last of them, in the answer of ``where`` if one is given.
+
+        Raises:
+            UsageError: they are too many.
+        """
+        self._left -= places
+        if self._left < 0:
+            raise UsageError(
+                f"the OpenAPI document comes to more than {self._most:,} places, its references followed; the last was "
+                f"{_told(place, where)}. Choose operations with --match, or leave out references there"
+            )
+
     def target(self, reference: Any) -> Any:
         """Return what a reference refers to; ``None`` where it is not in this document."""
+        name = str(reference)
+        if name not in self._targets:
+            self._targets[name] = self._found(name) if len(name) <= _REFERENCE else None
+        return self._targets[name]
+
+    def _found(self, reference: str) -> Any:
         try:
-            return self._resolver.lookup(str(reference)).contents
+            return self._resolver.lookup(reference).contents
         except (referencing.exceptions.Unresolvable, ValueError, TypeError):
             return None
 
@@ -126,18 +102,21 @@ class Spec:
             if str(part["$ref"]) in seen:
                 return {}
             seen.add(str(part["$ref"]))
+            self.look(str(part["$ref"]))
             part = self.target(part["$ref"])
         return part if isinstance(part, Mapping) else {}
 
 
 class Converter:
-    """Converts the schemas of one document for one stream."""
+    """Converts the schemas of one document for one stream; ``where`` is the operation that has it."""
 
-    def __init__(self, spec: Spec, notes: Notes, *, has_xml: bool) -> None:
+    def __init__(self, spec: Spec, notes: Notes, where: str, *, has_xml: bool) -> None:
         self.spec = spec
+        self.where = where
         self.notes = notes
         self.has_xml = has_xml
         self.any_case = False
+        self._depth = 0
 
     def convert(
         self, raw: Any, path: str = "$", name: str = "", within: frozenset[str] = frozenset()
@@ -146,6 +125,10 @@ class Converter:
 
         ``within`` are the references that led here.
         """
+        with self._deeper(path):
+            return self._convert(raw, path, name, within)
+
+    def _convert(self, raw: Any, path: str, name: str, within: frozenset[str]) -> schema.Schema | None:
         flat, within = self._flat(raw, path, within)
         if flat is None:
             return None
@@ -157,12 +140,31 @@ class Converter:
         kind = self._leaf(types, form, flat, path, name)
         return None if kind is None else self._finished(schema.leaf_schema(kind), flat, "leaf")
 
+    @contextmanager
+    def _deeper(self, path: str) -> Iterator[None]:
+        """Go one level deeper for as long as the context lasts; raises UsageError where that is too deep."""
+        if self._depth >= DEEPEST:
+            raise UsageError(
+                f"the OpenAPI document is nested more than {DEEPEST} levels deep, its references followed, at "
+                f"{_told(path, self.where)}; leave that out"
+            )
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
     # --- references and combinations -----------------------------------------------------------------
 
     def _flat(self, raw: Any, path: str, within: frozenset[str]) -> tuple[dict[str, Any] | None, frozenset[str]]:
         """Return a schema with references and combinations merged into it, and the references that led to it."""
         if not isinstance(raw, Mapping):
             return ({}, within) if raw is True else (None, within)
+        self.spec.look(path, self.where)
+        with self._deeper(path):
+            return self._flattened(raw, path, within)
+
+    def _flattened(self, raw: Json, path: str, within: frozenset[str]) -> tuple[dict[str, Any] | None, frozenset[str]]:
         merged = {
             keyword: value for keyword, value in raw.items() if keyword not in ("$ref", "allOf", "oneOf", "anyOf")
         }
@@ -175,13 +177,13 @@ class Converter:
                 self.notes.say(UNRESOLVED, path)
                 return None, within
             part, within = self._flat(target, path, within | {reference})
-            merged = _merge(part or {}, merged)
+            merged = self._merge(part or {}, merged, path)
         parts: dict[str, Any] = {}
         for part_raw in as_list(raw.get("allOf")):
             part, inner = self._flat(part_raw, path, within)
             within |= inner
-            parts = _merge(parts, part or {})
-        merged = _merge(parts, merged)
+            parts = self._merge(parts, part or {}, path)
+        merged = self._merge(parts, merged, path)
         for keyword in ("oneOf", "anyOf"):
             merged, within = self._one_of(as_list(raw.get(keyword)), merged, path, within)
         return merged, within
@@ -196,21 +198,28 @@ class Converter:
                 continue
             within |= inner
             kinds |= found
-            merged = _merge(merged, {**part, "type": None})
+            merged = self._merge(merged, {**part, "type": None}, path)
         if len(kinds) == 1 and len(variants) > 1 and kinds == {"object"}:
             self.notes.say(ONE_OF, path)
         if kinds:
             merged["type"] = sorted(kinds)
         return merged, within
 
+    def _merge(self, first: dict[str, Any], second: Mapping[str, Any], path: str) -> dict[str, Any]:
+        """Return both schemas in one: members of both, of everything else what the second says."""
+        merged = {**first, **{keyword: value for keyword, value in second.items() if value is not None}}
+        members = {**_members(first), **_members(second)}
+        self.spec.look(path, self.where, len(members))
+        return {**merged, "properties": members} if members else merged
+
     # --- types ---------------------------------------------------------------------------------------
 
     def _types(self, flat: Json, *, quiet: bool = False) -> tuple[set[str], str]:
         """Return the types but null, and the format of dates, from all that tells of them."""
-        declared = [str(kind) for kind in as_list(flat.get("type"), alone=True)]
+        declared = [str(kind)[:_LINE] for kind in as_list(flat.get("type"), alone=True)[:_LINE]]
         known = [_TYPES[kind.lower()] for kind in declared if kind.lower() in _TYPES]
         types = {kind for kind, _ in known} or _implied(flat)
-        form = next((form for _, form in known if form), "") or str(flat.get("format", ""))
+        form = next((form for _, form in known if form), "") or str(flat.get("format", ""))[:_LINE]
         if types == {"string"} and form.lower() in _NUMBER_FORMATS:
             types = {"number"}
         if not types and "example" in flat and not quiet:
@@ -225,7 +234,7 @@ class Converter:
         if types <= {"number", "integer"}:
             return self._number("number" if "number" in types or names.is_amount(name) else "integer", flat, path)
         if types == {"boolean"}:
-            if isinstance(flat.get("example"), str) and flat["example"].lower() not in ("true", "false"):
+            if isinstance(example := _example(flat), str) and example.lower() not in ("true", "false"):
                 self.notes.say(WRONG_BOOLEAN, path)
             return "boolean"
         if types <= {"string", "number", "integer"}:
@@ -234,7 +243,7 @@ class Converter:
         return None
 
     def _number(self, kind: str, flat: Json, path: str) -> str:
-        example = flat.get("example")
+        example = _example(flat)
         if kind == "integer" and isinstance(example, float) and not example.is_integer():
             self.notes.say(WRONG_EXAMPLE, path)
             return "number"
@@ -249,7 +258,7 @@ class Converter:
             self.notes.say(TEXT_OR_NUMBER, path)
             return "string"
         if form in ("date", "date-time"):
-            return self._date(form, flat.get("example"), path)
+            return self._date(form, _example(flat), path)
         if names.is_amount(name):
             self.notes.say(TEXT_AMOUNT, path)
         return "string"
@@ -277,7 +286,11 @@ class Converter:
     def _object(self, flat: Json, path: str, within: frozenset[str]) -> schema.Schema | None:
         properties: schema.Schema = {}
         folded: set[str] = set()
-        for name, raw in _members(flat):
+        in_xml: set[tuple[bool, str]] = set()
+        for name, raw in _members(flat).items():
+            if not allowed.is_plain(name) or name == UNKNOWN:
+                self.notes.say(schema.NO_NAME, f"{path}.{name}")
+                continue
             if name.casefold() in folded:
                 self.notes.say(TWICE, f"{path}.{name}")
                 self.any_case = True
@@ -285,7 +298,12 @@ class Converter:
             if isinstance(raw, Mapping) and raw.get("writeOnly"):
                 continue
             converted = self.convert(raw, f"{path}.{name}", name, within)
-            if converted is not None:
+            if converted is None:
+                continue
+            if (called := schema.name_in_xml(name, converted)) in in_xml:
+                self.notes.say(SAME_IN_XML, f"{path}.{name}")
+            else:
+                in_xml.add(called)
                 folded.add(name.casefold())
                 properties[name] = schema.nullable(converted)
         if not properties:
@@ -295,8 +313,8 @@ class Converter:
 
     def _finished(self, made: schema.Schema, flat: Json, kind: str) -> schema.Schema:
         """Return the schema with its description, and its name and form in XML."""
-        description = " ".join(str(flat.get("description") or "").split())
-        told = {"description": description} if 0 < len(description) <= _DESCRIPTION else {}
+        description = line(flat.get("description"), 2 * _LINE)
+        told = {"description": description} if 0 < len(description) <= _LINE else {}
         head: dict[str, Any] = {keyword: made.pop(keyword) for keyword in ("type", "format") if keyword in made}
         xml = self._xml(flat, kind)
         return {**head, **({"xml": xml} if xml else {}), **told, **made}
@@ -308,7 +326,7 @@ class Converter:
             return {}
         wrapped = kind == "array" and raw.get("wrapped") is True
         xml: dict[str, Any] = {}
-        if isinstance(raw.get("name"), str) and (kind != "array" or wrapped):
+        if allowed.is_of_xml(str(raw.get("name", ""))) and (kind != "array" or wrapped):
             xml["name"] = raw["name"]
         if wrapped:
             xml["wrapped"] = True
@@ -317,7 +335,18 @@ class Converter:
         return xml
 
 
+def _told(place: str, where: str) -> str:
+    answer = f" in the answer of {where[:_REFERENCE]}" if where else ""
+    return printable(f"{place[:_REFERENCE]}{answer}")
+
+
 # --- reading what documents say ----------------------------------------------------------------------
+
+
+def line(text: Any, most: int = _LINE) -> str:
+    """Return a text of the document on one line, without what cannot be printed, and not too long."""
+    words = printable(" ".join(str(text or "")[: 10 * most].split()))
+    return words if len(words) <= most else f"{words[: most - 1]}…"
 
 
 def as_list(value: Any, *, alone: bool = False) -> list[Any]:
@@ -327,16 +356,15 @@ def as_list(value: Any, *, alone: bool = False) -> list[Any]:
     return [value] if alone and value is not None else []
 
 
-def _merge(first: dict[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Return both schemas in one: members of both, of everything else what the second says."""
-    merged = {**first, **{keyword: value for keyword, value in second.items() if value is not None}}
-    members = {**dict(_members(first)), **dict(_members(second))}
-    return {**merged, "properties": members} if members else merged
-
-
-def _members(flat: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+def _members(flat: Mapping[str, Any]) -> dict[str, Any]:
     found = flat.get("properties")
-    return ((str(name), raw) for name, raw in found.items()) if isinstance(found, Mapping) else ()
+    return {str(name): raw for name, raw in found.items()} if isinstance(found, Mapping) else {}
+
+
+def _example(flat: Mapping[str, Any]) -> Any:
+    """Return an example; a long text only as far as it tells what it is."""
+    found = flat.get("example")
+    return found[:_LINE] if isinstance(found, str) else found
 
 
 def _may_be_null(flat: Mapping[str, Any]) -> bool:
@@ -346,11 +374,11 @@ def _may_be_null(flat: Mapping[str, Any]) -> bool:
 
 def _implied(flat: Mapping[str, Any]) -> set[str]:
     """Return the types that go without saying: of what has members, items or a list of values."""
-    if any(_members(flat)):
+    if _members(flat):
         return {"object"}
     if "items" in flat:
         return {"array"}
-    values = [*as_list(flat.get("enum")), *([flat["const"]] if "const" in flat else [])]
+    values = [*as_list(flat.get("enum"))[:_LINE], *([flat["const"]] if "const" in flat else [])]
     return {_type_of(value) for value in values}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vendortap.declare.model import Node
-from vendortap.scaffold import kinds, schema
+from vendortap.scaffold import allowed, kinds, schema
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Seen
 from vendortap.scaffold.schema import Schema
@@ -75,6 +75,9 @@ class _Widening:
         holder[name] = schema.nullable(holder[name])
 
     def add(self, properties: Schema, name: str, seen: Seen, path: str) -> None:
+        if not allowed.is_plain(name):
+            self.notes.say(schema.NO_NAME, path)
+            return
         drafted = schema.draft(seen, name, self.notes, path)
         if drafted is not None:
             properties[name] = schema.nullable(drafted)

@@ -27,6 +27,7 @@ _REFERENCE = rf"&\#[0-9]{{1,7}};|&\#[xX]{_HEX}{{1,6}};|&[A-Za-z]{{2,8}};"
 _KINDS = tuple(
     re.compile(pattern) for pattern in (_PERCENT, _BACKSLASH, _REFERENCE, f"{_PERCENT}|{_BACKSLASH}|{_REFERENCE}")
 )
+_UNIT = re.compile(f"u({_HEX}{{4}})")
 _LETTERS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 
@@ -118,7 +119,7 @@ def _plain(escape: str) -> str:
     if escape[0] == "&":
         return html.unescape(escape)
     if escape[1] in "uU":
-        units = b"".join(bytes.fromhex(unit) for unit in re.findall(f"u({_HEX}{{4}})", escape))
+        units = b"".join(bytes.fromhex(unit) for unit in _UNIT.findall(escape))
         return units.decode("utf-16-be", "replace")
     if escape[0] == "%":
         data = bytes.fromhex(escape.replace("%", ""))

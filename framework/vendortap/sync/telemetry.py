@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from vendortap.http.traffic import Attempt
+from vendortap.support.extras import install
 from vendortap.support.version import version
 
 if TYPE_CHECKING:
@@ -216,7 +217,7 @@ def of_environment(connector: str) -> Telemetry | None:
     if not exporters or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     if not find_spec("opentelemetry") or not all(map(find_spec, _NEEDED)):
-        _log.info("The environment asks for OpenTelemetry, which needs: pip install 'vendortap[otel]'.")
+        _log.info("The environment asks for OpenTelemetry, which needs: %s.", install("otel"))
         return None
     tracers, meters = _tracers(connector, exporters.get("TRACES")), _meters(connector, exporters.get("METRICS"))
 

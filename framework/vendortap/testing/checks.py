@@ -25,6 +25,7 @@ from vendortap.declare.model import Node, Record, Stream
 from vendortap.errors import CredentialsError, RecordError, TransportError, VendorError, VendortapError
 from vendortap.plugins import validation
 from vendortap.sandbox import faults
+from vendortap.support.extras import install
 from vendortap.support.redact import SECRET_LENGTH, Redactor
 from vendortap.sync import quarantine
 from vendortap.sync.state import check_state, read_bookmark
@@ -294,7 +295,7 @@ def totals(subject: Subject) -> None:
     if subject.recorded or sandbox is None:
         raise NotApplicable("only a sandbox knows what its invoices come to")
     if find_spec("duckdb") is None:
-        raise NotApplicable("duckdb is not installed: pip install 'vendortap[duckdb]'")
+        raise NotApplicable(f"duckdb is not installed: {install('duckdb')}")
     from vendortap.testing import loading
 
     stdout = hold_ended(subject.full(), "a full run").stdout

@@ -9,8 +9,7 @@ from contextlib import closing, redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
-
+from vendortap.duckdb.query import opened
 from vendortap.duckdb.target import DuckdbTarget
 from vendortap.testing.harness import signals
 
@@ -26,7 +25,7 @@ def problems(stdout: bytes, query: str, totals: Mapping[str, tuple[int, Decimal]
         path = Path(folder) / "warehouse.duckdb"
         with closing(DuckdbTarget(config={"path": str(path), "default_target_schema": _SCHEMA})) as target:
             target.listen(io.StringIO(stdout.decode()))
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with opened(path) as connection:
             rows = connection.execute(query.replace("{schema}", _SCHEMA)).fetchall()
     loaded = {currency: (count, total) for currency, count, total in rows}
     for currency in sorted({*loaded, *totals}):
