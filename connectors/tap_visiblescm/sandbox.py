@@ -239,7 +239,7 @@ class _Book:
     def index(self, number: str) -> int | None:
         """The index of an InvoiceRefNumber, or None for one that does not exist."""
         digits = number.removeprefix("TM")
-        index = int(digits) - _FIRST_NUMBER if digits.isascii() and digits.isdigit() else -1
+        index = int(digits) - _FIRST_NUMBER if digits.isascii() and digits.isdigit() and len(digits) < 19 else -1
         return index if 0 <= index < len(self) and _number(index) == number else None
 
     def _made(self, index: int) -> datetime:

@@ -469,9 +469,13 @@ class Asked(NamedTuple):
 
 
 def _grows(before: str | None, now: str, text: str) -> bool:
-    if now.isdecimal():
-        return int(before if before and before.isdecimal() else 0) < int(now)
+    if _is_count(now):
+        return int(before if before and _is_count(before) else 0) < int(now)
     return now in text
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 18
 
 
 def gunzipped(answer: Answer) -> bytes:
