@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from singer_sdk.singerlib import MetadataMapping, RecordMessage
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE, REPLICATION_INCREMENTAL, Metadata
 
 from vendortap.declare import model
-from vendortap.declare.model import Bookmark, Connector, Record
+from vendortap.declare.model import UNKNOWN, Bookmark, Connector, Record
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
 from vendortap.errors import ConfigError, RecordError, VendortapError
@@ -124,7 +124,7 @@ class ConnectorStream(Stream):
                 mapping.setdefault(crumb, Metadata(inclusion=Metadata.InclusionType.AVAILABLE))
             mapping.root.forced_replication_method = self.replication_method
         elif entry := self._tap_input_catalog.get_stream(self.name):
-            self._deselect([*undeclared(entry, self.shape.record)], mapping)
+            self._deselect(undeclared(entry, self.shape.record), mapping)
         for name in self._automatic:  # whatever a catalog says: without its keys a record cannot be told from another
             mapping["properties", name].inclusion = Metadata.InclusionType.AUTOMATIC
         if not self.declared.selected_by_default:
@@ -138,11 +138,12 @@ class ConnectorStream(Stream):
         """The properties that are always selected."""
         return tuple(filter(None, (*self.declared.keys, self.declared.replication_key)))
 
-    def _deselect(self, crumbs: Sequence[tuple[str, ...]], mapping: MetadataMapping) -> None:
-        automatic = {("properties", name) for name in self._automatic}
-        self.undeclared = [field_path(crumb) for crumb in crumbs if crumb not in automatic]
-        for crumb in crumbs:
+    def _deselect(self, crumbs: Iterable[tuple[str, ...]], mapping: MetadataMapping) -> None:
+        named = {("properties", name) for name in (*self._automatic, UNKNOWN)}  # the latter by a setting, keep_unknown
+        for crumb in set(crumbs) - named:
             mapping[crumb].selected = False
+            self.undeclared.append(field_path(crumb))
+        self.undeclared.sort()
 
     def apply_catalog(self, catalog: Any) -> None:
         """Take selection and replication method from a catalog; schema and keys stay the connector's.
