@@ -517,7 +517,7 @@ MIDNIGHT = Vendor(
         **common(history),
         "base_url": url,
         "domain_name": "print",
-        "user_name": "soak",
+        "user_name": "not-a-secret-user",
         "password": "not-a-secret~",
         "page_size": history.size,
         "format": "xml" if history.xml else "json",
