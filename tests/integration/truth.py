@@ -76,12 +76,14 @@ class Truth:
 
     @cached_property
     def _asked_for(self) -> dict[str, Any]:
-        """What has to be asked for by its number."""
+        """What has to be asked for by its number, or its name."""
         invoices = list(self.vendor.state.invoices())
         if self.case.name == "amazon-vendor":
             return {"purchase_order_numbers": [invoice["purchaseOrderNumber"] for invoice in invoices]}
         if self.case.name == "ingram-micro":
             return {"order_numbers": [invoice["invoiceNumber"] for invoice in invoices]}
+        if self.case.name == "scansource":
+            return {"extra_streams": ["invoice_documents"]}
         return {}
 
     def schema(self, stream: str) -> dict[str, Any]:
