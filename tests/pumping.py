@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from re import _constants as ops  # type: ignore[attr-defined] # the parser of re itself, which nobody else has
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined] # as above
 from typing import Any
 
 LENGTH = 8_000

@@ -150,9 +150,9 @@ class Drawn:
     def document(self) -> dict[str, Any]:
         """Return the document; one list in it is always at a path that can be asked for."""
         envelope = self.random.choice((self.name(), "rows"))
-        listed = {"type": "object", "properties": {envelope: {"type": "array", "items": self.record()}}}
+        rows: dict[str, Any] = {envelope: {"type": "array", "items": self.record()}}
         further = {"nextPageToken": {"type": "string"}, "totalCount": {"type": "integer"}, self.name(): self.leaf()}
-        listed["properties"] = {**listed["properties"], **further}  # type: ignore[dict-item]
+        listed = {"type": "object", "properties": {**rows, **further}}
         paths = {"/rows": {"get": self.get(listed)}, "/rows/{id}": {"get": self.get(self.record())}}
         for _ in range(2):
             paths[f"/{self.text()}"] = {"get": self.get(listed)}

@@ -67,16 +67,21 @@ def test_references_that_multiply_are_refused_by_their_place(kind: str) -> None:
         openapi.draft(of_schemas(chain(20, FANS[kind])), "acme")
 
 
+def drafted(document: dict[str, Any]) -> tuple[list[str], str]:
+    """Return the comments of a draft, or why there is none."""
+    try:
+        vendor = openapi.draft(document, "acme")
+    except UsageError as error:
+        return [], str(error)
+    return [comment for stream in vendor.streams for comment in stream.comments], ""
+
+
 @pytest.mark.parametrize("kind", FANS)
 def test_references_in_circles_are_left_out_or_refused(kind: str) -> None:
     schemas = {f"S{number}": FANS[kind](ref(f"S{(number + 1) % 12}")) for number in range(12)}
     with bounded():
-        try:
-            vendor = openapi.draft(of_schemas(schemas), "acme")
-        except UsageError as error:
-            assert "in the answer of GET /rows" in str(error)  # noqa: PT017 - it may also be drafted
-        else:
-            assert any(spec.SELF in comment for stream in vendor.streams for comment in stream.comments)
+        comments, refused = drafted(of_schemas(schemas))
+    assert "in the answer of GET /rows" in refused or any(spec.SELF in comment for comment in comments)
 
 
 @pytest.mark.parametrize(

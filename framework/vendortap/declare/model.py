@@ -269,9 +269,9 @@ class Unit:
     """A piece of a stream that can be fetched by itself.
 
     ``params`` fill the stream's request; ``partition`` (a part of them) says which bookmark it belongs to.
-    ``since`` is the bookmark its records are held against; ``bookmark`` is the value to advance to when the
+    ``since`` is the bookmark that its records are compared with; ``bookmark`` is the value to advance to when the
     unit is complete, where the unit knows it beforehand (a window's end, a parent's replication key). ``known``
-    is what its records are held against: ``since``, or earlier where the plan looks back. ``again`` marks one
+    is what tells whether a record is new: ``since``, or earlier where the plan looks back. ``again`` marks one
     that is fetched once more because an earlier run could not use all of it; its end moves no bookmark.
     """
 

@@ -1,4 +1,4 @@
-"""Catalogs that are given, held against what the connector has: neither may have what the other does not."""
+"""Compares a given catalog with the connector: what it selects that is not there, and what is there that it lacks."""
 
 from __future__ import annotations
 

@@ -72,14 +72,14 @@ class Run(Protocol):
     @property
     def connector(self) -> Connector: ...  # noqa: D102 - the tap's own, as all of these
     @property
-    def settings_schema(self) -> Mapping[str, Any]: ...  # noqa: D102
+    def settings_schema(self) -> Mapping[str, Any]: ...  # noqa: D102 - see the tap
     @property
-    def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102
+    def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102 - see the tap
     @property
-    def writer(self) -> MessageWriter: ...  # noqa: D102
-    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102
-    def spent(self) -> Spent: ...  # noqa: D102
-    def hold_complete(self) -> None: ...  # noqa: D102
+    def writer(self) -> MessageWriter: ...  # noqa: D102 - see the tap
+    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102 - see the tap
+    def spent(self) -> Spent: ...  # noqa: D102 - see the tap
+    def hold_complete(self) -> None: ...  # noqa: D102 - see the tap
 
 
 class ConnectorStream(Stream):
