@@ -22,7 +22,7 @@ from vendortap.singer.tap import ConnectorTap
 from vendortap.sync.context import Advance, Source
 from vendortap.testing import connector_suite
 from vendortap.testing.checks import CHECKS
-from vendortap.testing.harness import NotApplicable, Subject, served
+from vendortap.testing.harness import Harness, NotApplicable, served
 
 LIST, DOCUMENTS = "invoices", "invoice_details"
 Change = Callable[[Connector], Connector]
@@ -52,8 +52,8 @@ def finished(name: str, finish: Callable[[Record], Any]) -> Change:
 Stream = type[ConnectorStream]
 
 
-def with_streams(kind: Stream) -> Callable[[Subject], None]:
-    """What makes the subject's tap of other streams."""
+def with_streams(kind: Stream) -> Callable[[Harness], None]:
+    """What makes the harness's tap of other streams."""
 
     class Tap(ConnectorTap):
         def discover_streams(self) -> Sequence[ConnectorStream]:
@@ -62,11 +62,11 @@ def with_streams(kind: Stream) -> Callable[[Subject], None]:
     return with_tap(Tap)
 
 
-def with_tap(kind: type[ConnectorTap]) -> Callable[[Subject], None]:
-    def change(subject: Subject) -> None:
-        members = {"connector": subject.connector, "settings_schema": subject.tap.settings_schema}
-        schema = {"config_jsonschema": subject.tap.config_jsonschema, "name": subject.tap.name}
-        subject.tap = type("Broken", (kind,), members | schema)
+def with_tap(kind: type[ConnectorTap]) -> Callable[[Harness], None]:
+    def change(harness: Harness) -> None:
+        members = {"connector": harness.connector, "settings_schema": harness.tap.settings_schema}
+        schema = {"config_jsonschema": harness.tap.config_jsonschema, "name": harness.tap.name}
+        harness.tap = type("Broken", (kind,), members | schema)
 
     return change
 
@@ -154,13 +154,13 @@ class Case:
     check: str
     says: str
     change: Change = lambda connector: connector
-    before: Callable[[Subject], None] = lambda _: None
+    before: Callable[[Harness], None] = lambda _: None
     stream: str = DOCUMENTS
     connector: str = "visiblescm"
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def in_xml(old: bytes, new: bytes) -> Callable[[Subject], None]:
+def in_xml(old: bytes, new: bytes) -> Callable[[Harness], None]:
     """A vendor that says something else in XML."""
 
     def change(_: Any, answer: faults.Answer) -> faults.Answer:
@@ -168,28 +168,28 @@ def in_xml(old: bytes, new: bytes) -> Callable[[Subject], None]:
         body = answer.body.replace(old, new)
         return answer.having(body, content_length=str(len(body))) if is_xml else answer
 
-    return lambda subject: setattr(subject.front, "change", change)
+    return lambda harness: setattr(harness.front, "change", change)
 
 
-def without_retry_after(subject: Subject) -> None:
+def without_retry_after(harness: Harness) -> None:
     """A vendor that says nothing of how long to wait; the backoff's first wait is shorter than a second."""
-    subject.front.change = lambda _, answer: answer.having(answer.body, retry_after=None)
+    harness.front.change = lambda _, answer: answer.having(answer.body, retry_after=None)
 
 
-def with_settings(subject: Subject, **settings: Any) -> None:
-    subject.config = {**subject.config, **settings}
+def with_settings(harness: Harness, **settings: Any) -> None:
+    harness.config = {**harness.config, **settings}
 
 
-def ahead(subject: Subject) -> None:
+def ahead(harness: Harness) -> None:
     """A tap whose bookmarks are ahead of what it has handed on; its list is soon read, so that documents move them."""
-    with_streams(Ahead)(subject)
-    with_settings(subject, page_size=100)
+    with_streams(Ahead)(harness)
+    with_settings(harness, page_size=100)
 
 
-def unmarked(subject: Subject) -> None:
-    subject.__dict__["settings"] = {
-        **subject.settings,
-        "token": {k: v for k, v in subject.settings["token"].items() if k != "secret"},
+def unmarked(harness: Harness) -> None:
+    harness.__dict__["settings"] = {
+        **harness.settings,
+        "token": {k: v for k, v in harness.settings["token"].items() if k != "secret"},
     }
 
 
@@ -202,9 +202,9 @@ def shown(page: Page) -> None:
     told(page.misfits)
 
 
-def careless(subject: Subject, folder: Any) -> None:
-    with_tap(Careless)(subject)
-    with_settings(subject, quarantine_dir=str(folder))
+def careless(harness: Harness, folder: Any) -> None:
+    with_tap(Careless)(harness)
+    with_settings(harness, quarantine_dir=str(folder))
 
 
 def a_float(record: Record) -> None:
@@ -300,28 +300,28 @@ CASES = [
 
 
 @contextmanager
-def subject_of(case: Case) -> Iterator[Subject]:
+def harness_of(case: Case) -> Iterator[Harness]:
     connector = case.change(host.load(case.connector))
     Moving.count = 0
-    with served(connector, config={}, **{"invoices": 12, **case.options}) as subject:
-        case.before(subject)
-        yield subject
+    with served(connector, config={}, **{"invoices": 12, **case.options}) as harness:
+        case.before(harness)
+        yield harness
 
 
-def run(check: str, subject: Subject, stream: str) -> None:
-    CHECKS[check].run(subject, *([stream] if CHECKS[check].each_stream else []))
+def run(check: str, harness: Harness, stream: str) -> None:
+    CHECKS[check].run(harness, *([stream] if CHECKS[check].each_stream else []))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.check}: {case.says}")
 def test_a_broken_connector_fails_the_check_that_is_about_it(case: Case) -> None:
-    with subject_of(case) as subject, pytest.raises(AssertionError, match=case.says):
-        run(case.check, subject, case.stream)
+    with harness_of(case) as harness, pytest.raises(AssertionError, match=case.says):
+        run(case.check, harness, case.stream)
 
 
 def test_a_tap_that_goes_on_at_a_bad_record_fails(tmp_path: Any) -> None:
-    case = Case("bad_record", "is no RecordError", before=lambda subject: careless(subject, tmp_path))
-    with subject_of(case) as subject, pytest.raises(AssertionError, match=case.says):
-        run(case.check, subject, case.stream)
+    case = Case("bad_record", "is no RecordError", before=lambda harness: careless(harness, tmp_path))
+    with harness_of(case) as harness, pytest.raises(AssertionError, match=case.says):
+        run(case.check, harness, case.stream)
 
 
 def chatty(config: Any) -> dict[str, str]:
@@ -331,10 +331,10 @@ def chatty(config: Any) -> dict[str, str]:
 
 def test_what_prints_on_standard_output_fails() -> None:
     with (
-        subject_of(Case("full", "", of_all(headers=chatty))) as subject,
+        harness_of(Case("full", "", of_all(headers=chatty))) as harness,
         pytest.raises(AssertionError, match="no Singer message: nothing may print"),
     ):
-        run("full", subject, LIST)
+        run("full", harness, LIST)
 
 
 def test_every_check_has_been_seen_to_fail() -> None:
@@ -342,8 +342,8 @@ def test_every_check_has_been_seen_to_fail() -> None:
 
 
 def test_what_does_not_apply_says_why() -> None:
-    with served(host.load("ingram-micro"), config={}, invoices=3) as subject, pytest.raises(NotApplicable) as caught:
-        run("parity", subject, LIST)
+    with served(host.load("ingram-micro"), config={}, invoices=3) as harness, pytest.raises(NotApplicable) as caught:
+        run("parity", harness, LIST)
     assert str(caught.value) == "it asks for one format only"
 
 

@@ -54,8 +54,8 @@ def test_nothing_secret_and_nothing_personal_is_recorded(vendor: serve.Served, f
     assert vendor.url not in written
     for value in (*settings["customer_numbers"], settings["client_id"]):
         assert value not in written
-    with served(CONNECTOR, config={}, invoices=12) as subject:
-        records = subject.full().records("invoice_details")
+    with served(CONNECTOR, config={}, invoices=12) as harness:
+        records = harness.full().records("invoice_details")
     addresses = [
         record[place] for record in records for place in ("BillingAddress", "ShippingAddress") if record[place]
     ]
@@ -67,21 +67,21 @@ def test_nothing_secret_and_nothing_personal_is_recorded(vendor: serve.Served, f
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_check_passes_against_a_recording(folder: Path, check: str) -> None:
     unlike = {"invoice_details": ["InvoiceLines[].Id"]}
-    with served(CONNECTOR, config={}, recording=folder, unlike=unlike) as subject:
-        assert subject.streams == ("invoices", "invoice_details")
-        for stream in subject.streams if CHECKS[check].each_stream else [None]:
+    with served(CONNECTOR, config={}, recording=folder, unlike=unlike) as harness:
+        assert harness.streams == ("invoices", "invoice_details")
+        for stream in harness.streams if CHECKS[check].each_stream else [None]:
             is_left_out = check == "totals" or (check, stream) == ("foreign", "invoices")
             expected = pytest.raises(NotApplicable) if is_left_out else nullcontext()
             with expected:
-                CHECKS[check].run(subject, *([stream] if stream else []))
+                CHECKS[check].run(harness, *([stream] if stream else []))
 
 
 def test_amounts_and_keys_are_those_of_the_vendor(folder: Path) -> None:
     with served(CONNECTOR, config={}, recording=folder) as replayed, served(CONNECTOR, config={}, invoices=12) as real:
         for stream in ("invoices", "invoice_details"):
             replay, vendors = (
-                {record["InvoiceNumber"]: record["Total"] for record in subject.alone(stream).records(stream)}
-                for subject in (replayed, real)
+                {record["InvoiceNumber"]: record["Total"] for record in harness.alone(stream).records(stream)}
+                for harness in (replayed, real)
             )
             assert len(replay) == 12
             assert replay == vendors

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,16 +140,14 @@ def auth_flow(name: str, *arguments: Any, **options: Any) -> Authorize:
         DeclarationError: no installed plugin brings one of that name, or more than one does.
         PluginError: the plugin is broken.
     """
-    brought, make = _part("auth flow", name, lambda plugin: plugin.auth_flows)
-    what = f"its auth flow {name!r}"
-    flow: Authorize = _made(brought, what, make, arguments, options)
+    who, what, flow = _made("auth flow", name, lambda plugin: plugin.auth_flows, arguments, options)
 
     def authorize(config: Config) -> Generator[Any, Any, Credentials]:
-        with _blaming(brought.who, what):
+        with _blaming(who, what):
             credentials = yield from flow(config)
         if not isinstance(credentials, Credentials):
-            raise PluginError(f"{brought.who}: {what} returned {type(credentials).__name__}, not Credentials")
-        return replace(credentials, sign=_signing(brought.who, what, credentials.sign))
+            raise PluginError(f"{who}: {what} returned {type(credentials).__name__}, not Credentials")
+        return replace(credentials, sign=_signing(who, what, credentials.sign))
 
     return authorize
 
@@ -171,34 +170,31 @@ def pager(name: str, *arguments: Any, **options: Any) -> Pager:
         DeclarationError: no installed plugin brings one of that name, or more than one does.
         PluginError: the plugin is broken.
     """
-    brought, make = _part("pager", name, lambda plugin: plugin.pagers)
-    what = f"its pager {name!r}"
-    pages: Pager = _made(brought, what, make, arguments, options)
+    who, what, pages = _made("pager", name, lambda plugin: plugin.pagers, arguments, options)
 
     def ask(request: Request, config: Config) -> Generator[Request, Page, None]:
-        with _blaming(brought.who, what):
+        with _blaming(who, what):
             yield from pages(request, config)
 
     return ask
 
 
-def _part(kind: str, name: str, of: Callable[[Brought], Mapping[str, Any]]) -> tuple[Brought, Callable[..., Any]]:
-    found = host.find(host.HOOKS)
-    loaded = [_load(plugin) for plugin in found.values()]
+def _made(
+    kind: str, name: str, of: Callable[[Brought], Mapping[str, Any]], arguments: Any, options: Any
+) -> tuple[str, str, Callable[..., Any]]:
+    """Return who brings what is of that name, what to call it, and what is made of it."""
+    loaded = list(map(_load, host.find(host.HOOKS).values()))
     having = [brought for brought in loaded if name in of(brought)]
     if len(having) > 1:
         raise DeclarationError(f"the {kind} {name!r} is brought by {' and by '.join(b.who for b in having)}")
     if not having:
-        known = ", ".join(sorted(part for brought in loaded for part in of(brought))) or "none"
+        known = ", ".join(sorted(chain.from_iterable(map(of, loaded)))) or "none"
         raise DeclarationError(f"no installed plugin brings the {kind} {name!r}; there are: {known}")
-    return having[0], of(having[0])[name]
-
-
-def _made(brought: Brought, what: str, make: Callable[..., Any], arguments: Any, options: Any) -> Any:
-    made = host.guarded(f"{brought.who}: making {what}", lambda: make(*arguments, **options))
+    who, make, what = having[0].who, of(having[0])[name], f"its {kind} {name!r}"
+    made = host.guarded(f"{who}: making {what}", lambda: make(*arguments, **options))
     if not callable(made):
-        raise PluginError(f"{brought.who}: making {what} gave {type(made).__name__}, not a function")
-    return made
+        raise PluginError(f"{who}: making {what} gave {type(made).__name__}, not a function")
+    return who, what, made
 
 
 # --- wire formats and page actions -------------------------------------------------------------------
@@ -239,11 +235,14 @@ _PLAIN = (str, Decimal, int, bool, type(None))
 
 def _foreign(value: Any) -> str | None:
     """Return the name of a type inside a document that may not be there."""
+    kinds: Iterator[str | None]
     if isinstance(value, dict):
-        return next((kind for k, v in value.items() if (kind := _foreign(v) if isinstance(k, str) else "key")), None)
-    if isinstance(value, list):
-        return next((kind for item in value if (kind := _foreign(item))), None)
-    return None if isinstance(value, _PLAIN) else type(value).__name__
+        kinds = (_foreign(member) if isinstance(name, str) else "key" for name, member in value.items())
+    elif isinstance(value, list):
+        kinds = map(_foreign, value)
+    else:
+        return None if isinstance(value, _PLAIN) else type(value).__name__
+    return next(filter(None, kinds), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +272,9 @@ class Actions:
                     f"{who}: page_action made {len(records)} records of {count}; it may change values only"
                 )
             if action.alters:
-                self._hold(who, records)
+                self._check(who, records)
 
-    def _hold(self, who: str, records: Sequence[Record]) -> None:
+    def _check(self, who: str, records: Sequence[Record]) -> None:
         for record in records:
             if (place := _unfit(record, self.node)) is not None:
                 raise PluginError(f"{who}: page_action left something at ${place} that the schema does not have there")
@@ -291,7 +290,7 @@ class Actions:
                 action.end()
 
 
-_TYPES: Mapping[str, tuple[type, ...]] = {
+TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
     "string": (str,),
@@ -301,32 +300,41 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "date-time": (datetime,),
     "date": (date,),
 }
+"""What a value of each kind is in Python."""
 
 
 def _unfit(value: Any, node: Node) -> str | None:
     """Return the path of the first value that its schema does not have; the type itself counts, no subclass."""
-    if value is None:
-        return None if node.nullable else ""
-    if node.kind not in _TYPES:
-        return None
-    if type(value) not in _TYPES[node.kind] or not _settled(value):
+    if not _fits(value, node):
         return ""
-    if node.kind == "object":
-        if value.keys() != node.fields.keys():
-            return ""
-        inner = ((f".{name}", value[name], member) for name, member in node.fields.items())
-    elif node.item is not None:
-        inner = ((f"[{index}]", item, node.item) for index, item in enumerate(value))
-    else:
+    if not isinstance(value, dict | list):
         return None
+    inner = _inner(value, node)
     return next((f"{place}{found}" for place, v, member in inner if (found := _unfit(v, member)) is not None), None)
 
 
-def _settled(value: Any) -> bool:
-    """Whether an amount is finite and not too long, and a date-time has an offset."""
+def _fits(value: Any, node: Node) -> bool:
+    """Whether a value itself is of its schema; an amount is finite and not too long, a date-time has an offset."""
+    if value is None:
+        return node.nullable
+    if node.kind not in TYPES:
+        return True
+    if type(value) not in TYPES[node.kind]:
+        return False
     if isinstance(value, Decimal | int):
         return is_short(value)
+    if isinstance(value, dict):
+        return value.keys() == node.fields.keys()
     return not isinstance(value, datetime) or value.tzinfo is not None
+
+
+def _inner(value: dict[str, Any] | list[Any], node: Node) -> Iterator[tuple[str, Any, Node]]:
+    """Yield the members or items of a value that its schema describes, each with its place."""
+    if isinstance(value, dict):
+        yield from ((f".{name}", value[name], member) for name, member in node.fields.items())
+    elif node.item is not None:
+        for index, item in enumerate(value):
+            yield f"[{index}]", item, node.item
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,15 +357,9 @@ def extensions(connector: Connector, config: Config, nodes: Mapping[str, Node]) 
         PluginError: a plugin that is not switched off cannot be used, or two bring the same wire format.
     """
     options = config.get("plugins") or {}
-    found = host.find(host.HOOKS)
-    for name in options:
-        if name not in found:
-            known = ", ".join(found) or "none"
-            raise ConfigError(f"the setting 'plugins' names {name!r}, which is not installed; installed: {known}")
-    loaded = [_load(plugin) for name, plugin in found.items() if options.get(name) is not False]
     formats: dict[str, Format] = {}
     actions: dict[str, list[tuple[str, PageAction]]] = {}
-    for brought in loaded:
+    for brought in _switched_on(options):
         for media_type, read in brought.wire_formats.items():
             if media_type in formats:
                 raise PluginError(
@@ -367,6 +369,16 @@ def extensions(connector: Connector, config: Config, nodes: Mapping[str, Node]) 
         for name, action in _actions(brought, connector, options.get(brought.plugin.name) or {}):
             actions.setdefault(name, []).append((brought.who, action))
     return Extensions(formats, {name: Actions(nodes[name], acting) for name, acting in actions.items()})
+
+
+def _switched_on(options: Mapping[str, Any]) -> list[Brought]:
+    """Load the installed plugins that the setting ``plugins`` does not switch off."""
+    found = host.find(host.HOOKS)
+    for name in options:
+        if name not in found:
+            known = ", ".join(found) or "none"
+            raise ConfigError(f"the setting 'plugins' names {name!r}, which is not installed; installed: {known}")
+    return [_load(plugin) for name, plugin in found.items() if options.get(name) is not False]
 
 
 def _actions(brought: Brought, connector: Connector, options: Mapping[str, Any]) -> Iterator[tuple[str, PageAction]]:

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from http import HTTPStatus
 from itertools import chain, repeat
 from random import Random
@@ -335,14 +336,9 @@ async def _deep(exchange: Exchange) -> None:
 _MEGABYTE = b"x" * 1_000_000
 
 
-async def _huge(exchange: Exchange) -> None:
-    filler = list(repeat(_MEGABYTE, HUGE_MB))
-    await _filled(exchange, (b'"', *filler, b'"'), (b"<Extension>", *filler, b"</Extension>"))
-
-
-async def _gzip_bomb(exchange: Exchange) -> None:
-    filler = list(repeat(_MEGABYTE, BOMB_MB))
-    await _filled(exchange, (b'"', *filler, b'"'), (b"<Extension>", *filler, b"</Extension>"), packed=True)
+async def _huge(exchange: Exchange, megabytes: int = HUGE_MB, *, packed: bool = False) -> None:
+    filler = list(repeat(_MEGABYTE, megabytes))
+    await _filled(exchange, (b'"', *filler, b'"'), (b"<Extension>", *filler, b"</Extension>"), packed=packed)
 
 
 async def _filled(
@@ -428,7 +424,7 @@ _ACTS: Mapping[str, Act] = {
     "html": _html,
     "huge": _huge,
     "deep": _deep,
-    "gzip-bomb": _gzip_bomb,
+    "gzip-bomb": partial(_huge, megabytes=BOMB_MB, packed=True),
     "repeat-page": _repeat_page,
 }
 
@@ -462,7 +458,7 @@ class Asked(NamedTuple):
         gone = before.params.keys() - self.params.keys()
         if self.path != before.path or not changed:
             return False
-        if paging is not None and not all(name.lower() in paging for name in changed | gone):
+        if paging is not None and not {*map(str.lower, changed | gone)} <= {*paging}:
             return False
         text = gunzipped(answer).decode("utf-8", "replace")
         return all(_grows(before.params.get(name), self.params[name], text) for name in changed)
@@ -529,27 +525,35 @@ class Faulty:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or do to it what is due."""
-        kind = self._due(scope["path"]) if scope["type"] == "http" else None
-        before: Answer | None = None
-        if scope["type"] == "http" and any(ordered.kind == "repeat-page" for ordered in self._faults):
-            body = await _body(receive)
-            asked = Asked.of(scope, body)
-            before = self._page_before(asked)
-            receive = _again(body, receive)
-            if kind is None or (kind == "repeat-page" and before is None):
-                answer = await collected(self.app, scope, receive)
-                self._pages.append((asked, answer))
-                await Exchange(self.app, scope, receive, send, None).whole(answer)
-                return
-        if kind is None:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
+            return
+        kind = self._due(scope["path"])
+        asked: Asked | None = None
+        before: Answer | None = None
+        if any(ordered.kind == "repeat-page" for ordered in self._faults):
+            body = await read_body(receive)
+            asked, receive = Asked.of(scope, body), again(body, receive)
+            before = self._page_before(asked)
+        exchange = Exchange(self.app, scope, receive, send, before)
+        if kind is None or (kind == "repeat-page" and before is None):
+            await self._pass_on(exchange, asked)
             return
         self.done[kind] += 1
         if kind in self._own:
             await self.app({**scope, KEY: kind}, receive, send)
             return
-        exchange = Exchange(self.app, scope, receive, send, before)
-        await (_ACTS[kind](exchange) if kind in _ACTS else _refuse(exchange, kind))
+        act = _ACTS.get(kind, partial(_refuse, kind=kind))
+        await act(exchange)
+
+    async def _pass_on(self, exchange: Exchange, asked: Asked | None) -> None:
+        """Answer as the application does, and keep the answer to what was asked for, if later ones may repeat it."""
+        if asked is None:
+            await self.app(exchange.scope, exchange.receive, exchange.send)
+            return
+        answer = await collected(self.app, exchange.scope, exchange.receive)
+        self._pages.append((asked, answer))
+        await exchange.whole(answer)
 
     def _page_before(self, asked: Asked) -> Answer | None:
         paging: Collection[str] | None = getattr(self.app.state, "paging", None)
@@ -566,17 +570,17 @@ class Faulty:
         return found
 
 
-async def _body(receive: Receive) -> bytes:
+async def read_body(receive: Receive) -> bytes:
     """Read the body of a request."""
-    pieces, more = [], True
-    while more:
+    pieces: list[bytes] = []
+    while True:
         message = await receive()
         pieces.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+        if not message.get("more_body"):
+            return b"".join(pieces)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def again(body: bytes, receive: Receive) -> Receive:
     """Return what gives the application a body that has been read already, and then what follows it."""
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 

@@ -101,11 +101,11 @@ class MadeUp:
         """Return what is to stand in the place of a value."""
         if path and path[-1].lower() in self._names.documents and value:
             return base64.b64encode(f"A document was here: {self._hash(str(value)).hex()[:16]}".encode()).decode()
-        if isinstance(value, str):
-            return self.text(value) if value and self._names.is_personal(path) else self.mention(value)
-        if isinstance(value, int | Decimal) and not isinstance(value, bool) and self._names.is_personal(path):
-            return type(value)(self.text(_written(value)))
-        return value
+        if not self._names.is_personal(path):
+            return self.mention(value) if isinstance(value, str) else value
+        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+            return value
+        return type(value)(self.text(_written(value)))
 
     def mention(self, text: str) -> str:
         """Return a text that is kept, without the personal values and mail addresses that are in it."""
@@ -186,11 +186,11 @@ def _mails(text: str) -> Iterator[tuple[bool, str]]:
         yield False, text[done:]
 
 
-def _written(number: int | Decimal) -> str:
+def _written(value: str | int | Decimal) -> str:
     """Return the digits of a number; of one that is too long, other ones: what it was is not to be found out anyway."""
-    if not is_short(number):
+    if not isinstance(value, str) and not is_short(value):
         return "1" * MOST_DIGITS
-    return plain(number) if isinstance(number, Decimal) else str(number)
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _like(character: str, number: int, *, first: bool) -> str:

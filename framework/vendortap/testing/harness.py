@@ -8,14 +8,14 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from vendortap.declare.model import Config, Connector, Record, Stream
 from vendortap.decode import schemas
@@ -30,6 +30,7 @@ from vendortap.sync.context import Records
 from vendortap.sync.counters import Tally
 from vendortap.testing import replaying, tape
 
+T = TypeVar("T")
 Message = dict[str, Any]
 Key = tuple[Any, ...]
 Crumb = tuple[str, ...]
@@ -80,30 +81,18 @@ class Front:
 
     async def __call__(self, scope: faults.Scope, receive: faults.Receive, send: faults.Send) -> None:
         """Note a request, and pass it on."""
-        body = await _body(receive)
+        body = await faults.read_body(receive)
         headers = tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"])
         query = scope["query_string"].decode()
         asked = Asked(scope["method"], scope["path"], query, headers, body, time.monotonic())
         self.asked.append(asked)
-
-        async def given() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
+        receive = faults.again(body, receive)
         if self.change is None:
-            await self.app(scope, given, send)
+            await self.app(scope, receive, send)
             return
         plain = [(name, value) for name, value in scope["headers"] if name.lower() != b"accept-encoding"]
-        answer = self.change(asked, await faults.collected(self.app, {**scope, "headers": plain}, given))
-        await faults.Exchange(self.app, scope, given, send, None).whole(answer)
-
-
-async def _body(receive: faults.Receive) -> bytes:
-    pieces: list[bytes] = []
-    while True:
-        message = await receive()
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(pieces)
+        answer = self.change(asked, await faults.collected(self.app, {**scope, "headers": plain}, receive))
+        await faults.Exchange(self.app, scope, receive, send, None).whole(answer)
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ class Run:
 
 
 @dataclass(repr=False)
-class Subject:
+class Harness:
     """A connector, and a server that runs for it. Runs that several checks need are kept.
 
     ``tap`` is the class of its tap. ``recorded`` says that the server replays a recording. ``unlike`` are
@@ -248,14 +237,12 @@ class Subject:
     def full(self, form: str | None = None) -> Run:
         """A full run of all streams; ``form`` is what it asks for, the first of the formats by default."""
         form = form or self.formats[0]
-        run: Run = self.once(("full", form), lambda: self.run(**self.asking(form)))
-        return run
+        return self.once(("full", form), lambda: self.run(**self.asking(form)))
 
     def alone(self, stream: str, form: str | None = None) -> Run:
         """A full run of one stream."""
         form = form or self.formats[0]
-        run: Run = self.once(("alone", stream, form), lambda: self.run(streams=[stream], **self.asking(form)))
-        return run
+        return self.once(("alone", stream, form), lambda: self.run(streams=[stream], **self.asking(form)))
 
     def typed(self, stream: Stream) -> list[Record]:
         """The records of a full run before Singer makes text of them."""
@@ -266,14 +253,14 @@ class Subject:
                 with closing(tap.client), closing(_items(tap, stream)) as items:
                     return [record for item in items if isinstance(item, Records) for record in item.records]
 
-        records: list[Record] = self.once(("typed", stream.name), read)
-        return records
+        return self.once(("typed", stream.name), read)
 
-    def once(self, name: Any, make: Callable[[], Any]) -> Any:
+    def once(self, name: Any, make: Callable[[], T]) -> T:
         """Return what was made under this name, or make it."""
         if name not in self._kept:
             self._kept[name] = make()
-        return self._kept[name]
+        made: T = self._kept[name]
+        return made
 
     # --- what goes wrong ---
 
@@ -401,7 +388,7 @@ def served(
     options: Mapping[str, Any] | None = None,
     recording: Path | None = None,
     unlike: Mapping[str, Iterable[str]] | None = None,
-) -> Iterator[Subject]:
+) -> Iterator[Harness]:
     """Run the connector's sandbox, or what was recorded of its vendor, and yield what there is to check.
 
     Raises:
@@ -420,7 +407,7 @@ def served(
         if kept:
             connector = replaying.pointed(connector, kept, running.url)
         settings = first_settings(connector, running.url, kept)
-        yield Subject(connector, {**settings, **config}, front, vendor, kept is not None, unlike or {})
+        yield Harness(connector, {**settings, **config}, front, vendor, kept is not None, unlike or {})
 
 
 def first_settings(connector: Connector, url: str, kept: tape.Recording | None) -> dict[str, Any]:

@@ -69,13 +69,16 @@ def record(
 
 
 def _chosen(connector: Connector, config: Config, names: Iterable[str] | None) -> list[Stream]:
-    names = names or [stream.name for stream in connector.streams if validation.is_usual(stream, config)]
-    known = {stream.name: stream for stream in connector.streams}
-    wanted = set(names)
-    for name in sorted(wanted - known.keys()):
+    wanted = set(names or [stream.name for stream in connector.streams if validation.is_usual(stream, config)])
+    known = [stream.name for stream in connector.streams]
+    for name in sorted(wanted.difference(known)):
         raise ConfigError(f"{connector.name} has no stream {name!r}; it has {', '.join(known)}")
-    parents = {known[name].keyed.parent for name in wanted if known[name].keyed}  # type: ignore[union-attr] # it has
-    return [stream for stream in connector.streams if stream.name in wanted | parents]
+    return _with_parents(connector.streams, wanted)
+
+
+def _with_parents(streams: Iterable[Stream], names: set[str]) -> list[Stream]:
+    parents = {stream.keyed.parent for stream in streams if stream.name in names and stream.keyed}
+    return [stream for stream in streams if stream.name in names | parents]
 
 
 def _has_keys(stream: Stream, config: Config) -> bool:
@@ -158,35 +161,32 @@ def _names(connector: Connector, config: Config) -> fake_data.Names:
 
 def _settings(connector: Connector, config: Config, schema: schemas.Schema, maker: fake_data.MadeUp) -> dict[str, Any]:
     """Return the settings that a replay needs: no secret, no address, no file, and nobody's name."""
-    kept: dict[str, Any] = {}
     sandbox = connector.sandbox.config if connector.sandbox else {}
-    for name, value in config.items():
-        setting = schema["properties"].get(name)  # there is none where it is about streams that are not recorded
-        if setting is None or name == "format" or name.endswith(("_file", "_dir")):
-            continue
-        if setting.get("secret"):
-            kept[name] = sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
-        elif "://" in str(value):
-            kept[name] = tape.URL
-        elif setting.get("personal", bool(fake_data.PERSONAL.search(name))):
-            kept[name] = [maker.text(str(v)) for v in value] if isinstance(value, list) else _like(value, maker)
-        else:
-            kept[name] = value
-    return kept
+    described = schema["properties"]  # without those that are about streams that are not recorded
+    return {
+        name: _replayed(name, value, described[name], sandbox, maker)
+        for name, value in config.items()
+        if name in described and name != "format" and not name.endswith(("_file", "_dir"))
+    }
 
 
-def _like(value: Any, maker: fake_data.MadeUp) -> Any:
-    return maker.text(value) if isinstance(value, str) and value else value
+def _replayed(name: str, value: Any, setting: Mapping[str, Any], sandbox: Config, maker: fake_data.MadeUp) -> Any:
+    if setting.get("secret"):
+        return sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
+    if "://" in str(value):
+        return tape.URL
+    if not value or not setting.get("personal", bool(fake_data.PERSONAL.search(name))):
+        return value
+    if isinstance(value, list):
+        return [maker.text(str(v)) for v in value]
+    return maker.text(value) if isinstance(value, str) else value
 
 
 def _asked(request: Request, base: str, maker: fake_data.MadeUp, blank: Any) -> tape.Asked:
     path = "/" + request.path.removeprefix(base).lstrip("/")
     parts = [quote(maker.mention(unquote(part)), safe="") for part in path.split("/")]
     headers = {name.lower(): value for name, value in request.headers.items()}
-    sent = fake_data.changed(request.body or b"", headers.get("content-type", ""), lambda _, v: _mentioned(v, maker))
+    kind, mentioned = headers.get("content-type", ""), lambda _, v: maker.mention(v) if isinstance(v, str) else v
+    sent = fake_data.changed(request.body or b"", kind, mentioned)
     params = {name: blank(maker.mention(value)) for name, value in request.params.items()}
     return tape.Asked(request.method, "/".join(parts), params, headers.get("accept", ""), blank(sent.decode()))
-
-
-def _mentioned(value: Any, maker: fake_data.MadeUp) -> Any:
-    return maker.mention(value) if isinstance(value, str) else value

@@ -16,7 +16,7 @@ from vendortap.plugins.validation import EXTRA_STREAMS
 from vendortap.singer.tap import tap_class
 from vendortap.testing import replaying, tape
 from vendortap.testing.checks import CHECKS, Check
-from vendortap.testing.harness import NotApplicable, Subject, first_settings, served, signals
+from vendortap.testing.harness import Harness, NotApplicable, first_settings, served, signals
 
 SINGER = "singer_sdk"
 """What ``skip`` calls singer-sdk's own tests."""
@@ -45,13 +45,12 @@ def make(
     loaded = host.load(connector, fully=True) if isinstance(connector, str) else connector
     kept = tape.read(recording, loaded.name) if recording else None
     seen = replaying.pointed(loaded, kept, _NOWHERE) if kept else loaded
-    extra = [stream.name for stream in seen.streams if not stream.selected_by_default]
-    more = {**config, EXTRA_STREAMS: extra} if extra else config
+    more = _with_all_streams(seen, config)
     singer_config = {**first_settings(loaded, _NOWHERE, kept), **more}
 
     @pytest.fixture(scope="class", autouse=True)  # type: ignore[misc] # mypy sees no class: it is a method of one below
     @classmethod
-    def subject(_: type[Any]) -> Iterator[Subject]:
+    def harness(_: type[Any]) -> Iterator[Harness]:
         """The connector, and a server that runs for as long as the class's tests."""
         where = served(loaded, config=config, invoices=invoices, options=options, recording=recording, unlike=unlike)
         with where as running:
@@ -62,34 +61,38 @@ def make(
     streams = [stream.name for stream in seen.streams]
     tests = {f"test_{check.name}": _test(check, streams, skip.get(check.name)) for check in CHECKS.values()}
     base = object if SINGER in skip else _singer_tests(seen, singer_config)
-    marks = [pytest.mark.filterwarnings("ignore:No records were available to test")]  # singer-sdk's, of what is null
     members = {
         "__doc__": f"Whether {loaded.title} keeps to what every connector has to.",
-        "subject": subject,
-        "pytestmark": marks,
+        "harness": harness,
+        "pytestmark": [pytest.mark.filterwarnings("ignore:No records were available to test")],  # of what is null
         **tests,
     }
     return type("ConnectorSuite", (base,), members)
 
 
+def _with_all_streams(connector: Connector, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    extra = [stream.name for stream in connector.streams if not stream.selected_by_default]
+    return {**config, EXTRA_STREAMS: extra} if extra else config
+
+
 def _test(check: Check, streams: list[str], reason: str | None) -> Callable[..., None]:
     """Return the test of a check, once for each stream where it takes one."""
 
-    def test(self: Any, subject: Subject) -> None:  # noqa: ARG001 - a method
-        _run(check, subject)
+    def test(self: Any, harness: Harness) -> None:  # noqa: ARG001 - a method
+        _run(check, harness)
 
-    def test_stream(self: Any, subject: Subject, stream: str) -> None:  # noqa: ARG001 - a method
-        _run(check, subject, stream)
+    def test_stream(self: Any, harness: Harness, stream: str) -> None:  # noqa: ARG001 - a method
+        _run(check, harness, stream)
 
     made: Callable[..., None] = pytest.mark.parametrize("stream", streams)(test_stream) if check.each_stream else test
     made.__doc__ = check.run.__doc__
     return pytest.mark.skip(reason=reason)(made) if reason else made
 
 
-def _run(check: Check, subject: Subject, *stream: str) -> None:
+def _run(check: Check, harness: Harness, *stream: str) -> None:
     __tracebackhide__ = True
     try:
-        check.run(subject, *stream)
+        check.run(harness, *stream)
     except NotApplicable as error:
         pytest.skip(str(error))
     except AssertionError as error:
