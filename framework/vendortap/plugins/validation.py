@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import filterfalse
+from operator import attrgetter
 from typing import Any
 
-from vendortap.declare.model import UNKNOWN, Config, Connector, Node, Plan, Stream
+from vendortap.declare.model import UNKNOWN, Config, Connector, Keyed, Node, Plan, Stream, Windows
 from vendortap.decode import schemas
 from vendortap.errors import DeclarationError
 
@@ -125,21 +127,26 @@ def _connector_problems(connector: Connector) -> Iterator[str]:
     yield from (f"the setting {name!r} has no type" for name, setting in described.items() if "type" not in setting)
     if not connector.streams:
         yield "it has no streams"
-    names = [stream.name for stream in connector.streams]
+    names = list(map(attrgetter("name"), connector.streams))
     yield from (f"two streams are called {name!r}" for name in names if names.count(name) > 1)
     for stream in connector.streams:
         yield from (f"stream {stream.name!r}: {problem}" for problem in _plan_problems(stream.plan, schema))
 
 
 def _plan_problems(plan: Plan, schema: schemas.Schema) -> Iterator[str]:
-    windows = plan.windows
-    each, span = plan.each[:1] if plan.each else (), (windows.start, windows.days) if windows else ()
+    windows, each = plan.windows, plan.each[:1] if plan.each else ()
+    span = (windows.start, windows.days) if windows else ()
     for name in (*each, *_names(plan.lookback), *span):
         if name not in schema["required"] and "default" not in schema["properties"].get(name, {}):
             yield f"its plan needs the setting {name!r}, which may be left out"
-    if windows and schema["properties"].get(windows.days, {}).get("minimum", 0) < 1:
+    if windows:
+        yield from _window_problems(windows, schema)
+
+
+def _window_problems(windows: Windows, schema: schemas.Schema) -> Iterator[str]:
+    if schema["properties"].get(windows.days, {}).get("minimum", 0) < 1:
         yield f"the setting {windows.days!r} has no minimum of 1: windows of no days would never end"
-    if windows and not 0 <= windows.overlap_seconds < timedelta(days=1).total_seconds():
+    if not 0 <= windows.overlap_seconds < timedelta(days=1).total_seconds():
         yield "its windows overlap by a day or more, or by less than nothing"
 
 
@@ -148,22 +155,22 @@ def _problems(connector: Connector, stream: Stream, record: Node) -> Iterator[st
         yield "it has no key properties"
     if UNKNOWN in record.fields:
         yield f"its schema has the property {UNKNOWN!r}, which is kept for what no schema has (keep_unknown)"
-    named = {
-        "key": stream.keys,
-        "added": tuple(stream.add),
-        "document": _names(stream.document),
-    }
-    for role, properties in named.items():
-        for name in properties:
-            if name not in record.fields:
-                yield f"the {role} property {name!r} is not in its schema"
-    nullable = [name for name in stream.keys if name in record.fields and record.fields[name].nullable]
-    yield from (f"the key property {name!r} may be null" for name in nullable)
-    key = stream.replication_key
-    if key is not None and (key not in record.fields or record.fields[key].kind != "date-time"):
-        yield f"the replication key {key!r} is not a date-time of its schema"
+    yield from _property_problems(stream, record.fields)
     yield from _amount_problems(stream, record)
     yield from _keyed_problems(connector, stream)
+
+
+def _property_problems(stream: Stream, fields: Mapping[str, Node]) -> Iterator[str]:
+    named = {"key": stream.keys, "added": stream.add, "document": _names(stream.document)}
+    for role, properties in named.items():
+        missing = filterfalse(fields.__contains__, properties)
+        yield from (f"the {role} property {name!r} is not in its schema" for name in missing)
+    for name in stream.keys:
+        if name in fields and fields[name].nullable:
+            yield f"the key property {name!r} may be null"
+    key = stream.replication_key
+    if key is not None and getattr(fields.get(key), "kind", None) != "date-time":
+        yield f"the replication key {key!r} is not a date-time of its schema"
 
 
 def _amount_problems(stream: Stream, record: Node) -> Iterator[str]:
@@ -197,12 +204,15 @@ def _keyed_problems(connector: Connector, stream: Stream) -> Iterator[str]:
     for name in stream.keyed.echo:
         if name not in fields or name in given:
             yield f"the number {name!r} that a document should say of itself is not in its schema, or not read from it"
-    if stream.keyed.parent is None:
-        return
-    parents = [parent for parent in connector.streams if parent.name == stream.keyed.parent]
-    if not parents or parents[0].keyed is not None:
-        yield f"its parent {stream.keyed.parent!r} is not a list stream of this connector"
-    elif stream.keyed.field not in _shape(connector, parents[0]).record.fields:
-        yield f"its parent {stream.keyed.parent!r} has no property {stream.keyed.field!r}"
-    elif stream.replication_key and not (stream.keyed.changed or parents[0].replication_key):
-        yield f"it is incremental, its parent {stream.keyed.parent!r} is not"
+    if stream.keyed.parent is not None:
+        yield from _parent_problems(connector, stream, stream.keyed)
+
+
+def _parent_problems(connector: Connector, stream: Stream, keyed: Keyed) -> Iterator[str]:
+    lists: dict[str | None, Stream] = {one.name: one for one in connector.streams if one.keyed is None}
+    if (parent := lists.get(keyed.parent)) is None:
+        yield f"its parent {keyed.parent!r} is not a list stream of this connector"
+    elif keyed.field not in _shape(connector, parent).record.fields:
+        yield f"its parent {keyed.parent!r} has no property {keyed.field!r}"
+    elif stream.replication_key and not (keyed.changed or parent.replication_key):
+        yield f"it is incremental, its parent {keyed.parent!r} is not"
