@@ -22,13 +22,7 @@ CHECK_SECONDS = 5
 """How long `vendortap check` tries to get an answer, whatever the settings allow a run."""
 
 
-@click.command(
-    "list",
-    epilog=examples(
-        "vendortap list",
-        "vendortap list --check",
-    ),
-)
+@click.command("list", epilog=examples("vendortap list", "vendortap list --check"))
 @click.option("--check", is_flag=True, help="Load every plugin, and say which are broken and why.")
 def list_command(check: bool) -> int:
     """List the installed connectors, and the plugins that bring anything else."""
@@ -57,7 +51,7 @@ def _list(kind: str, found: Mapping[str, Plugin], problems: Mapping[str, str | N
         "vendortap describe scansource",
         "vendortap describe scansource --json",
         "vendortap describe scansource --markdown",
-    ),
+    )
 )
 @CONNECTOR
 @click.option("--json", "form", flag_value="json", help="Print JSON for programs.")
@@ -86,12 +80,9 @@ def describe(connector: str, form: str | None) -> None:
 
 
 def _setting_text(setting: Mapping[str, Any]) -> str:
-    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
-    facts = [
-        " or ".join(map(str, setting["options"]))
-        if setting["options"]
-        else " or ".join(t for t in types if t != "null")
-    ]
+    from vendortap.operate.reference import choices
+
+    facts = [" or ".join(choices(setting))]
     if setting["default"] is not None:
         facts.append(f"default {json.dumps(setting['default'])}")
     if setting["secret"]:
@@ -102,12 +93,7 @@ def _setting_text(setting: Mapping[str, Any]) -> str:
     return f"{head}\n{body}"
 
 
-@click.command(
-    epilog=examples(
-        "vendortap catalog scansource > catalog.json",
-        "vendortap catalog",
-    ),
-)
+@click.command(epilog=examples("vendortap catalog scansource > catalog.json", "vendortap catalog"))
 @click.argument("connector", required=False, shell_complete=connector_names)
 def catalog(connector: str | None) -> None:
     """Print Singer catalogs.
@@ -129,7 +115,7 @@ def catalog(connector: str | None) -> None:
         "vendortap meltano scansource --pip-url /srv/vendortap > tap-scansource.yml",
         "vendortap meltano scansource --lock --pip-url ../vendortap > plugins/tap-scansource--vendortap.lock",
         "vendortap meltano --pip-url '/srv/vendortap[duckdb]' > target-vendortap-duckdb.yml",
-    ),
+    )
 )
 @click.argument("connector", required=False)
 @click.option("--lock", is_flag=True, help="Print JSON for the folder `plugins` of a project, which then needs no Hub.")
@@ -158,7 +144,7 @@ def meltano(connector: str | None, lock: bool, installed_from: str) -> None:
     epilog=examples(
         "vendortap check scansource --config scansource.json",
         "TAP_SCANSOURCE_SUBSCRIPTION_KEY=… vendortap check scansource --config settings.json --config ENV",
-    ),
+    )
 )
 @CONNECTOR
 @CONFIG
@@ -189,7 +175,7 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     epilog=examples(
         "vendortap record acme --config acme.json --to tests/recorded",
         "vendortap record acme --config acme.json --to tests/recorded --stream invoices --most 20",
-    ),
+    )
 )
 @CONNECTOR
 @CONFIG

@@ -27,16 +27,16 @@ def doctor(as_json: bool) -> int:
     from vendortap.operate.doctor import examine
 
     found = examine()
-    broken = [finding for finding in found if finding.state == "broken"]
+    is_broken = any(finding.state == "broken" for finding in found)
     if as_json:
-        click.echo(json.dumps({"healthy": not broken, "findings": [asdict(one) for one in found]}, indent=2))
+        click.echo(json.dumps({"healthy": not is_broken, "findings": list(map(asdict, found))}, indent=2))
     else:
-        rows = [[one.state, one.area, one.name, "see below" if one in broken else one.detail] for one in found]
+        rows = [[f.state, f.area, f.name, "see below" if f.state == "broken" else f.detail] for f in found]
         click.echo(table(["state", "area", "name", "detail"], rows))
         for one in found:
             if one.remedy:
                 click.echo(shown_lines(f"\n{one.area} {one.name}: {one.detail}\n  → {one.remedy}"))
-    return ExitCode.FAILED if broken else ExitCode.DONE
+    return ExitCode.FAILED if is_broken else ExitCode.DONE
 
 
 @click.command(
@@ -44,7 +44,7 @@ def doctor(as_json: bool) -> int:
         "vendortap completion bash >> ~/.bashrc",
         "vendortap completion zsh >> ~/.zshrc",
         "vendortap completion fish > ~/.config/fish/completions/vendortap.fish",
-    ),
+    )
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:

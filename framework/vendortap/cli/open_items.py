@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,6 +32,11 @@ _CONNECTOR = click.option("--connector", help="Only of this connector, where a D
 _STREAM = click.option("--stream", help="Only of this stream.")
 
 
+def _of_states(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say which states and items are meant."""
+    return _IN_DATABASE(_IN_FILE(_CONNECTOR(_STREAM(command))))
+
+
 @click.group(
     "open",
     no_args_is_help=True,
@@ -50,27 +55,18 @@ def open_commands() -> None:
 
 
 @open_commands.command("list", epilog=examples("vendortap open list --to invoices.duckdb"))
-@_IN_DATABASE
-@_IN_FILE
-@_CONNECTOR
-@_STREAM
+@_of_states
 @click.option("--all", "closed", is_flag=True, help="List what is closed as well.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: an array of objects.")
 def open_list(
-    database: Path | None,
-    state: Path | None,
-    connector: str | None,
-    stream: str | None,
-    closed: bool,
-    as_json: bool,
+    database: Path | None, state: Path | None, connector: str | None, stream: str | None, closed: bool, as_json: bool
 ) -> None:
     """List what is open, the oldest first."""
     with _states(database, state, connector, write=False) as states:
         found = [
             {"connector": whose, "stream": name, **item}
             for whose, document in states
-            for name, item in _items(document, stream)
-            if closed or "closed" not in item
+            for name, item in _items(document, stream, closed=closed)
         ]
     found.sort(key=lambda item: str(item["since"]))
     if as_json:
@@ -102,10 +98,7 @@ def _row(item: Item) -> list[str]:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @click.option("--before", type=click.DateTime(["%Y-%m-%d"]), help="All that has been open since before this day.")
 @click.option("--why", required=True, help="What to remember of it.")
-@_IN_DATABASE
-@_IN_FILE
-@_CONNECTOR
-@_STREAM
+@_of_states
 def open_close(
     keys: tuple[str, ...],
     before: datetime | None,
@@ -120,10 +113,12 @@ def open_close(
 
     if bool(keys) == bool(before):
         raise click.UsageError("say what to close: either keys, or --before DATE")
-    since = before.date().isoformat() if before else None
     now = datetime.now(UTC)
     with _states(database, state, connector) as states:
-        chosen = _chosen(states, keys, stream, since)
+        if before:
+            chosen = [item for item in _still_open(states, stream) if item["since"] < before.date().isoformat()]
+        else:
+            chosen = _named(states, keys, stream)
         for item in chosen:
             open_items.close(item, now, why)
     click.echo(f"vendortap: closed {len(chosen):,}", err=True)
@@ -132,10 +127,7 @@ def open_close(
 @open_commands.command("ack", epilog=examples("vendortap open ack 90001234 --until 2026-12-31 --to invoices.duckdb"))
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day that it may be open.")
-@_IN_DATABASE
-@_IN_FILE
-@_CONNECTOR
-@_STREAM
+@_of_states
 def open_ack(
     keys: tuple[str, ...],
     until: datetime,
@@ -148,32 +140,27 @@ def open_ack(
     if until.date() < date.today():
         raise click.UsageError(f"--until {until.date()} has passed")
     with _states(database, state, connector) as states:
-        chosen = _chosen(states, keys, stream, None)
+        chosen = _named(states, keys, stream)
         for item in chosen:
             item["acknowledged"] = until.date().isoformat()
     click.echo(f"vendortap: acknowledged {len(chosen):,}", err=True)
 
 
-def _items(state: State, stream: str | None) -> Iterator[tuple[str, Item]]:
+def _items(state: State, stream: str | None, *, closed: bool = False) -> Iterator[tuple[str, Item]]:
     for name, entry in state.get("bookmarks", {}).items():
         if stream in (None, name):
-            for item in entry.get("open", ()):
-                yield name, item
+            yield from ((name, item) for item in entry.get("open", ()) if closed or "closed" not in item)
 
 
-def _chosen(
-    states: Sequence[tuple[str, State]], keys: Sequence[str], stream: str | None, before: str | None
-) -> list[Item]:
-    """Return the open items that are meant.
+def _still_open(states: Sequence[tuple[str, State]], stream: str | None) -> list[Item]:
+    return [item for _, state in states for _, item in _items(state, stream)]
 
-    Raises:
-        UsageError: nothing is open by one of the keys; or by none, as all is younger.
-    """
+
+def _named(states: Sequence[tuple[str, State]], keys: Sequence[str], stream: str | None) -> list[Item]:
+    """Return the open items of these keys; raises UsageError where nothing is open by one of them."""
     from vendortap.sync.open_items import is_named
 
-    still = [item for _, state in states for _, item in _items(state, stream) if "closed" not in item]
-    if before:
-        return [item for item in still if item["since"] < before]
+    still = _still_open(states, stream)
     for key in keys:
         if not any(is_named(item, [key]) for item in still):
             raise UsageError(f"nothing is open by the key {key!r}; `vendortap open list` shows what is")
@@ -216,25 +203,32 @@ def _in_database(
     from vendortap.duckdb import states
     from vendortap.operate.beginning import held
     from vendortap.support import extras
-    from vendortap.support.files import parse_json
-    from vendortap.sync.state import check_state
 
     extras.require("duckdb", "vendortap open", "duckdb")
     if write:
         stack.enter_context(held(path))
-    newest: dict[str, Any] = {}
-    for kept in states.history(path):
-        if connector in (None, kept.instance.partition(":")[0]):
-            newest.setdefault(kept.instance, kept)
-    if not newest:
-        raise UsageError(f"{path} keeps no state{f' of {connector}' if connector else ''}: no run has loaded into it")
-    found = {
-        instance: check_state(parse_json(kept.state, StateError, f"the state of {instance} that {path} keeps"))
-        for instance, kept in newest.items()
-    }
+    found = _newest_states(path, connector)
     before = json.dumps(found)
     yield list(found.items())
     if write:
         for instance, was in json.loads(before).items():
             if found[instance] != was:
                 states.keep(path, instance, found[instance])
+
+
+def _newest_states(path: Path, connector: str | None) -> dict[str, State]:
+    """Return the newest state of each instance; raises UsageError where there is none."""
+    from vendortap.duckdb import states
+    from vendortap.support.files import parse_json
+    from vendortap.sync.state import check_state
+
+    newest: dict[str, Any] = {}
+    for kept in states.history(path):
+        if connector in (None, kept.instance.partition(":")[0]):
+            newest.setdefault(kept.instance, kept)
+    if not newest:
+        raise UsageError(f"{path} keeps no state{f' of {connector}' if connector else ''}: no run has loaded into it")
+    return {
+        instance: check_state(parse_json(kept.state, StateError, f"the state of {instance} that {path} keeps"))
+        for instance, kept in newest.items()
+    }

@@ -77,6 +77,9 @@ LOG_FORMAT = click.option(
     help="What is written to standard error: text (the default), or for machines one JSON object a line.",
 )
 
+CATALOG = click.option(
+    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
+)
 CONFIG = click.option(
     "--config",
     "configs",

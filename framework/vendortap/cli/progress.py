@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from rich import progress
 from rich.console import Console, Group
@@ -52,22 +54,25 @@ class Progress:
     def show(self, report: Report) -> None:
         """Show how far a run is."""
         for name, stream in report.get("streams", {}).items():
-            if name not in self._tasks:
-                self._tasks[name] = self._bars.add_task(name, total=None, start=False, records="", rate="", left="")
-            done, expected, seconds = stream["units"], stream["expected"], stream["seconds"]
-            if seconds:
-                self._bars.start_task(self._tasks[name])
-            over = report["final"] or (name != _current(report) and seconds > 0)
-            self._bars.update(
-                self._tasks[name],
-                completed=1 if over else done,
-                total=1 if over else expected or None,
-                records=f"{stream['records']:,} records",
-                rate=f"{stream['records'] / seconds:,.0f}/s" if seconds else "",
-                left="" if over else left(done, expected, seconds),
-            )
+            over = report["final"] or (name != _current(report) and stream["seconds"] > 0)
+            self._show_stream(name, stream, over=over)
         if report:
             self._network.plain = network(report)
+
+    def _show_stream(self, name: str, stream: Mapping[str, Any], *, over: bool) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=None, start=False, records="", rate="", left="")
+        done, expected, seconds = stream["units"], stream["expected"], stream["seconds"]
+        if seconds:
+            self._bars.start_task(self._tasks[name])
+        self._bars.update(
+            self._tasks[name],
+            completed=1 if over else done,
+            total=1 if over else expected or None,
+            records=f"{stream['records']:,} records",
+            rate=f"{stream['records'] / seconds:,.0f}/s" if seconds else "",
+            left="" if over else left(done, expected, seconds),
+        )
 
 
 def _current(report: Report) -> str | None:

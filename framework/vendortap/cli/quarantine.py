@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vendortap.cli.options import CONFIG, CONNECTOR, TARGET_ENV, Output, examples, read_settings, target_command
+from vendortap.cli.options import (
+    CATALOG,
+    CONFIG,
+    CONNECTOR,
+    TARGET_ENV,
+    Output,
+    examples,
+    read_settings,
+    target_command,
+)
 from vendortap.cli.tables import table
 from vendortap.plugins import host
 from vendortap.support.redact import shown_line
 
 if TYPE_CHECKING:
+    from vendortap.operate.replay import Replayed
     from vendortap.sync.quarantine import Kept
 
 
@@ -109,9 +119,7 @@ def quarantine_show(folder: Path, number: int, raw: bool) -> None:
 @CONFIG
 @click.option("--to", type=Output(), help="Load what is good now into this DuckDB file.")
 @click.option("--target", help="Load it into any Singer target: its command line.")
-@click.option(
-    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
-)
+@CATALOG
 @TARGET_ENV
 @click.option("--mark", is_flag=True, help="Be done with what is written to standard output: whoever reads it has it.")
 def quarantine_replay(
@@ -144,10 +152,15 @@ def quarantine_replay(
         into = target_command(connector, to, target)
     with into as command:
         done = replay(loaded, config, chosen, command, mark=mark, target_env=target_env)
+    _tell(done, connector, are_closed=bool(command or mark))
+    return ExitCode.INCOMPLETE if done.left else ExitCode.DONE
+
+
+def _tell(done: Replayed, connector: str, *, are_closed: bool) -> None:
+    """Print what a replay came to."""
     if done.left:
         rows = [[*_entry_row(kept)[:4], problem] for kept, problem in done.left]
         click.echo(table(["when", "connector", "stream", "key", "still wrong"], rows) + "\n", err=True)
-    stay = "" if command or mark else "; its entries stay, as nobody here knows what became of them"
+    stay = "" if are_closed else "; its entries stay, as nobody here knows what became of them"
     others = f"; {done.others:,} belong to another account of {connector}, and stay" if done.others else ""
     click.echo(f"vendortap: {len(done.written):,} good now, {len(done.left):,} not{stay}{others}", err=True)
-    return ExitCode.INCOMPLETE if done.left else ExitCode.DONE

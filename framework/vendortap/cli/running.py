@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vendortap.cli.options import (
+    CATALOG,
     CONFIG,
     CONNECTOR,
     LOG_FORMAT,
@@ -28,7 +30,7 @@ from vendortap.plugins import host
 from vendortap.support import environment, logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from vendortap.declare.model import Config
     from vendortap.operate.run import Job, Outcome, Watch
@@ -46,7 +48,7 @@ PROGRESS_SECONDS = 5
         "vendortap run scansource --config scansource.json --to invoices.duckdb --full-refresh",
         "vendortap run scansource --config scansource.json --to invoices.duckdb --report run.json --report run.html",
         "vendortap run scansource --config scansource.json --to invoices.duckdb --log-format json",
-    ),
+    )
 )
 @CONNECTOR
 @CONFIG
@@ -63,9 +65,7 @@ PROGRESS_SECONDS = 5
     is_flag=True,
     help="Fetch everything again, without a state. The new state then replaces the one in the file or the database.",
 )
-@click.option(
-    "--catalog", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Select streams and fields."
-)
+@CATALOG
 @click.option(
     "--report",
     "reports",
@@ -103,11 +103,11 @@ def run(
 
     if (to is None) == (target is None):
         raise click.UsageError('give one of --to FILE.duckdb and --target "COMMAND"')
-    _hold_different(
+    _check_different(
         [
             *(("--config", Path(name)) for name in configs if name != "ENV"),
             *((option, path) for option, path in (("--to", to), ("--state", state), ("--catalog", catalog)) if path),
-            *(("--report", path) for path in reports),
+            *product(["--report"], reports),
         ]
     )
     loaded = host.load(connector)
@@ -115,8 +115,7 @@ def run(
         config = read_settings(loaded, configs)  # the tap does it too, but then the target has made its database
         quarantine.of(loaded, config)  # likewise
         recorder.quarantine = config.get("quarantine_dir")
-        if not full_refresh:
-            _warn_of_no_state(state)
+        _warn_of_no_state(state, full_refresh=full_refresh)
         database = database_of(loaded, config, to) if to else None
         with target_command(connector, to, target, database.instance if database else None) as command:
             job = runner.Job(
@@ -138,7 +137,7 @@ def run(
     return outcome.exit_code
 
 
-def _hold_different(files: Iterable[tuple[str, Path]]) -> None:
+def _check_different(files: Iterable[tuple[str, Path]]) -> None:
     """Refuse a file that is named twice: what is written into one of them would destroy the other.
 
     Raises:
@@ -155,17 +154,16 @@ def _hold_different(files: Iterable[tuple[str, Path]]) -> None:
         known[what] = option
 
 
-def _warn_of_no_state(state: Path | None) -> None:
-    """Say so where everything is going to be fetched although there are states of earlier runs."""
+def _warn_of_no_state(state: Path | None, *, full_refresh: bool) -> None:
+    """Say so where everything is going to be fetched unasked although there are states of earlier runs."""
     from vendortap.sync.state import way_back
 
-    if state and not state.exists() and (way := way_back(state)):
+    if state and not full_refresh and not state.exists() and (way := way_back(state)):
         logs.say(f"vendortap: there is no state file {state}, so everything is fetched. {way.strip()}", "warning")
 
 
 def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None, config: Config) -> None:
     """Print what a run came to: its table, and what the operator should know."""
-    from vendortap.decode.drift import Event
     from vendortap.operate import run as runner
 
     if outcome.report.get("streams"):
@@ -175,26 +173,27 @@ def _tell(outcome: Outcome, connector: str, to: Path | None, state: Path | None,
     elif to and outcome.exit_code != ExitCode.USAGE:
         tables = [runner.table_name(connector, stream, to) for stream in outcome.report.get("streams", {})]
         logs.say(f"\nLoaded into {to}: {', '.join(tables)}")
-    for event in outcome.report.get("drift", ()):
-        logs.say(f"vendortap: drift: {Event(**event)}", "warning")
+    for warning in _warnings(outcome, to, state, config):
+        logs.say(f"vendortap: {warning}", "warning")
+
+
+def _warnings(outcome: Outcome, to: Path | None, state: Path | None, config: Config) -> Iterator[str]:
+    from vendortap.decode.drift import Event
+
+    yield from (f"drift: {Event(**event)}" for event in outcome.report.get("drift", ()))
     if outcome.open:
         oldest = outcome.report["open"]["oldest"][:10]
         where = f"--state {state}" if state else f"--to {to}" if to else "--state FILE"
-        logs.say(
-            f"vendortap: not obtained of what the vendor lists: {outcome.open:,}, in this run or before; the oldest "
-            f"since {oldest}. They are asked for again; `vendortap open list {where}` shows them",
-            "warning",
+        yield (
+            f"not obtained of what the vendor lists: {outcome.open:,}, in this run or before; the oldest "
+            f"since {oldest}. They are asked for again; `vendortap open list {where}` shows them"
         )
     if outcome.conflicting:
-        logs.say(
-            f"vendortap: {outcome.conflicting:,} keys have several records that differ; one of each is kept; see above",
-            "warning",
-        )
+        yield f"{outcome.conflicting:,} keys have several records that differ; one of each is kept; see above"
     if outcome.quarantined:
-        logs.say(
-            f"vendortap: {outcome.quarantined:,} do not fit and are in quarantine; "
-            f"`vendortap quarantine list {config['quarantine_dir']}` shows them",
-            "warning",
+        yield (
+            f"{outcome.quarantined:,} do not fit and are in quarantine; "
+            f"`vendortap quarantine list {config['quarantine_dir']}` shows them"
         )
 
 

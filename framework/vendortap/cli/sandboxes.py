@@ -42,7 +42,7 @@ PORT = 8080
         "vendortap sandbox scansource",
         "vendortap sandbox scansource --port 0 --invoices 500 --latency-ms 50 --rate 20",
         "vendortap sandbox scansource --fault 503@2-4/summary --fault reset-in-body:0.05 --fault-seed 7",
-    ),
+    )
 )
 @CONNECTOR
 @click.option(
@@ -56,11 +56,7 @@ PORT = 8080
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same invoices.")
 @click.option("--latency-ms", type=_Amount(), default=0.0, show_default=True, help="How long each answer takes.")
 @click.option(
-    "--rate",
-    type=_Amount(),
-    default=0.0,
-    show_default=True,
-    help="Requests a second before it answers 429; 0 for any.",
+    "--rate", type=_Amount(), default=0.0, show_default=True, help="Requests a second before it answers 429; 0 for any."
 )
 @click.option(
     "--fault",
@@ -121,7 +117,7 @@ def _faulty(app: Any, texts: Iterable[str], seed: int) -> Any:
     epilog=examples(
         "vendortap demo",
         "vendortap demo --connector scansource --connector midnight --to /tmp/demo.duckdb --invoices 200",
-    ),
+    )
 )
 @click.option("--connector", "names", multiple=True, help="Only this one; may be repeated. Default: vendortap's own.")
 @click.option(

@@ -16,7 +16,7 @@ from vendortap.errors import ConfigError
         "vendortap infer invoice.json invoice.xml",
         "vendortap infer page1.json page2.json --rows Invoices --key InvoiceNumber --output schemas/invoices.json",
         "vendortap infer new.json --extend schemas/invoices.json --output schemas/invoices.json",
-    ),
+    )
 )
 @click.argument("samples", metavar="SAMPLE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -48,19 +48,19 @@ def infer(
     from vendortap.scaffold.source import printable
     from vendortap.support.files import read_json, write_atomically
 
-    if extend and (keys or title or strict):
+    if extend and any((keys, title, strict)):
         raise click.UsageError(
             "--extend keeps the schema's key, title and order; leave out --key, --title and --strict"
         )
     result = drafting.infer(
-        [drafting.read_sample(path) for path in samples],
-        rows=None if rows is None else tuple(name for name in rows.split(".") if name),
+        list(map(drafting.read_sample, samples)),
+        rows=None if rows is None else tuple(filter(None, rows.split("."))),
         keys=keys,
         title=title,
         strict=strict,
         existing=read_json(extend, ConfigError, f"the schema {extend}") if extend else None,
     )
-    for line in (*result.notes, *(f"changed: {change}" for change in result.changes)):
+    for line in (*result.notes, *map("changed: {}".format, result.changes)):
         click.echo(f"vendortap: {printable(line)}", err=True)
     if extend and not result.changes:
         click.echo("vendortap: nothing to change, the schema takes all of it", err=True)
@@ -77,7 +77,7 @@ def infer(
         "vendortap new acme ~/src/tap-acme --auth oauth2-client --paging token --format json --license mit",
         "vendortap new acme --from-openapi acme.yaml --match invoice",
         "vendortap new acme --from-sample list.json --from-sample invoice.json --from-sample invoice.xml",
-    ),
+    )
 )
 @click.argument("name")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))

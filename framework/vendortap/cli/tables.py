@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns with spaces, figures to the right, so that the output also serves programs."""
-    lines = [[shown_line(cell) for cell in line] for line in (head, *rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    right = [all(line[i][:1].isdigit() for line in lines[1:]) and bool(rows) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, widths, right, strict=True)).rstrip()
-        for line in lines
-    )
+    lines = [list(map(shown_line, line)) for line in (head, *rows)]
+    columns = map(_aligned, zip(*lines, strict=True))
+    return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def _aligned(cells: Sequence[str]) -> list[str]:
+    """Make the cells of a column equally wide; the first one is its head."""
+    width = max(map(len, cells))
+    are_figures = len(cells) > 1 and all(cell[:1].isdigit() for cell in cells[1:])
+    return [cell.rjust(width) if are_figures else cell.ljust(width) for cell in cells]
 
 
 _FIGURES = {

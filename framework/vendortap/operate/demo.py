@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def demo(
     with ExitStack() as stack:
         served = [stack.enter_context(_served(connector, invoices)) for connector in connectors]
         jobs = [stack.enter_context(_job(one, to)) for one in served]
-        titles = ", ".join(connector.title for connector in connectors)
+        titles = ", ".join(map(attrgetter("title"), connectors))
         show(f"1. Sandboxes with {invoices:,} invoices each listen on 127.0.0.1: {titles}.")
         show(f"2. Each tap into {to}:\n")
         show(table([(job.connector, _report(execute(job))) for job in jobs]))

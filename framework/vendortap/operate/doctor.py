@@ -64,11 +64,11 @@ def _packages() -> Iterator[Finding]:
 def _extras() -> Iterator[Finding]:
     own = distribution("vendortap")
     for extra in sorted(own.metadata.get_all("Provides-Extra") or ()):
-        installed = {requirement.name: _installed(requirement) for requirement in _requirements(own, extra)}
-        lacking = [f"{name} {detail}" for name, (detail, fits) in installed.items() if not fits]
-        detail = ", ".join(lacking or (f"{name} {detail}" for name, (detail, _) in installed.items()))
-        remedy = f"{extras.install(extra)}, if it is wanted" if lacking else ""
-        yield Finding("extra", extra, "missing" if lacking else "ok", detail, remedy)
+        found = {requirement.name: _installed(requirement) for requirement in _requirements(own, extra)}
+        if lacking := [f"{name} {detail}" for name, (detail, fits) in found.items() if not fits]:
+            yield Finding("extra", extra, "missing", ", ".join(lacking), f"{extras.install(extra)}, if it is wanted")
+        else:
+            yield Finding("extra", extra, "ok", ", ".join(f"{name} {detail}" for name, (detail, _) in found.items()))
 
 
 def _requirements(of: Distribution, extra: str) -> Iterator[Requirement]:

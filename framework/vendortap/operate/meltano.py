@@ -51,11 +51,13 @@ def pip_url(given: str) -> str:
     Raises:
         UsageError: it has such a name in it, or nothing.
     """
+    if _url_of(given):
+        return shlex.quote(given)
     try:
-        words = [given] if _is_at_url(given) else shlex.split(given)
+        words = shlex.split(given)
     except ValueError:
         words = []
-    names = [word for word in words if _is_name(word)]
+    names = [word for word in words if _url_of(word) == ""]
     if names or not words:
         what = (
             f"{names[0]!r} is a name that pip looks up on a package index, where it may be anybody's"
@@ -63,7 +65,7 @@ def pip_url(given: str) -> str:
             else "empty"
         )
         raise UsageError(f"--pip-url: {what}; {HOW}")
-    return shlex.quote(given) if _is_at_url(given) else given
+    return given
 
 
 HOW = (
@@ -73,20 +75,12 @@ HOW = (
 """What to install a plugin from."""
 
 
-def _is_at_url(text: str) -> bool:
-    """Whether a text is a requirement that says where it is (PEP 508)."""
+def _url_of(text: str) -> str | None:
+    """Return where a requirement is (PEP 508): empty for a name, with a version or without; ``None``: it is none."""
     try:
-        return Requirement(text).url is not None
+        return Requirement(text).url or ""
     except InvalidRequirement:
-        return False
-
-
-def _is_name(word: str) -> bool:
-    """Whether pip takes a word for a name, with a version or without."""
-    try:
-        return Requirement(word).url is None
-    except InvalidRequirement:
-        return False
+        return None
 
 
 def extractor(connector: Connector, installed_from: str) -> Definition:
@@ -178,15 +172,14 @@ def _distribution(package: str) -> Definition:
         told = metadata(package)
     except PackageNotFoundError:
         return {"maintenance_status": "unknown"}
-    classifiers = [text.split(" :: ") for text in told.get_all("Classifier", ())]
+    classifiers = told.get_all("Classifier", ())
     urls = dict(text.split(", ", 1) for text in told.get_all("Project-URL", ()))
-    pythons = [parts[-1] for parts in classifiers if re.fullmatch(r"3\.\d+", parts[-1])]
-    status = [_STATUS.get(parts[1], "unknown") for parts in classifiers if parts[0] == "Development Status"]
-    named = {"repo": urls.get("Repository"), "docs": urls.get("Documentation")}
+    pythons = re.findall(r":: (3\.\d+)$", "\n".join(classifiers), re.MULTILINE)
+    status = re.search("^Development Status :: (.+)$", "\n".join(classifiers), re.MULTILINE)
+    given = {"repo": urls.get("Repository"), "docs": urls.get("Documentation"), "supported_python_versions": pythons}
     return {
-        "maintenance_status": status[0] if status else "unknown",
-        **{name: url for name, url in named.items() if url},
-        **({"supported_python_versions": pythons} if pythons else {}),
+        "maintenance_status": _STATUS.get(status[1], "unknown") if status else "unknown",
+        **{name: value for name, value in given.items() if value},
     }
 
 

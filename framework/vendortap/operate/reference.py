@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 from vendortap.declare import model
@@ -172,7 +173,7 @@ def _settings(settings: Iterable[Mapping[str, Any]]) -> str:
     rows = [
         [
             f"**{_code(s['name'])}**" if s["required"] else _code(s["name"]),
-            _type(s) + (", secret" if s["secret"] else ""),
+            " or ".join(map(_code, choices(s))) + (", secret" if s["secret"] else ""),
             "" if s["default"] is None else _code(json.dumps(s["default"])),
             s["description"],
         ]
@@ -181,11 +182,12 @@ def _settings(settings: Iterable[Mapping[str, Any]]) -> str:
     return _table(["setting", "type", "default", "what"], rows)
 
 
-def _type(setting: Mapping[str, Any]) -> str:
+def choices(setting: Mapping[str, Any]) -> list[str]:
+    """Return the options of a described setting, or else its types."""
     if setting["options"]:
-        return " or ".join(_code(str(option)) for option in setting["options"])
+        return list(map(str, setting["options"]))
     types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
-    return " or ".join(_code(kind) for kind in types if kind != "null")
+    return [kind for kind in types if kind != "null"]
 
 
 def _limit(connector: Connector) -> str:
@@ -217,12 +219,9 @@ def _paging(connector: Connector) -> Iterator[str]:
         "last one: that is one request more for each list of several pages."
     )
     for stream, pages in lists:
-        also = (
-            "the stated number of rows becomes smaller"
-            if pages.total
-            else "a page in the middle is shorter than others"
-        )
-        hides = "one row goes and another one comes" if pages.total else "a row goes"
+        also, hides = "a page in the middle is shorter than others", "a row goes"
+        if pages.total:
+            also, hides = "the stated number of rows becomes smaller", "one row goes and another one comes"
         yield (
             f"{_code(stream.name)} is read again if the same {', '.join(map(_code, unique_by(stream)))} comes twice or "
             f"{also}, until "
@@ -288,19 +287,20 @@ def _hook_parts() -> Iterator[str]:
 def _definitions(module: Any) -> dict[str, str]:
     """Return the source of what a module defines by name: of functions what they are called with, of all else all."""
     source = inspect.getsource(module)
-    body = ast.parse(source).body
+
+    def written(node: ast.AST) -> str:
+        return ast.get_source_segment(source, node) or ""
+
     found: dict[str, str] = {}
-    for statement, following in zip(body, [*body[1:], None], strict=True):
-        text = ast.get_source_segment(source, statement) or ""
+    for statement, following in pairwise([*ast.parse(source).body, ast.Pass()]):
+        text = written(statement)
         if isinstance(statement, ast.FunctionDef):
             found[statement.name] = text.partition('\n    """')[0]
         elif isinstance(statement, ast.ClassDef):
-            marks = [f"@{ast.get_source_segment(source, mark)}" for mark in statement.decorator_list]
-            found[statement.name] = "\n".join((*marks, text))
+            found[statement.name] = "\n".join((*(f"@{written(mark)}" for mark in statement.decorator_list), text))
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            is_text = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-            said = ast.get_source_segment(source, following) if is_text and following else None
-            found[statement.targets[0].id] = f"{text}\n{said}" if said else text
+            is_described = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+            found[statement.targets[0].id] = f"{text}\n{written(following)}" if is_described else text
     return found
 
 

@@ -72,7 +72,7 @@ def replay(
     finally:  # also where a record stops the replay: what the target has taken by then is in its tables
         taken = [entry.id for entry in done.written if entry.id in load.covered]
         kept.close(taken, "replayed")
-    _hold_taken(load, target[0], len(taken), len(done.written))
+    _check_taken(load, target[0], len(taken), len(done.written))
     return done
 
 
@@ -128,7 +128,7 @@ def _into(command: Sequence[str], load: _Load, target_env: Sequence[str]) -> Ite
         states.join(GRACE_SECONDS)  # what it started may live on and hold its output open
 
 
-def _hold_taken(load: _Load, name: str, taken: int, written: int) -> None:
+def _check_taken(load: _Load, name: str, taken: int, written: int) -> None:
     """Raise what kept the target from taking all that was written.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise, takewhile
 from xml.etree.ElementTree import Element
 
 from vendortap.operate.reporting.markup import element
@@ -42,7 +42,7 @@ class Axis:
 def lines(title: str, series: Mapping[str, Points], label: Label, *, seconds: float) -> Element:
     """Return a chart of values over the seconds of a run, with a legend; ``label`` writes a value."""
     across = Axis.over(seconds, 6)
-    up = Axis.over(max((value for points in series.values() for _, value in points), default=1) or 1)
+    up = Axis.over(max((value for _, value in chain.from_iterable(series.values())), default=1) or 1)
     end = max(seconds, 1e-9)  # the axis ends with the run; ticks beyond it are left out
 
     def x(at: float) -> float:
@@ -55,9 +55,8 @@ def lines(title: str, series: Mapping[str, Points], label: Label, *, seconds: fl
     for tick in up.ticks():
         picture.append(element("line", class_="grid", x1=LEFT, x2=WIDTH - RIGHT, y1=y(tick), y2=y(tick)))
         picture.append(element("text", label(tick), class_="up", x=LEFT - 8, y=y(tick) + 4))
-    for tick in across.ticks():
-        if tick <= end:
-            picture.append(element("text", duration(tick), class_="across", x=x(tick), y=HEIGHT - BOTTOM + 20))
+    for tick in takewhile(end.__ge__, across.ticks()):
+        picture.append(element("text", duration(tick), class_="across", x=x(tick), y=HEIGHT - BOTTOM + 20))
     for number, points in enumerate(series.values()):
         path = " ".join(f"{x(at)},{y(value)}" for at, value in points)
         picture.append(element("polyline", class_=f"line c{number % COLORS}", points=path))

@@ -11,11 +11,13 @@ def element(tag: str, *children: Child | None, **attributes: object) -> Element:
     """Return an element; ``None`` is no child, underscores in attributes' names stand for hyphens."""
     made = Element(tag, {name.strip("_").replace("_", "-"): str(value) for name, value in attributes.items()})
     for child in children:
+        if child is None:
+            continue
         if isinstance(child, Element):
             made.append(child)
-        elif child is not None and len(made):
+        elif len(made):
             made[-1].tail = (made[-1].tail or "") + child
-        elif child is not None:
+        else:
             made.text = (made.text or "") + child
     return made
 

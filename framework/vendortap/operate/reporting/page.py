@@ -161,13 +161,7 @@ def _amount(value: str | None) -> str:
 
 
 _STREAM: Mapping[str, Cell] = {
-    "fetched": _count,
-    "emitted": _count,
-    "filtered": _count,
-    "quarantined": _count,
-    "skipped": _count,
-    "requests": _count,
-    "retries": _count,
+    **dict.fromkeys(("fetched", "emitted", "filtered", "quarantined", "skipped", "requests", "retries"), _count),
     "waited_seconds": duration,
     "bytes": size,
     "seconds": duration,
