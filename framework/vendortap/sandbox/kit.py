@@ -154,10 +154,7 @@ class XmlNames(NamedTuple):
     namespaces: tuple[str, ...] = ("xsi", "xsd")
 
 
-_NAMESPACES = {
-    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
-    "xsd": "http://www.w3.org/2001/XMLSchema",
-}
+_NAMESPACES = {"xsi": "http://www.w3.org/2001/XMLSchema-instance", "xsd": "http://www.w3.org/2001/XMLSchema"}
 
 
 def to_xml(document: Document | list[Document], names: XmlNames) -> bytes:
@@ -190,7 +187,7 @@ def _element(name: str, value: object, names: XmlNames) -> object:
     if isinstance(value, dict):
         return _members(value, names)
     if isinstance(value, list):
-        items = [_members(item, names) if isinstance(item, dict) else str(item) for item in value]
+        items = [_element(name, item, names) for item in value]
         return {names.items.get(name, "string"): items} if items else None
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -394,10 +391,7 @@ class Server:
         return Route(path, endpoint, methods=list(methods))
 
     def _fault(self, request: Request) -> Response | None:
-        if not self.faults:
-            return None
-        status, headers = self.faults.popleft()
-        return self._refusal(request, status, headers)
+        return self._refusal(request, *self.faults.popleft()) if self.faults else None
 
     def _refusal_under_200(self, request: Request) -> Response:
         response = self.refuse(request, 500, "")
