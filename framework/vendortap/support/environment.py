@@ -32,9 +32,7 @@ _SINGER = _names("""
 """)
 """What a tap and any target go by beside that."""
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
-_TAP = _names("""
-    VENDORTAP_* OTEL_* TRACEPARENT TRACESTATE AWS_* AZURE_* GOOGLE_* GCSFS_* FSSPEC_*
-""")
+_TAP = _names("VENDORTAP_* OTEL_* TRACEPARENT TRACESTATE AWS_* AZURE_* GOOGLE_* GCSFS_* FSSPEC_*")
 """What a tap needs for its telemetry, and for the storages of ``documents_dir`` and ``batch_config``."""
 _POSTGRES = _names("""
     PGHOST PGHOSTADDR PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE PGREQUIREAUTH PGCHANNELBINDING PGSERVICE
@@ -84,11 +82,9 @@ def for_target(environment: Mapping[str, str], command: Sequence[str], more: Ite
 
 def withheld(environment: Mapping[str, str], given: Mapping[str, str], command: Sequence[str]) -> list[str]:
     """Return the names of what a target's command is not given; none for our own target, which needs no more."""
-    return (
-        []
-        if _EMBEDDED in command
-        else sorted(name for name in environment.keys() - given.keys() if name.isidentifier())
-    )
+    if _EMBEDDED in command:
+        return []
+    return sorted(filter(str.isidentifier, environment.keys() - given.keys()))
 
 
 def hint(names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 import threading
 import traceback
 import weakref
@@ -56,7 +57,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: frozenset[str] = frozenset()
         self._packed: frozenset[str] = frozenset()
-        self._shortest = 0
+        self._shortest = sys.maxsize
         self._lock = threading.Lock()
         self.learn(secrets)
         with _register:
@@ -64,13 +65,13 @@ class Redactor:
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Blank these values out from now on."""
-        values = [value for value in secrets if len(value) >= SECRET_LENGTH]
-        known = {form for value in values for form in map(folded, _forms(value)) if len(form) >= SECRET_LENGTH}
-        packed = {form for value in values for form in _packed(value) if len(form) >= SECRET_LENGTH}
+        values = _long_enough(secrets)
+        known = _long_enough(folded(form) for value in values for form in _forms(value))
+        packed = _long_enough(form for value in values for form in _packed(value))
         with self._lock:
             self._known |= known
             self._packed |= packed
-            self._shortest = min(map(len, self._known | self._packed), default=0)
+            self._shortest = min(map(len, self._known | self._packed), default=sys.maxsize)
 
     def __call__(self, text: str) -> str:
         """Return a vendor's sentence as it may be shown: one short line, without mail addresses as well."""
@@ -82,7 +83,7 @@ class Redactor:
 
     def spans(self, reading: Reading) -> Iterator[tuple[int, int]]:
         """Yield from where to where secrets are in the original of a reading of it."""
-        if len(reading.text) < self._shortest or not self._known:
+        if len(reading.text) < self._shortest:
             return
         plain = reading.folded()
         for secret in self._known:
@@ -202,6 +203,10 @@ def _places(text: str, part: str) -> Iterator[int]:
     while at >= 0:
         yield at
         at = text.find(part, at + 1)
+
+
+def _long_enough(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(text for text in texts if len(text) >= SECRET_LENGTH)
 
 
 def _forms(secret: str) -> Iterator[str]:
