@@ -223,11 +223,7 @@ class Client:
             self._bucket(call).pause(min(said.pause_seconds, self._retry_seconds))
 
     def _exchange(
-        self,
-        call: Call,
-        credentials: Callable[[], Mapping[str, str]],
-        deadline: float,
-        signs: Sequence[Sign] = (),
+        self, call: Call, credentials: Callable[[], Mapping[str, str]], deadline: float, signs: Sequence[Sign] = ()
     ) -> Reply:
         """Repeat the call until there is an answer that asking again would not change.
 
@@ -257,30 +253,19 @@ class Client:
 
     def _wait(self, call: Call, outcome: Reply | Failure, retry: int, deadline: float) -> None:
         """Wait before a retry, and take its token; raise where the retry budget has no room for it."""
-        after = None
-        permanent = False
+        after, is_limited = None, False
         if isinstance(outcome, Reply):
             sentence = self._answers.sentence(call.label, outcome)
-            after = retry_after(outcome)
+            after, is_limited = retry_after(outcome), outcome.status in (429, 503)
         else:
             sentence = f"{self._name}: {call.label} at {self._host(call)} failed: {outcome.reason}."
-            permanent = outcome.permanent
-        left = deadline - time.monotonic()
+            if outcome.permanent:
+                raise TransportError(sentence)
         seconds = max(backoff(retry), after or 0.0)
-        if permanent:
-            raise TransportError(sentence)
-        if after is not None and after > left:
-            raise TransportError(
-                f"{sentence} The vendor asks to wait {after:.0f} s, which is more than is left of "
-                f"{self._retry_seconds:g} s (retry_seconds); run again after that time."
-            )
-        if seconds > left:
-            raise TransportError(
-                f"{sentence} Gave up after {retry + 1} attempts within {self._retry_seconds:g} s "
-                "(retry_seconds); run again later."
-            )
+        if problem := self._out_of_time(seconds, after, deadline - time.monotonic(), retry):
+            raise TransportError(f"{sentence} {problem}")
         log.warning("%s Trying again in %.1f s.", sentence, seconds)
-        if after and isinstance(outcome, Reply) and outcome.status in (429, 503):
+        if after and is_limited:
             self._bucket(call).pause(after)  # The other threads would only be told the same.
         self.traffic.add(retries=1, waiting=1)
         began = time.monotonic()
@@ -289,6 +274,19 @@ class Client:
         if stopped:
             raise Stopped(f"{self._name}: {call.label} was stopped while waiting to be retried.")
         self._take_token(call)
+
+    def _out_of_time(self, seconds: float, after: float | None, left: float, retry: int) -> str:
+        """Say why there is no time for a retry, if so; ``after`` is how long the vendor asks to wait."""
+        if after is not None and after > left:
+            return (
+                f"The vendor asks to wait {after:.0f} s, which is more than is left of {self._retry_seconds:g} s "
+                "(retry_seconds); run again after that time."
+            )
+        if seconds > left:
+            return (
+                f"Gave up after {retry + 1} attempts within {self._retry_seconds:g} s (retry_seconds); run again later."
+            )
+        return ""
 
     def _attempt(self, call: Call, credentials: Mapping[str, str], signs: Sequence[Sign]) -> Reply | Failure:
         prepared = prepare(call, {**credentials, **self._headers}, self._name)

@@ -44,22 +44,28 @@ def failure(error: Exception) -> Failure:
     reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return Failure(
-                f"the server's certificate cannot be verified ({cause.verify_message}). Certificates are "
-                "always checked; where a proxy on the way signs them anew, let the setting 'ca_bundle' or "
-                "REQUESTS_CA_BUNDLE name the file with its CA certificate",
-                permanent=True,
-            )
-        if isinstance(cause, socket.gaierror):
-            # EAI_AGAIN: the name server did not answer. Everything else: there is no such name.
-            return Failure("the host name cannot be resolved", permanent=cause.errno != socket.EAI_AGAIN)
-        if type(cause) in (http.client.HTTPException, http.client.LineTooLong):  # the former has no kind of its own
-            return Failure("the answer has more headers, or a longer line among them, than is read", permanent=True)
-        if refused := _REFUSED_BY_PROXY.match(str(cause)):
-            return Failure(f"the proxy answered {refused[1]}", permanent=refused[1] in ("401", "403", "407"))
+        if known := _known_cause(cause):
+            return known
         if isinstance(cause, OSError) and cause.strerror:
             reason = f"{reason} ({cause.strerror})"
             break
         cause = cause.__context__
     return Failure(reason)
+
+
+def _known_cause(cause: BaseException) -> Failure | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Failure(
+            f"the server's certificate cannot be verified ({cause.verify_message}). Certificates are "
+            "always checked; where a proxy on the way signs them anew, let the setting 'ca_bundle' or "
+            "REQUESTS_CA_BUNDLE name the file with its CA certificate",
+            permanent=True,
+        )
+    if isinstance(cause, socket.gaierror):
+        # EAI_AGAIN: the name server did not answer. Everything else: there is no such name.
+        return Failure("the host name cannot be resolved", permanent=cause.errno != socket.EAI_AGAIN)
+    if type(cause) in (http.client.HTTPException, http.client.LineTooLong):  # the former has no kind of its own
+        return Failure("the answer has more headers, or a longer line among them, than is read", permanent=True)
+    if refused := _REFUSED_BY_PROXY.match(str(cause)):
+        return Failure(f"the proxy answered {refused[1]}", permanent=refused[1] in ("401", "403", "407"))
+    return None

@@ -44,4 +44,4 @@ def _find_message(document: Any, depth: int = 3) -> str | None:
     if depth == 0:
         return None
     found = (_find_message(value, depth - 1) for value in document.values())
-    return next((text for text in found if text), None)
+    return next(filter(None, found), None)
