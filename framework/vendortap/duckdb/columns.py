@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
+from itertools import product
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
@@ -17,7 +18,7 @@ INT64 = (-(2**63), 2**63 - 1)
 
 NUMBERS = frozenset({"BIGINT", "HUGEINT", "DECIMAL"})
 TEXTS = frozenset({"VARCHAR", "TIMESTAMPTZ", "DATE", "TIME"})
-_KEEPS = {("DECIMAL", "BIGINT"), ("DECIMAL", "HUGEINT"), ("HUGEINT", "BIGINT")}
+_KEEPS = {("DECIMAL", "BIGINT"), ("DECIMAL", "HUGEINT"), ("HUGEINT", "BIGINT"), *product(["VARCHAR"], TEXTS)}
 _WIDENS = {("BIGINT", "HUGEINT"), ("BIGINT", "DECIMAL"), ("HUGEINT", "DECIMAL")}
 _FORMATS = {"date-time": "TIMESTAMPTZ", "date": "DATE", "time": "TIME"}
 _DECIMAL_FORMATS = frozenset({"x-singer.decimal", "singer.decimal"})
@@ -75,12 +76,15 @@ def from_schema(schema: Any, number: Column) -> Column:
         return Column("JSON")
     options = schema.get("anyOf") or schema.get("oneOf")
     if "type" not in schema and isinstance(options, list) and options:
-        null = any(_is_null(option) for option in options)
-        columns = [from_schema(option, number) for option in options if not _is_null(option)]
-        return _union(columns, nullable=null or any(column.nullable for column in columns))
+        return _of_options(options, number)
     names = _type_names(schema)
     columns = [_of_type(name, schema, number) for name in names if name != "null"]
-    return _union(columns, nullable="null" in names or not columns)
+    return _union(columns, nullable="null" in names)
+
+
+def _of_options(options: list[Any], number: Column) -> Column:
+    columns = [from_schema(option, number) for option in options if not _is_null(option)]
+    return _union(columns, nullable=len(columns) < len(options) or any(column.nullable for column in columns))
 
 
 def _is_null(schema: Any) -> bool:
@@ -98,16 +102,20 @@ def _of_type(name: str, schema: Mapping[str, Any], number: Column) -> Column:
     if name == "object":
         return _of_object(schema, number)
     if name == "array":
-        items = schema.get("items")
-        if isinstance(items, Mapping) and items:
-            return Column("LIST", item=from_schema(items, number))
+        return _of_array(schema.get("items"), number)
     if name == "string":
         return _of_string(schema.get("format"), number)
     if name == "integer":
-        return Column("BIGINT" if _fits_int64(schema) else "HUGEINT")
+        return _of_integer(schema.get("minimum"), schema.get("maximum"))
     if name == "number":
         return number
     return Column("BOOLEAN" if name == "boolean" else "JSON")
+
+
+def _of_array(items: Any, number: Column) -> Column:
+    if isinstance(items, Mapping) and items:
+        return Column("LIST", item=from_schema(items, number))
+    return Column("JSON")
 
 
 def _of_string(form: Any, number: Column) -> Column:
@@ -132,13 +140,13 @@ def _of_object(schema: Mapping[str, Any], number: Column) -> Column:
     )
 
 
-def _fits_int64(schema: Mapping[str, Any]) -> bool:
-    bounds = [schema.get("minimum"), schema.get("maximum")]
-    return all(INT64[0] <= bound <= INT64[1] for bound in bounds if isinstance(bound, (int, Decimal)))
+def _of_integer(*bounds: Any) -> Column:
+    fits = all(INT64[0] <= bound <= INT64[1] for bound in bounds if isinstance(bound, (int, Decimal)))
+    return Column("BIGINT" if fits else "HUGEINT")
 
 
 def _union(columns: list[Column], *, nullable: bool) -> Column:
-    return replace(reduce(_either, columns) if columns else Column("JSON"), nullable=nullable)
+    return replace(reduce(_either, columns), nullable=nullable) if columns else Column("JSON")
 
 
 def _either(one: Column, other: Column) -> Column:
@@ -151,7 +159,7 @@ def _either(one: Column, other: Column) -> Column:
     if kinds <= TEXTS:
         return Column("VARCHAR")
     if kinds == {"STRUCT"}:
-        shared = {name: _either(one.fields[name], c) for name, c in other.fields.items() if name in one.fields}
+        shared = {name: _either(one.fields[name], other.fields[name]) for name in one.fields.keys() & other.fields}
         return Column("STRUCT", fields=_relaxed({**one.fields, **other.fields, **shared}))
     if one.item is not None and other.item is not None:
         return Column("LIST", item=replace(_either(one.item, other.item), nullable=True))
@@ -194,7 +202,7 @@ def widen(old: Column, new: Column, where: str) -> Column:
         scale = max(old.scale, new.scale)
         digits = max(old.precision - old.scale, new.precision - new.scale)
         return replace(new, precision=min(MAX_PRECISION, digits + scale), scale=scale)
-    if old.kind == "JSON" or pair in _KEEPS or (old.kind == "VARCHAR" and new.kind in TEXTS):
+    if old.kind == "JSON" or pair in _KEEPS:
         return replace(old, nullable=new.nullable, required=new.required)
     if old.kind == new.kind or pair in _WIDENS:
         return new

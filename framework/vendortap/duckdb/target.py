@@ -64,7 +64,8 @@ class DuckdbSink(BatchSink):
     def _plan_columns(self) -> dict[str, Column]:
         """Return the stream's columns with the types that the table must have; raises LoadError."""
         where = f"stream {self.stream_name!r}"
-        properties = {"type": "object", **{k: self.schema.get(k) for k in ("properties", "required")}}
+        given, required = self.schema.get("properties"), self.schema.get("required")
+        properties = {"type": "object", "properties": given, "required": required}
         number = Column("DECIMAL", precision=self.config["decimal_precision"], scale=self.config["decimal_scale"])
         wanted = from_schema(properties, number).fields
         complain = self._target.reader.complaint
@@ -312,17 +313,22 @@ class DuckdbTarget(Target):
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         stream = self._stream_of(message_dict, "schema")
-        schema, keys = message_dict["schema"], message_dict.get("key_properties")
-        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
-            raise self.reader.complaint(f"stream {stream!r}: the schema has no object 'properties'")
-        if not isinstance(keys, list | None) or not all(isinstance(key, str) for key in keys or ()):
-            raise self.reader.complaint(f"stream {stream!r}: key_properties is not a list of names")
+        keys = message_dict.get("key_properties")
+        if keys is None:
+            keys = []
+        self._check_schema(stream, message_dict["schema"], keys)
         with self._mapping(stream):
-            super()._process_schema_message({**message_dict, "key_properties": keys or []})
+            super()._process_schema_message({**message_dict, "key_properties": keys})
         for stream_map in self.mapper.stream_maps[stream]:
             if isinstance(stream_map, RemoveRecordTransform):
                 self._sinks_active.pop(stream_map.stream_alias, None)  # or it would get an empty table
         self._plan_quick_ways()
+
+    def _check_schema(self, stream: str, schema: Any, keys: Any) -> None:
+        if not isinstance(schema, dict) or not isinstance(schema.get("properties"), dict):
+            raise self.reader.complaint(f"stream {stream!r}: the schema has no object 'properties'")
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise self.reader.complaint(f"stream {stream!r}: key_properties is not a list of names")
 
     def _plan_quick_ways(self) -> None:
         """Find the streams whose records nothing is made of: they need not pass through the SDK as dicts."""
@@ -389,14 +395,10 @@ class DuckdbTarget(Target):
         """Load the records of local JSONL files, one a line, as if they had come one by one."""
         stream = self._stream_of(message_dict, "encoding", "manifest")
         encoding, files = message_dict["encoding"], message_dict["manifest"]
-        if not isinstance(encoding, dict) or encoding.get("format") != "jsonl" or not isinstance(files, list):
-            raise self.reader.complaint(f"stream {stream!r}: BATCH takes a manifest of files in format jsonl only")
-        compression = encoding.get("compression")
-        if compression not in (None, "none", "gzip"):
-            raise self.reader.complaint(f"stream {stream!r}: BATCH files may be gzip or not compressed, nothing else")
+        self._check_batch(stream, encoding, files)
         try:
             for number, url in enumerate(files, start=1):
-                with self._open_batch(str(url), compression) as file:
+                with self._open_batch(str(url), encoding.get("compression")) as file:
                     take = self._taker(stream)
                     for line, text in enumerate(file, start=1):
                         self.reader.inside = f", BATCH file {number}, its line {line}"
@@ -408,6 +410,12 @@ class DuckdbTarget(Target):
                 f"stream {stream!r}: a BATCH file cannot be read to its end ({type(error).__name__})"
             ) from None
         self.reader.inside = ""
+
+    def _check_batch(self, stream: str, encoding: Any, files: Any) -> None:
+        if not isinstance(encoding, dict) or encoding.get("format") != "jsonl" or not isinstance(files, list):
+            raise self.reader.complaint(f"stream {stream!r}: BATCH takes a manifest of files in format jsonl only")
+        if encoding.get("compression") not in (None, "none", "gzip"):
+            raise self.reader.complaint(f"stream {stream!r}: BATCH files may be gzip or not compressed, nothing else")
 
     def _taker(self, stream: str) -> Callable[[bytes], bool]:
         """Return what takes the bare records of a BATCH file, as ``_take`` takes messages."""
@@ -447,16 +455,8 @@ class DuckdbTarget(Target):
         pending = cast("Iterable[DuckdbSink]", (*self._sinks_to_clear, *self._sinks_active.values()))
         sinks = [sink for sink in pending if sink.needed]
         rows = {sink.stream_name: sink.current_size for sink in sinks}
-        state: Any = self._latest_state if self._state_of else None
         try:
-            is_new = bool(state) and self._states.is_new(state)
-            if sinks or is_new:
-                with database.transaction(self.connection):
-                    for sink in sinks:
-                        sink.prepare()
-                        self.drain_one(sink)
-                    if is_new:
-                        self._states.write(state)
+            self._commit(sinks)
         except Exception:
             # What the signal handler raises inside a query, DuckDB turns into an error of its own.
             if self._signal is None:
@@ -467,6 +467,17 @@ class DuckdbTarget(Target):
             self.logger.info("committed %d rows: %s", sum(rows.values()), counts)
         self._pending = 0
         self._committed_at = time.monotonic()
+
+    def _commit(self, sinks: Sequence[DuckdbSink]) -> None:
+        state: Any = self._latest_state if self._state_of else None
+        is_new = bool(state) and self._states.is_new(state)
+        if sinks or is_new:
+            with database.transaction(self.connection):
+                for sink in sinks:
+                    sink.prepare()
+                    self.drain_one(sink)
+                if is_new:
+                    self._states.write(state)
 
     def _write_state_message(self, state: dict[str, Any]) -> None:
         """Print the state with its numbers as they came; once, although the SDK repeats it at each commit.

@@ -56,20 +56,24 @@ def converter(column: Column, *, strict: bool, notice: Notice, path: str = "$") 
     With ``strict``, null where the schema does not allow it and a missing required property are Misfits too.
     """
     if column.kind == "STRUCT":
-        fields = {
-            name: converter(item, strict=strict, notice=notice, path=f"{path}.{name}")
-            for name, item in column.fields.items()
-        }
-        checked = column.fields.items() if strict else ()
-        firm = frozenset(name for name, item in checked if not item.nullable)
-        required = frozenset(name for name, item in checked if item.required)
-        return partial(_struct, fields, firm, required, partial(notice, path))
+        return _object(column, strict=strict, notice=notice, path=path)
     if column.item is not None:
         entry = converter(column.item, strict=strict, notice=notice, path=f"{path}[]")
         return _list(entry, nullable=column.item.nullable or not strict)
     if column.kind == "DECIMAL":
         return _number(column)
     return _SIMPLE.get(column.kind, _foreign)
+
+
+def _object(column: Column, *, strict: bool, notice: Notice, path: str) -> Convert:
+    fields = {
+        name: converter(item, strict=strict, notice=notice, path=f"{path}.{name}")
+        for name, item in column.fields.items()
+    }
+    checked = column.fields.items() if strict else ()
+    firm = frozenset(name for name, item in checked if not item.nullable)
+    required = frozenset(name for name, item in checked if item.required)
+    return partial(_struct, fields, firm, required, partial(notice, path))
 
 
 def nonfinite(value: Any) -> Misfit | None:
@@ -187,10 +191,6 @@ def _integer(value: Any, bounds: tuple[int, int], kind: str) -> int:
     return value
 
 
-def _bigint(value: Any) -> int:
-    return _integer(value, INT64, "BIGINT")
-
-
 def _hugeint(value: Any) -> str:
     return str(_integer(value, _INT128, "HUGEINT"))
 
@@ -261,7 +261,7 @@ def _time(value: Any) -> time:
 
 
 _SIMPLE: Mapping[str, Convert] = {
-    "BIGINT": _bigint,
+    "BIGINT": partial(_integer, bounds=INT64, kind="BIGINT"),
     "HUGEINT": _hugeint,
     "BOOLEAN": _boolean,
     "VARCHAR": _text,
