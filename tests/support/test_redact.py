@@ -62,6 +62,11 @@ def test_no_part_of_a_secret_is_left_when_a_text_is_cut_before_the_secret_is_kno
     assert "s3cr" not in Redactor([SECRET])(Redactor()(text))
 
 
+@pytest.mark.parametrize(("secret", "text"), [("0000ªßßġ", "0000ªßßġ"), ("ssss0000", "ßß0000"), ("ΐΐΐΐ", "ΐΐΐΐ")])
+def test_a_secret_is_found_in_a_text_that_case_folding_makes_longer(secret: str, text: str) -> None:
+    assert Redactor([secret]).blank(text) == "***"
+
+
 @settings(deadline=None)
 @given(st.text(), st.text(min_size=1))
 def test_redaction_takes_any_text(text: str, secret: str) -> None:

@@ -83,7 +83,7 @@ class Redactor:
 
     def spans(self, reading: Reading) -> Iterator[tuple[int, int]]:
         """Yield from where to where secrets are in the original of a reading of it."""
-        if len(reading.text) < self._shortest:
+        if len(reading.text) * 3 < self._shortest:  # case folding makes three characters of one at the most
             return
         plain = reading.folded()
         for secret in self._known:
