@@ -336,7 +336,7 @@ async def _deep(exchange: Exchange) -> None:
 _MEGABYTE = b"x" * 1_000_000
 
 
-async def _huge(exchange: Exchange, megabytes: int = HUGE_MB, *, packed: bool = False) -> None:
+async def _inflate(exchange: Exchange, megabytes: int, *, packed: bool = False) -> None:
     filler = list(repeat(_MEGABYTE, megabytes))
     await _filled(exchange, (b'"', *filler, b'"'), (b"<Extension>", *filler, b"</Extension>"), packed=packed)
 
@@ -422,9 +422,9 @@ _ACTS: Mapping[str, Act] = {
     "length-too-long": _length_too_long,
     "length-too-short": _length_too_short,
     "html": _html,
-    "huge": _huge,
+    "huge": lambda exchange: _inflate(exchange, HUGE_MB),
     "deep": _deep,
-    "gzip-bomb": partial(_huge, megabytes=BOMB_MB, packed=True),
+    "gzip-bomb": lambda exchange: _inflate(exchange, BOMB_MB, packed=True),
     "repeat-page": _repeat_page,
 }
 
