@@ -1,4 +1,4 @@
-"""XML documents as ``Seen``: which elements are lists, which are objects, and which member of JSON they are.
+"""XML documents as ``Observations``: which elements are lists, which are objects, and which member of JSON they are.
 
 XML does not say what is a list. JSON of the same document does, and so does a schema that there is already; else an
 element that repeats is one, and so is an element whose children all have one name, if that name sounds like it.
@@ -13,7 +13,7 @@ from typing import Any
 
 from vendortap.scaffold import names
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import DEEPEST, MOST, Leaf, Seen, TooMany, text_leaf
+from vendortap.scaffold.observations import DEEPEST, MOST, Leaf, Observations, TooMany, text_leaf
 
 _XSI = "{http://www.w3.org/2001/XMLSchema-instance}"
 
@@ -37,7 +37,7 @@ class Element:
     """The greatest number of a child within one element."""
     present: Counter[str] = field(default_factory=Counter)
     """How many elements have the child at all."""
-    attributes: dict[str, Seen] = field(default_factory=dict)
+    attributes: dict[str, Observations] = field(default_factory=dict)
     mixed: bool = False
 
     def add(self, element: Any, depth: int = 0) -> None:
@@ -48,7 +48,7 @@ class Element:
         self.nils += element.get(f"{_XSI}nil") in ("true", "1")
         for name, text in element.attrib.items():
             if not name.startswith(_XSI):
-                self.attributes.setdefault(_local(name), Seen()).add(text)
+                self.attributes.setdefault(_local(name), Observations()).add(text)
         text = (element.text or "").strip()
         if not len(element):
             self.texts += Counter([text_leaf(text)]) if text else Counter()
@@ -74,7 +74,7 @@ def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def seen(element: Element, tag: str, like: Seen | None, notes: Notes, path: str) -> Seen:
+def observe(element: Element, tag: str, like: Observations | None, notes: Notes, path: str) -> Observations:
     """Return what an element shows, if each is one value: a list with its entries inside, an object, or a text.
 
     ``like`` is what is known of the same place from JSON or from a schema.
@@ -87,10 +87,10 @@ def seen(element: Element, tag: str, like: Seen | None, notes: Notes, path: str)
         return _object(element, like, notes, path)
     if element.attributes:
         notes.say(ATTRIBUTES_LEFT_OUT, path)
-    return Seen(nulls=element.nils, blanks=element.blanks, leaves=element.texts.copy())
+    return Observations(nulls=element.nils, blanks=element.blanks, leaves=element.texts.copy())
 
 
-def _entry(element: Element, tag: str, like: Seen | None) -> str | None:
+def _entry(element: Element, tag: str, like: Observations | None) -> str | None:
     """Return the name of the entries inside, if the element is a list; empty where none was ever seen."""
     if element.texts or len(element.children) > 1:
         return None
@@ -103,21 +103,21 @@ def _entry(element: Element, tag: str, like: Seen | None) -> str | None:
     return only if element.most[only] > 1 or guessed else None
 
 
-def _list(element: Element, entry: str, like: Seen | None, notes: Notes, path: str) -> Seen:
+def _list(element: Element, entry: str, like: Observations | None, notes: Notes, path: str) -> Observations:
     if element.attributes:
         notes.say(ATTRIBUTES_LEFT_OUT, path)
     if entry and element.most[entry] == 1 and not (like and like.lists):
         notes.say(GUESSED_LIST, path)
-    result = Seen(nulls=element.nils, lists=element.filled + element.blanks, xml_wrapped=True)
+    result = Observations(nulls=element.nils, lists=element.filled + element.blanks, xml_wrapped=True)
     inner = like.item if like else None
-    result.item = seen(element.children[entry], entry, inner, notes, f"{path}[]") if entry else Seen()
+    result.item = observe(element.children[entry], entry, inner, notes, f"{path}[]") if entry else Observations()
     result.item.xml_name = entry or None
     return result
 
 
-def _object(element: Element, like: Seen | None, notes: Notes, path: str) -> Seen:
+def _object(element: Element, like: Observations | None, notes: Notes, path: str) -> Observations:
     empty = 0 if element.attributes else element.blanks
-    result = Seen(nulls=element.nils + empty, objects=element.times - element.nils - empty)
+    result = Observations(nulls=element.nils + empty, objects=element.times - element.nils - empty)
     known = _Known(like)
     for tag, attribute in element.attributes.items():
         name = known.in_xml.get((tag, True), tag)
@@ -133,16 +133,16 @@ def _object(element: Element, like: Seen | None, notes: Notes, path: str) -> See
         member = like.fields.get(name) if like else None
         place = f"{path}.{name}"
         if repeats or (member and member.lists and _is_entry(child, member)):
-            found = Seen(lists=element.present[tag], xml_wrapped=False)
-            found.item = named = seen(child, tag, member.item if member else None, notes, f"{place}[]")
+            found = Observations(lists=element.present[tag], xml_wrapped=False)
+            found.item = named = observe(child, tag, member.item if member else None, notes, f"{place}[]")
         else:
-            found = named = seen(child, tag, member, notes, place)
+            found = named = observe(child, tag, member, notes, place)
         named.xml_name = tag if tag != name else None
         result.fields[name] = found
     return result
 
 
-def _is_entry(element: Element, like: Seen) -> bool:
+def _is_entry(element: Element, like: Observations) -> bool:
     """Whether a single element is an entry of a list itself, and not around its entries."""
     if like.xml_wrapped is not None:
         return not like.xml_wrapped
@@ -155,7 +155,7 @@ def _is_entry(element: Element, like: Seen) -> bool:
 class _Known:
     """Which name of JSON or of a schema belongs to an element."""
 
-    def __init__(self, like: Seen | None) -> None:
+    def __init__(self, like: Observations | None) -> None:
         fields = like.fields if like else {}
         self.fields = fields
         self.in_xml = {_name_in_xml(name, member): name for name, member in fields.items()}
@@ -195,6 +195,6 @@ def _names_inside(element: Element) -> set[str]:
     return {tag.casefold() for tag in holder.children}
 
 
-def _name_in_xml(name: str, member: Seen) -> tuple[str, bool]:
+def _name_in_xml(name: str, member: Observations) -> tuple[str, bool]:
     named = member.item if member.item and member.xml_wrapped is False else member
     return named.xml_name or name, member.xml_attribute

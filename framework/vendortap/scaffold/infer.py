@@ -18,7 +18,7 @@ from vendortap.errors import BodyError, UsageError
 from vendortap.scaffold import allowed, elements, kinds, names, schema, source, widen
 from vendortap.scaffold.elements import Element
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import OTHER_CASE, Seen, TooMany, fold_case
+from vendortap.scaffold.observations import OTHER_CASE, Observations, TooMany, fold_case
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -125,7 +125,7 @@ def _infer(
     any_type = any(notes.places(sentence) for sentence in kinds.REPAIRED)
     found = Rows(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)), any_type=any_type)
     result = Inferred(drafted, found, keys, notes, changes)
-    _hold(result, record, look.samples)
+    _check(result, record, look.samples)
     return result
 
 
@@ -137,19 +137,19 @@ class _Look:
     """What the samples show, each format by itself: the bodies in JSON, and the root elements in XML."""
 
     samples: Sequence[Sample]
-    json: Seen | None
+    json: Observations | None
     xml: Element | None
     root: str
 
     @classmethod
     def at(cls, samples: Sequence[Sample]) -> _Look:
-        json: Seen | None = None
+        json: Observations | None = None
         xml: Element | None = None
         roots: list[str] = []
         for sample in samples:
             try:
                 if sample.media_type == "application/json":
-                    json = json or Seen()
+                    json = json or Observations()
                     json.add(json_wire.loads(sample.body))
                 else:
                     xml = xml or Element()
@@ -166,21 +166,21 @@ class _Look:
             raise UsageError(f"the samples are of different kinds of replies, {shown}; infer each kind by itself")
         return cls(samples, json, xml, roots[0] if roots else "")
 
-    def merged(self, known: Seen | None, notes: Notes) -> Seen:
+    def merged(self, known: Observations | None, notes: Notes) -> Observations:
         """Return what both formats show together; what XML leaves open, JSON or what is ``known`` decides."""
-        result, like = Seen(), Seen()
+        result, like = Observations(), Observations()
         if self.json is not None:
             result = fold_case(self.json, known, notes, "$")
         for part in (result, known):
-            like.merge(part or Seen())
+            like.merge(part or Observations())
         if self.xml is not None:
-            in_xml = elements.seen(self.xml, self.root, like if like.times else None, notes, "$")
+            in_xml = elements.observe(self.xml, self.root, like if like.times else None, notes, "$")
             if self.json is not None:
                 _compare(result, in_xml, notes, "$")
             result.merge(in_xml)
         return result
 
-    def path(self, seen: Seen, path: tuple[str, ...]) -> tuple[str, ...]:
+    def path(self, seen: Observations, path: tuple[str, ...]) -> tuple[str, ...]:
         """Return the path of the records as Rows has it: in XML a list of rows is the element around them."""
         place = seen.at(path)
         if self.xml is None or place is None or place.xml_wrapped is not False:
@@ -193,7 +193,7 @@ class _Look:
         return path[:-1]
 
 
-def _compare(json: Seen, xml: Seen, notes: Notes, path: str) -> None:
+def _compare(json: Observations, xml: Observations, notes: Notes, path: str) -> None:
     """Say what only one of the formats has."""
     for name in json.fields.keys() - xml.fields.keys() if json.objects and xml.objects else ():
         notes.say("in the samples in JSON only", f"{path}.{name}")
@@ -206,22 +206,22 @@ def _compare(json: Seen, xml: Seen, notes: Notes, path: str) -> None:
         _compare(json.item, xml.item, notes, f"{path}[]")
 
 
-def _known(existing: Mapping[str, Any], path: tuple[str, ...], seen: Seen) -> Seen:
+def _known(existing: Mapping[str, Any], path: tuple[str, ...], seen: Observations) -> Observations:
     """Return what a schema there is says, as a whole reply: its records are at ``path``."""
     schemas.check(existing, "to extend")
     node = schemas.compile_record(existing, "to extend")
     record = widen.known(node, has_xml='"xml":' in json_wire.dumps(existing).decode())
     place = seen.at(path)
-    result = Seen(lists=1, item=record, xml_wrapped=place.xml_wrapped) if place and place.lists else record
+    result = Observations(lists=1, item=record, xml_wrapped=place.xml_wrapped) if place and place.lists else record
     for name in reversed(path):
-        result = Seen(objects=1, fields={name: result})
+        result = Observations(objects=1, fields={name: result})
     return result
 
 
 # --- where the records are ---------------------------------------------------------------------------
 
 
-def guess_rows(seen: Seen) -> tuple[str, ...]:
+def guess_rows(seen: Observations) -> tuple[str, ...]:
     """Return the names that lead to the records: past members that only tell of the reply, and no further."""
     path: tuple[str, ...] = ()
     place = seen
@@ -238,11 +238,11 @@ def guess_rows(seen: Seen) -> tuple[str, ...]:
     return path
 
 
-def _has_objects(seen: Seen) -> bool:
+def _has_objects(seen: Observations) -> bool:
     return bool(seen.objects or (seen.item and seen.item.objects))
 
 
-def _record(seen: Seen, path: tuple[str, ...], root: str) -> tuple[Seen, bool]:
+def _record(seen: Observations, path: tuple[str, ...], root: str) -> tuple[Observations, bool]:
     """Return what the records show, and whether a body has a list of them."""
     place = seen.at(path)
     if place is None:
@@ -262,7 +262,7 @@ def _shown(path: tuple[str, ...]) -> str:
     return source.printable(f"at {'.'.join(path)}") if path else "at the root"
 
 
-def _there(seen: Seen, path: tuple[str, ...]) -> str:
+def _there(seen: Observations, path: tuple[str, ...]) -> str:
     """Say what is there, as far down as the path leads."""
     for length in range(len(path) - 1, -1, -1):
         if (place := seen.at(path[:length])) is not None:
@@ -274,7 +274,7 @@ def _there(seen: Seen, path: tuple[str, ...]) -> str:
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def _guess_keys(record: Seen, title: str, notes: Notes) -> tuple[str, ...]:
+def _guess_keys(record: Observations, title: str, notes: Notes) -> tuple[str, ...]:
     fit = [name for name, member in record.fields.items() if _is_fit(name, member, record)]
     key = names.key(fit, title)
     if key is None:
@@ -284,7 +284,7 @@ def _guess_keys(record: Seen, title: str, notes: Notes) -> tuple[str, ...]:
     return (key,)
 
 
-def _is_fit(name: str, member: Seen, record: Seen) -> bool:
+def _is_fit(name: str, member: Observations, record: Observations) -> bool:
     """Whether a property can be a key: a text or a whole number in every record."""
     if (
         not allowed.is_plain(name)
@@ -296,7 +296,7 @@ def _is_fit(name: str, member: Seen, record: Seen) -> bool:
     return kinds.leaf(member, name, Notes(), "") in ("string", "integer")
 
 
-def _draft(record: Seen, keys: Sequence[str], title: str, notes: Notes, *, strict: bool) -> dict[str, Any]:
+def _draft(record: Observations, keys: Sequence[str], title: str, notes: Notes, *, strict: bool) -> dict[str, Any]:
     for key in keys:
         if (member := record.fields.get(key)) is None:
             raise UsageError(
@@ -310,7 +310,7 @@ def _draft(record: Seen, keys: Sequence[str], title: str, notes: Notes, *, stric
     return {**head, **(drafted or {})}
 
 
-def _hold(result: Inferred, record: Seen, samples: Sequence[Sample]) -> None:
+def _check(result: Inferred, record: Observations, samples: Sequence[Sample]) -> None:
     """Read the samples with the schema, as a tap would; what is in none of them is not looked for in a reply."""
     schemas.check(result.schema, "drafted")
     node = schemas.compile_record(result.schema, "drafted")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from vendortap.scaffold import names
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import NATIVE, Leaf, Seen
+from vendortap.scaffold.observations import NATIVE, Leaf, Observations
 
 LeafKind = Literal["string", "number", "integer", "boolean", "date-time", "date"]
 
@@ -35,7 +35,7 @@ CLASSES: dict[str, Leaf] = {
 """What values of a declared kind would have been seen as."""
 
 
-def leaf(seen: Seen, name: str, notes: Notes, path: str) -> LeafKind | None:
+def leaf(seen: Observations, name: str, notes: Notes, path: str) -> LeafKind | None:
     """Return the kind of a place without inner structure; ``None`` where no kind takes all that was seen."""
     classes = {kind for kind, count in seen.leaves.items() if count}
     if not classes:
@@ -56,7 +56,7 @@ def leaf(seen: Seen, name: str, notes: Notes, path: str) -> LeafKind | None:
     return kind
 
 
-def say_quoted(seen: Seen, notes: Notes, path: str) -> None:
+def say_quoted(seen: Observations, notes: Notes, path: str) -> None:
     """Say that values which are no texts have been written as some."""
     if seen.strings and any(count and leaf not in NATIVE for leaf, count in seen.leaves.items()):
         notes.say(QUOTED, path)
@@ -76,7 +76,7 @@ def joined(classes: Iterable[Leaf]) -> LeafKind | None:
     return "date-time" if found <= {"date", "date-time"} else "string"
 
 
-def _of_texts(classes: Set[Leaf], seen: Seen, name: str, notes: Notes, path: str) -> LeafKind:
+def _of_texts(classes: Set[Leaf], seen: Observations, name: str, notes: Notes, path: str) -> LeafKind:
     """Texts: in JSON they were meant as such, but for amounts; in XML everything is text."""
     if classes <= {"date", "date-time"}:
         return joined(classes) or "string"

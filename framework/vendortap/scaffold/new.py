@@ -30,7 +30,7 @@ def vendor(
     Raises:
         UsageError: choices that contradict each other, or files that nothing can be drafted from.
     """
-    project.hold_name(name)
+    project.check_name(name)
     if spec is not None and (samples or paging or form):
         raise UsageError("--from-openapi tells formats and paging; leave out --from-sample, --paging and --format")
     if samples and form:

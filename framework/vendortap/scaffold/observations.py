@@ -37,8 +37,8 @@ class TooMany(ValueError):
 
 
 @dataclass
-class Seen:
-    """One place. A list's entries are in ``item``, an object's members in ``fields``, in the order of their appearance.
+class Observations:
+    """What was seen in one place: a list's entries in ``item``, an object's members in ``fields``, in their order.
 
     ``strings`` counts the texts that JSON had, where a text is known to be one: in XML everything is. ``xml_name`` is
     the name in XML where it is another one, ``xml_wrapped`` whether a list there is an element around its entries.
@@ -49,9 +49,9 @@ class Seen:
     leaves: Counter[Leaf] = field(default_factory=Counter)
     strings: int = 0
     objects: int = 0
-    fields: dict[str, Seen] = field(default_factory=dict)
+    fields: dict[str, Observations] = field(default_factory=dict)
     lists: int = 0
-    item: Seen | None = None
+    item: Observations | None = None
     xml_name: str | None = None
     xml_wrapped: bool | None = None
     xml_attribute: bool = False
@@ -62,7 +62,7 @@ class Seen:
         return self.nulls + self.blanks + self.leaves.total() + self.objects + self.lists
 
     def add(self, value: Any, depth: int = 0) -> None:
-        """Look at a value as ``wire.json.loads`` gives it; ``depth`` is how many others it is in. Raises TooMany."""
+        """Look at a value as ``json_wire.loads`` gives it; ``depth`` is how many others it is in. Raises TooMany."""
         if depth > DEEPEST:
             raise TooMany(f"it is nested more than {DEEPEST} levels deep")
         if value is None:
@@ -73,17 +73,17 @@ class Seen:
                 self.member(name).add(member, depth + 1)
         elif isinstance(value, list):
             self.lists += 1
-            self.item = self.item or Seen()
+            self.item = self.item or Observations()
             for entry in value:
                 self.item.add(entry, depth + 1)
         else:
             self._add_leaf(value)
 
-    def member(self, name: str) -> Seen:
+    def member(self, name: str) -> Observations:
         """Return the place of a member. Raises TooMany."""
         if name not in self.fields and len(self.fields) >= MOST:
             raise TooMany(f"an object has more than {MOST:,} different names; it reads like a table of values by key")
-        return self.fields.setdefault(name, Seen())
+        return self.fields.setdefault(name, Observations())
 
     def _add_leaf(self, value: Any) -> None:
         if isinstance(value, str):
@@ -97,7 +97,7 @@ class Seen:
                 "boolean" if isinstance(value, bool) else "integer" if isinstance(value, int) else "number"
             ] += 1
 
-    def merge(self, other: Seen) -> None:
+    def merge(self, other: Observations) -> None:
         """Take in what was seen elsewhere."""
         self.nulls += other.nulls
         self.blanks += other.blanks
@@ -106,23 +106,23 @@ class Seen:
         self.objects += other.objects
         self.lists += other.lists
         for name, member in other.fields.items():
-            self.fields.setdefault(name, Seen()).merge(member)
+            self.fields.setdefault(name, Observations()).merge(member)
         if other.item:
-            self.item = self.item or Seen()
+            self.item = self.item or Observations()
             self.item.merge(other.item)
         self.xml_name = self.xml_name or other.xml_name
         self.xml_wrapped = other.xml_wrapped if self.xml_wrapped is None else self.xml_wrapped
         self.xml_attribute = self.xml_attribute or other.xml_attribute
 
-    def at(self, path: tuple[str, ...]) -> Seen | None:
+    def at(self, path: tuple[str, ...]) -> Observations | None:
         """Return the place that names lead to; ``None`` where they do not."""
-        place: Seen | None = self
+        place: Observations | None = self
         for name in path:
             place = place.fields.get(name) if place else None
         return place
 
 
-def fold_case(seen: Seen, like: Seen | None, notes: Notes, path: str) -> Seen:
+def fold_case(seen: Observations, like: Observations | None, notes: Notes, path: str) -> Observations:
     """Return what was seen with names that differ only in case taken for one, unless some object has several of them.
 
     ``like`` is what a schema says of the same place: its spelling is the one that is taken, else the first.
@@ -138,7 +138,7 @@ def fold_case(seen: Seen, like: Seen | None, notes: Notes, path: str) -> Seen:
         target = name if declared or together[name.casefold()] > seen.objects else spelling[name.casefold()]
         if target != name:
             notes.say(OTHER_CASE, f"{path}.{target}")
-        result.fields.setdefault(target, Seen()).merge(member)
+        result.fields.setdefault(target, Observations()).merge(member)
     for name, member in result.fields.items():
         result.fields[name] = fold_case(member, like.fields.get(name) if like else None, notes, f"{path}.{name}")
     if seen.item:

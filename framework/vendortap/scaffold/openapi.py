@@ -22,7 +22,7 @@ from vendortap.scaffold import allowed, names, paging, schema, signing
 from vendortap.scaffold.document import Json
 from vendortap.scaffold.infer import DIALECT, guess_rows
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import Seen
+from vendortap.scaffold.observations import Observations
 from vendortap.scaffold.operations import Operation, Parameter, operations
 from vendortap.scaffold.spec import Converter, Spec, line
 from vendortap.scaffold.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, Vendor
@@ -138,7 +138,7 @@ def _answer(spec: Spec, operation: Operation, notes: Notes) -> _Answer | None:
     return _Answer(whole, path, many, record, converter.any_case, item)
 
 
-def _rows(seen: Seen, *, wants_list: bool) -> tuple[str, ...]:
+def _rows(seen: Observations, *, wants_list: bool) -> tuple[str, ...]:
     """Return where the records are; for a list also where other members than paging stand beside it."""
     path = guess_rows(seen)
     place = seen.at(path)
@@ -148,14 +148,14 @@ def _rows(seen: Seen, *, wants_list: bool) -> tuple[str, ...]:
     return (*path, lists[0]) if len(lists) == 1 else path
 
 
-def _seen(declared: Json) -> Seen:
+def _seen(declared: Json) -> Observations:
     """Return a schema in the form of what was seen, as far as finding records needs it."""
     types = schema.types(declared)
     if "array" in types:
-        return Seen(lists=1, item=_seen(declared["items"]))
+        return Observations(lists=1, item=_seen(declared["items"]))
     if "object" in types:
-        return Seen(objects=1, fields={name: _seen(member) for name, member in declared["properties"].items()})
-    return Seen(strings=1, blanks=1)
+        return Observations(objects=1, fields={name: _seen(member) for name, member in declared["properties"].items()})
+    return Observations(strings=1, blanks=1)
 
 
 def _at(declared: schema.Schema, path: tuple[str, ...]) -> schema.Schema:
@@ -183,7 +183,7 @@ def _add_list(spec: Spec, operation: Operation, found: _Draft) -> bool:
     if changed:
         notes.say(f"Guessed: {changed} tells when a record changed last.")
     _note_amount(stream, notes)
-    _hold_examples(operation, stream, notes)
+    _note_examples(operation, stream, notes)
     comments = (*notes, *_optional(operation, pages))
     found.streams.append(replace(stream, pages=pages, replication_key=changed, comments=comments))
     return True
@@ -208,7 +208,7 @@ def _add_document(spec: Spec, operation: Operation, found: _Draft) -> bool:
         stream = _with_replication_key(stream, parent)
     _note_amount(stream, notes)
     keyed = Listed(_place(param), f"{_place(param)}_list", parent.name if parent else "", source)
-    _hold_examples(operation, stream, notes)
+    _note_examples(operation, stream, notes)
     comments = (*notes, *_optional(operation, Pages()))
     found.streams.append(replace(stream, keyed=keyed, comments=comments))
     return True
@@ -328,7 +328,7 @@ def _without_version(path: str) -> list[str]:
     return [part for part in path.split("/") if part and not _is_version(part.lower())]
 
 
-def _hold_examples(operation: Operation, stream: DraftStream, notes: Notes) -> None:
+def _note_examples(operation: Operation, stream: DraftStream, notes: Notes) -> None:
     """Read the document's own examples with what it declares; that they differ is said, and changes nothing."""
     given = {stream.add, stream.replication_key or ""}
     properties = {name: member for name, member in stream.schema["properties"].items() if name not in given}

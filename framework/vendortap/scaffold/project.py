@@ -28,11 +28,11 @@ _NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RESERVED = {"vendortap", "demo"}
 
 
-def hold_name(name: str) -> None:
-    """Hold a connector's name to what it may be.
+def check_name(name: str) -> None:
+    """Check that a connector can be called so.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it cannot.
     """
     if not _NAME.fullmatch(name) or name in _RESERVED:
         raise UsageError(
@@ -63,7 +63,7 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
         VendortapError: the extra 'new' is not installed.
     """
     require("new", "a new project", "jinja2", "ruff")
-    hold_name(vendor.name)
+    check_name(vendor.name)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is there already, and not an empty folder; name another")
     vendor = fitting(vendor)

@@ -8,7 +8,7 @@ from typing import Any
 
 from vendortap.scaffold import allowed, kinds
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import Seen
+from vendortap.scaffold.observations import Observations
 
 Schema = dict[str, Any]
 
@@ -19,7 +19,7 @@ NOT_SEEN = "in the schema, but in none of the samples; kept"
 
 
 def draft(
-    seen: Seen, name: str, notes: Notes, path: str, required: Collection[str] = (), *, strict: bool = False
+    seen: Observations, name: str, notes: Notes, path: str, required: Collection[str] = (), *, strict: bool = False
 ) -> Schema | None:
     """Return the schema of a place, not counting whether it may be null; ``None`` where none can be written.
 
@@ -72,7 +72,7 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": both if "null" in both else [*both, "null"]}
 
 
-def xml_of(seen: Seen) -> dict[str, Any]:
+def xml_of(seen: Observations) -> dict[str, Any]:
     """Return the place's name and form in XML, as far as they differ from what goes without saying."""
     xml: dict[str, Any] = {}
     if seen.xml_name and not (seen.lists and not seen.xml_wrapped):
@@ -84,7 +84,7 @@ def xml_of(seen: Seen) -> dict[str, Any]:
     return xml
 
 
-def with_xml(schema: Schema, seen: Seen) -> Schema:
+def with_xml(schema: Schema, seen: Observations) -> Schema:
     """Return the schema with the place's name and form in XML, before what may be long."""
     xml = xml_of(seen)
     kept = {keyword: value for keyword, value in schema.items() if keyword in ("type", "format")}
@@ -92,7 +92,7 @@ def with_xml(schema: Schema, seen: Seen) -> Schema:
     return {**kept, **({"xml": xml} if xml else {}), **rest}
 
 
-def _array(seen: Seen, name: str, notes: Notes, path: str, *, strict: bool) -> Schema | None:
+def _array(seen: Observations, name: str, notes: Notes, path: str, *, strict: bool) -> Schema | None:
     entries = entries_of(seen, notes, path)
     if not entries.times:
         notes.say(kinds.UNKNOWN_ENTRIES, path)
@@ -108,18 +108,18 @@ def _array(seen: Seen, name: str, notes: Notes, path: str, *, strict: bool) -> S
     return with_xml({"type": "array", "items": items}, seen)
 
 
-def entries_of(seen: Seen, notes: Notes, path: str) -> Seen:
+def entries_of(seen: Observations, notes: Notes, path: str) -> Observations:
     """Return what a list's entries show, those included that some samples have in the place of the list."""
-    entries = Seen(xml_name=seen.item.xml_name if seen.item else None)
+    entries = Observations(xml_name=seen.item.xml_name if seen.item else None)
     if seen.item:
         entries.merge(seen.item)
     if seen.objects or any(seen.leaves.values()):
         notes.say(kinds.ONE_OR_MANY, path)
-        entries.merge(Seen(leaves=seen.leaves, objects=seen.objects, fields=seen.fields, strings=seen.strings))
+        entries.merge(Observations(leaves=seen.leaves, objects=seen.objects, fields=seen.fields, strings=seen.strings))
     return entries
 
 
-def _object(seen: Seen, notes: Notes, path: str, required: Collection[str], *, strict: bool) -> Schema:
+def _object(seen: Observations, notes: Notes, path: str, required: Collection[str], *, strict: bool) -> Schema:
     _look_at_names(seen, notes, path)
     properties: Schema = {}
     needed: list[str] = []
@@ -139,14 +139,14 @@ def _object(seen: Seen, notes: Notes, path: str, required: Collection[str], *, s
     return with_xml({**schema, "required": needed} if needed else schema, seen)
 
 
-def never_null(member: Seen, parent: Seen, declared: Schema) -> bool:
+def never_null(member: Observations, parent: Observations, declared: Schema) -> bool:
     """Whether no sample leaves a member out, or has null or what is read as null for it."""
     is_date = "format" in declared  # the year 1 is .NET's unset date, and null
     blank_is_null = member.blanks and declared["type"] not in ("string", ["string"])
     return not (member.nulls or member.times < parent.objects or is_date or blank_is_null)
 
 
-def _look_at_names(seen: Seen, notes: Notes, path: str) -> None:
+def _look_at_names(seen: Observations, notes: Notes, path: str) -> None:
     folded = Counter(name.casefold() for name in seen.fields)
     for name in seen.fields:
         if folded[name.casefold()] > 1:

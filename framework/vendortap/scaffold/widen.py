@@ -9,11 +9,11 @@ from typing import Any
 from vendortap.declare.model import Node
 from vendortap.scaffold import allowed, kinds, schema
 from vendortap.scaffold.notes import Notes
-from vendortap.scaffold.observations import Seen
+from vendortap.scaffold.observations import Observations
 from vendortap.scaffold.schema import Schema
 
 
-def widen(existing: Mapping[str, Any], seen: Seen, notes: Notes) -> tuple[Schema, list[str]]:
+def widen(existing: Mapping[str, Any], seen: Observations, notes: Notes) -> tuple[Schema, list[str]]:
     """Return the schema with all that the samples have in it, and one line for each change.
 
     What is described in ``$defs`` is widened there, for every place that refers to it.
@@ -24,12 +24,12 @@ def widen(existing: Mapping[str, Any], seen: Seen, notes: Notes) -> tuple[Schema
     return widening.root, widening.changes
 
 
-def known(node: Node, *, has_xml: bool) -> Seen:
+def known(node: Node, *, has_xml: bool) -> Observations:
     """Return what a compiled schema says, in the form of what was seen: what XML is to be read by.
 
     A schema that has no ``xml`` in it at all (``has_xml``) does not say what lists look like there.
     """
-    seen = Seen(xml_name=node.xml_name, xml_attribute=node.xml_attribute)
+    seen = Observations(xml_name=node.xml_name, xml_attribute=node.xml_attribute)
     if node.item is not None:
         seen.lists, seen.item = 1, known(node.item, has_xml=has_xml)
         seen.xml_wrapped = node.xml_wrapped if has_xml else None
@@ -47,7 +47,7 @@ class _Widening:
         self.notes = notes
         self.changes: list[str] = []
 
-    def object(self, place: Schema, seen: Seen, path: str) -> None:
+    def object(self, place: Schema, seen: Observations, path: str) -> None:
         properties: Schema = place.setdefault("properties", {})
         required: list[str] = place.get("required", [])
         for name in properties:
@@ -74,7 +74,7 @@ class _Widening:
             self.own(holder, name)
         holder[name] = schema.nullable(holder[name])
 
-    def add(self, properties: Schema, name: str, seen: Seen, path: str) -> None:
+    def add(self, properties: Schema, name: str, seen: Observations, path: str) -> None:
         if not allowed.is_plain(name):
             self.notes.say(schema.NO_NAME, path)
             return
@@ -95,7 +95,7 @@ class _Widening:
         beside = {keyword: value for keyword, value in declared.items() if keyword != "$ref"}
         holder[name] = {**copy.deepcopy(self.resolved(declared)), **beside}
 
-    def member(self, holder: Schema, name: str, seen: Seen, path: str) -> None:
+    def member(self, holder: Schema, name: str, seen: Observations, path: str) -> None:
         """Widen the schema that ``holder`` has under a name."""
         self.markup(holder[name], seen, path)
         place = self.resolved(holder[name])
@@ -113,7 +113,7 @@ class _Widening:
         elif has_leaves:
             self.leaf(holder, name, seen, path)
 
-    def markup(self, declared: Schema, seen: Seen, path: str) -> None:
+    def markup(self, declared: Schema, seen: Observations, path: str) -> None:
         """Say what a place is called in XML, and what form it has there, if nothing is said of that yet."""
         told = {**self.resolved(declared).get("xml", {}), **declared.get("xml", {})}
         form = {keyword: value for keyword, value in schema.xml_of(seen).items() if keyword not in told}
@@ -121,7 +121,7 @@ class _Widening:
             declared["xml"] = {**declared.get("xml", {}), **form}
             self.changes.append(f"{path} is told how it looks in XML: {', '.join(form)}")
 
-    def array(self, place: Schema, seen: Seen, path: str) -> None:
+    def array(self, place: Schema, seen: Observations, path: str) -> None:
         entries = schema.entries_of(seen, self.notes, path)
         self.member(place, "items", entries, f"{path}[]")
         items = self.resolved(place["items"])
@@ -130,7 +130,7 @@ class _Widening:
             self.allow_null(place, "items")
             self.changes.append(f"{path}[] may be null now")
 
-    def make_array(self, holder: Schema, name: str, seen: Seen, path: str) -> None:
+    def make_array(self, holder: Schema, name: str, seen: Observations, path: str) -> None:
         """One value was declared, and there is a list: what was declared becomes its entry."""
         if "$ref" in holder[name]:
             self.own(holder, name)
@@ -147,7 +147,7 @@ class _Widening:
         self.changes.append(f"{path} is a list now: it was {kind}")
         self.array(holder[name], seen, path)
 
-    def leaf(self, holder: Schema, name: str, seen: Seen, path: str) -> None:
+    def leaf(self, holder: Schema, name: str, seen: Observations, path: str) -> None:
         before = _kind(self.resolved(holder[name]))
         if before in ("number", "integer", "boolean"):
             kinds.say_quoted(seen, self.notes, path)
@@ -181,6 +181,6 @@ _TAKES: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def _differs(kind: str, seen: Seen) -> bool:
+def _differs(kind: str, seen: Observations) -> bool:
     """Whether the decoders of a kind, with their repairs, do not take all that was seen."""
     return not all(_TAKES[kind](leaf) for leaf, count in seen.leaves.items() if count)
