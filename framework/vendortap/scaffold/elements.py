@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vendortap.scaffold import names
@@ -50,11 +50,14 @@ class Element:
             if not name.startswith(_XSI):
                 self.attributes.setdefault(_local(name), Observations()).add(text)
         text = (element.text or "").strip()
-        if not len(element):
-            self.texts += Counter([text_leaf(text)]) if text else Counter()
-            return
+        if len(element):
+            self.mixed |= bool(text)
+            self._add_children(element, depth)
+        elif text:
+            self.texts[text_leaf(text)] += 1
+
+    def _add_children(self, element: Any, depth: int) -> None:
         self.filled += 1
-        self.mixed = self.mixed or bool(text)
         counts = Counter(_local(child.tag) for child in element)
         for tag, number in counts.items():
             self.most[tag] = max(self.most[tag], number)
@@ -63,6 +66,11 @@ class Element:
             self.children.setdefault(_local(child.tag), Element()).add(child, depth + 1)
         if len(self.children) + len(self.attributes) > MOST:
             raise TooMany(f"an element has more than {MOST:,} different names inside; it reads like a table by key")
+
+    @property
+    def may_be_list(self) -> bool:
+        """Whether there is nothing inside that a list has not: neither texts, nor elements of two names."""
+        return not self.texts and len(self.children) <= 1
 
     @property
     def blanks(self) -> int:
@@ -74,67 +82,60 @@ def _local(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
-def observe(element: Element, tag: str, like: Observations | None, notes: Notes, path: str) -> Observations:
+def observe(element: Element, tag: str, like: Observations, notes: Notes, path: str) -> Observations:
     """Return what an element shows, if each is one value: a list with its entries inside, an object, or a text.
 
-    ``like`` is what is known of the same place from JSON or from a schema.
+    ``like`` is what is known of the same place from JSON or from a schema; empty where nothing is.
     """
     if element.mixed:
         notes.say(TEXT_LEFT_OUT, path)
     if (entry := _entry(element, tag, like)) is not None:
         return _list(element, entry, like, notes, path)
-    if element.children or (element.attributes and not element.texts) or (like and like.objects and not element.texts):
+    if element.children or ((element.attributes or like.objects) and not element.texts):
         return _object(element, like, notes, path)
     if element.attributes:
         notes.say(ATTRIBUTES_LEFT_OUT, path)
     return Observations(nulls=element.nils, blanks=element.blanks, leaves=element.texts.copy())
 
 
-def _entry(element: Element, tag: str, like: Observations | None) -> str | None:
+def _entry(element: Element, tag: str, like: Observations) -> str | None:
     """Return the name of the entries inside, if the element is a list; empty where none was ever seen."""
-    if element.texts or len(element.children) > 1:
+    if not element.may_be_list:
         return None
     only = next(iter(element.children), "")
-    if like is not None and like.lists:
+    if like.lists:
         return only
-    if not only or (like is not None and like.objects):
+    if not only or like.objects:
         return None
     guessed = not element.attributes and names.is_one_of(only, tag)
     return only if element.most[only] > 1 or guessed else None
 
 
-def _list(element: Element, entry: str, like: Observations | None, notes: Notes, path: str) -> Observations:
+def _list(element: Element, entry: str, like: Observations, notes: Notes, path: str) -> Observations:
     if element.attributes:
         notes.say(ATTRIBUTES_LEFT_OUT, path)
-    if entry and element.most[entry] == 1 and not (like and like.lists):
+    if element.most[entry] == 1 and not like.lists:
         notes.say(GUESSED_LIST, path)
     result = Observations(nulls=element.nils, lists=element.filled + element.blanks, xml_wrapped=True)
-    inner = like.item if like else None
+    inner = like.item or Observations()
     result.item = observe(element.children[entry], entry, inner, notes, f"{path}[]") if entry else Observations()
     result.item.xml_name = entry or None
     return result
 
 
-def _object(element: Element, like: Observations | None, notes: Notes, path: str) -> Observations:
+def _object(element: Element, like: Observations, notes: Notes, path: str) -> Observations:
     empty = 0 if element.attributes else element.blanks
     result = Observations(nulls=element.nils + empty, objects=element.times - element.nils - empty)
-    known = _Known(like)
-    for tag, attribute in element.attributes.items():
-        name = known.in_xml.get((tag, True), tag)
-        name = f"{name}_attribute" if name in element.children else name
-        attribute.strings = 0
-        attribute.xml_attribute = True
-        attribute.xml_name = tag if tag != name else None
-        result.fields[name] = attribute
+    known = _Known(like, element.children)
+    result.fields = _attributes(element, known)
     for tag, child in element.children.items():
-        repeats = element.most[tag] > 1
-        name = known.element(tag) or _by_content(child, known, element.children, notes, path) or tag
+        name = known.name(tag, child, notes, path)
         name = tag if name in result.fields else name
-        member = like.fields.get(name) if like else None
+        member = like.fields.get(name, Observations())
         place = f"{path}.{name}"
-        if repeats or (member and member.lists and _is_entry(child, member)):
+        if element.most[tag] > 1 or _is_entry(child, member):
             found = Observations(lists=element.present[tag], xml_wrapped=False)
-            found.item = named = observe(child, tag, member.item if member else None, notes, f"{place}[]")
+            found.item = named = observe(child, tag, member.item or Observations(), notes, f"{place}[]")
         else:
             found = named = observe(child, tag, member, notes, place)
         named.xml_name = tag if tag != name else None
@@ -142,51 +143,56 @@ def _object(element: Element, like: Observations | None, notes: Notes, path: str
     return result
 
 
+def _attributes(element: Element, known: _Known) -> dict[str, Observations]:
+    """Return the members that are attributes."""
+    found: dict[str, Observations] = {}
+    for tag, attribute in element.attributes.items():
+        name = known.in_xml.get((tag, True), tag)
+        name = f"{name}_attribute" if name in element.children else name
+        found[name] = replace(attribute, strings=0, xml_attribute=True, xml_name=tag if tag != name else None)
+    return found
+
+
 def _is_entry(element: Element, like: Observations) -> bool:
     """Whether a single element is an entry of a list itself, and not around its entries."""
+    if not like.lists:
+        return False
     if like.xml_wrapped is not None:
         return not like.xml_wrapped
-    if element.texts or len(element.children) > 1:
-        return True
     inner = like.item.fields if like.item else {}
-    return bool(element.children) and next(iter(element.children)) in inner
+    return not element.may_be_list or any(tag in inner for tag in element.children)
 
 
 class _Known:
-    """Which name of JSON or of a schema belongs to an element."""
+    """Which name of JSON or of a schema belongs to which of the elements ``tags``."""
 
-    def __init__(self, like: Observations | None) -> None:
-        fields = like.fields if like else {}
-        self.fields = fields
+    def __init__(self, like: Observations, tags: Iterable[str]) -> None:
+        self.fields = fields = like.fields
         self.in_xml = {_name_in_xml(name, member): name for name, member in fields.items()}
         self.folded = {name.casefold(): name for name in fields}
         self.lists = {names.singular(name): name for name, member in reversed(fields.items()) if member.lists}
-        self._taken: set[str | None] | None = None
+        self.taken = {*map(self._by_name, tags)}
 
-    def taken(self, tags: Iterable[str]) -> set[str | None]:
-        """Return the members that the elements of a place belong to; the elements are always the same."""
-        if self._taken is None:
-            self._taken = {self.element(tag) for tag in tags}
-        return self._taken
+    def name(self, tag: str, element: Element, notes: Notes, path: str) -> str:
+        """Return the name of the member that an element is; the element's own where there is none."""
+        return self._by_name(tag) or self._by_content(element, notes, path) or tag
 
-    def element(self, tag: str) -> str | None:
+    def _by_name(self, tag: str) -> str | None:
         """Return the member's name: the very one, one in another case, or a list's for one of its entries."""
         if (named := self.in_xml.get((tag, False))) is not None:
             return named
         return self.folded.get(tag.casefold()) or self.lists.get(tag)
 
-
-def _by_content(element: Element, known: _Known, siblings: Iterable[str], notes: Notes, path: str) -> str | None:
-    """Return the member that has the same names inside as an element, where neither has another partner."""
-    taken = known.taken(siblings)
-    inside = _names_inside(element)
-    for name, member in known.fields.items():
-        fields = member.item.fields if member.item else member.fields
-        own = {inner.casefold() for inner in fields}
-        if name not in taken and len(own & inside) >= max(2, len(own | inside) / 2):
-            notes.say(SAME_INSIDE, f"{path}.{name}")
-            return name
-    return None
+    def _by_content(self, element: Element, notes: Notes, path: str) -> str | None:
+        """Return the member that has the same names inside as an element, where neither has another partner."""
+        inside = _names_inside(element)
+        for name, member in self.fields.items():
+            fields = member.item.fields if member.item else member.fields
+            own = {inner.casefold() for inner in fields}
+            if name not in self.taken and len(own & inside) >= max(2, len(own | inside) / 2):
+                notes.say(SAME_INSIDE, f"{path}.{name}")
+                return name
+        return None
 
 
 def _names_inside(element: Element) -> set[str]:

@@ -24,7 +24,7 @@ def record(declared: Mapping[str, Any], keys: Collection[str]) -> str:
 
 
 def _value(declared: Mapping[str, Any], name: str) -> str:
-    kind = next(kind for kind in schema.types(declared) if kind != "null")
+    kind = schema.kind(declared)
     if kind == "object":
         return source.members({inner: _value(member, inner) for inner, member in declared["properties"].items()})
     if kind == "array":

@@ -19,8 +19,7 @@ from vendortap.scaffold import allowed, elements, kinds, names, schema, source, 
 from vendortap.scaffold.elements import Element
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import OTHER_CASE, Observations, TooMany, fold_case
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+from vendortap.scaffold.vendor import Format
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,11 @@ class Sample:
     name: str
     media_type: str
     body: bytes
+
+    @property
+    def format(self) -> Format:
+        """The format by its short name."""
+        return "json" if self.media_type == "application/json" else "xml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,14 @@ def _infer(
     existing: Mapping[str, Any] | None,
 ) -> Inferred:
     looking = Notes()
-    seen = look.merged(None, looking)
+    seen = look.merged(Observations(), looking)
     path = guess_rows(seen) if rows is None else rows
     if existing is not None:  # what is a list in XML, and which name is which, a schema knows better than a guess
         looking = Notes()
         seen = look.merged(_known(existing, path, seen), looking)
     record, many = _record(seen, path, look.root)
     notes = Notes()
-    notes.take(looking, f"${''.join(f'.{name}' for name in path)}{'[]' if many else ''}")
+    notes.take(looking, path, many=many)
     if existing is None:
         keys = tuple(keys) or _guess_keys(record, title, notes)
         drafted, changes = _draft(record, keys, title, notes, strict=strict), list[str]()
@@ -137,55 +141,53 @@ class _Look:
     """What the samples show, each format by itself: the bodies in JSON, and the root elements in XML."""
 
     samples: Sequence[Sample]
-    json: Observations | None
-    xml: Element | None
-    root: str
+    json: Observations
+    xml: Element
+    roots: dict[str, None]
 
     @classmethod
     def at(cls, samples: Sequence[Sample]) -> _Look:
-        json: Observations | None = None
-        xml: Element | None = None
-        roots: list[str] = []
+        look = cls(samples, Observations(), Element(), {})
         for sample in samples:
             try:
-                if sample.media_type == "application/json":
-                    json = json or Observations()
-                    json.add(json_wire.loads(sample.body))
+                if sample.format == "json":
+                    look.json.add(json_wire.loads(sample.body))
                 else:
-                    xml = xml or Element()
                     element = xml_wire.parse(sample.body)
-                    xml.add(element)
-                    roots.append(element.tag.rpartition("}")[2])
+                    look.xml.add(element)
+                    look.roots[element.tag.rpartition("}")[2]] = None
             except TooMany as error:
                 raise UsageError(f"the sample {sample.name}: {error}") from None
             except Malformed as error:
-                what = "JSON" if sample.media_type == "application/json" else "XML"
-                raise UsageError(f"the sample {sample.name} is not {what}: {error}") from None
-        if len(set(roots)) > 1:
-            shown = source.printable(" and ".join(f"<{root}>" for root in dict.fromkeys(roots)))
+                raise UsageError(f"the sample {sample.name} is not {sample.format.upper()}: {error}") from None
+        if len(look.roots) > 1:
+            shown = source.printable(" and ".join(f"<{root}>" for root in look.roots))
             raise UsageError(f"the samples are of different kinds of replies, {shown}; infer each kind by itself")
-        return cls(samples, json, xml, roots[0] if roots else "")
+        return look
 
-    def merged(self, known: Observations | None, notes: Notes) -> Observations:
+    @property
+    def root(self) -> str:
+        """What the root is called in XML; empty where no sample is XML."""
+        return next(iter(self.roots), "")
+
+    def merged(self, known: Observations, notes: Notes) -> Observations:
         """Return what both formats show together; what XML leaves open, JSON or what is ``known`` decides."""
-        result, like = Observations(), Observations()
-        if self.json is not None:
-            result = fold_case(self.json, known, notes, "$")
-        for part in (result, known):
-            like.merge(part or Observations())
-        if self.xml is not None:
-            in_xml = elements.observe(self.xml, self.root, like if like.times else None, notes, "$")
-            if self.json is not None:
-                _compare(result, in_xml, notes, "$")
+        result = fold_case(self.json, known, notes, "$")
+        if self.xml.times:
+            like = Observations()
+            like.merge(result)
+            like.merge(known)
+            in_xml = elements.observe(self.xml, self.root, like, notes, "$")
+            _compare(result, in_xml, notes, "$")
             result.merge(in_xml)
         return result
 
     def path(self, seen: Observations, path: tuple[str, ...]) -> tuple[str, ...]:
         """Return the path of the records as Rows has it: in XML a list of rows is the element around them."""
         place = seen.at(path)
-        if self.xml is None or place is None or place.xml_wrapped is not False:
+        if place is None or place.xml_wrapped is not False:
             return path
-        if self.json is not None:
+        if self.json.times:
             raise UsageError(
                 f"in XML the records stand beside other elements, in JSON they are {_shown(path)}; "
                 "Rows cannot say both, so infer each format by itself"
@@ -195,7 +197,7 @@ class _Look:
 
 def _compare(json: Observations, xml: Observations, notes: Notes, path: str) -> None:
     """Say what only one of the formats has."""
-    for name in json.fields.keys() - xml.fields.keys() if json.objects and xml.objects else ():
+    for name in sorted(json.fields.keys() - xml.fields.keys()) if xml.objects else ():
         notes.say("in the samples in JSON only", f"{path}.{name}")
     for name, member in xml.fields.items():
         if name in json.fields:
@@ -225,17 +227,18 @@ def guess_rows(seen: Observations) -> tuple[str, ...]:
     """Return the names that lead to the records: past members that only tell of the reply, and no further."""
     path: tuple[str, ...] = ()
     place = seen
-    while place.objects and not place.lists:
-        names_inside = [name for name, member in place.fields.items() if _has_objects(member)]
-        others = [name for name in place.fields if name not in names_inside]
-        if len(names_inside) > 1:
-            others += [name for name in names_inside if names.is_of_reply(name)]
-            names_inside = [name for name in names_inside if not names.is_of_reply(name)]
-        if len(names_inside) != 1 or not all(map(names.is_of_reply, others)):
-            break
-        path += (names_inside[0],)
-        place = place.fields[names_inside[0]]
+    while place.objects and not place.lists and (name := _around_records(place)) is not None:
+        path += (name,)
+        place = place.fields[name]
     return path
+
+
+def _around_records(place: Observations) -> str | None:
+    """Return the only member with objects inside, if all the others tell of the reply."""
+    found = [name for name, member in place.fields.items() if _has_objects(member)]
+    if len(found) > 1:
+        found = [name for name in found if not names.is_of_reply(name)]
+    return found[0] if len(found) == 1 and all(map(names.is_of_reply, place.fields.keys() - found)) else None
 
 
 def _has_objects(seen: Observations) -> bool:
@@ -249,11 +252,11 @@ def _record(seen: Observations, path: tuple[str, ...], root: str) -> tuple[Obser
         raise UsageError(f"the samples have nothing {_shown(path)}; {_there(seen, path)}")
     many = place.lists > 0
     record = schema.entries_of(place, Notes(), "$") if many else place
-    if not record.objects or any(record.leaves.values()) or record.lists:
+    if not record.is_object:
         raise UsageError(f"what the samples have {_shown(path)} are no records, which are objects")
     if not many and not path:
-        record.xml_name = root or None
-    elif many and place.xml_wrapped is False:
+        record.xml_name = root
+    elif place.xml_wrapped is False:
         record.xml_name = record.xml_name or path[-1]
     return record, many
 
@@ -306,7 +309,7 @@ def _draft(record: Observations, keys: Sequence[str], title: str, notes: Notes, 
         if member.nulls or member.blanks or member.times < record.objects:
             raise UsageError(f"the key property {key!r} is empty or left out in some record of the samples")
     drafted = schema.draft(record, title, notes, "$", keys, strict=strict)
-    head = {"$schema": DIALECT, **({"title": title} if title else {})}
+    head = {"$schema": schema.DIALECT, **({"title": title} if title else {})}
     return {**head, **(drafted or {})}
 
 

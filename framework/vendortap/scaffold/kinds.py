@@ -24,20 +24,10 @@ REPAIRED = (AMOUNT_AS_TEXT, SOMETIMES_TEXT, QUOTED)
 """What is said of values that the decoders repair, which a vendor that is known for it need not be told each time."""
 OWN_DATES = "reads like a date in a form of the vendor's own; give the connector date_format and declare date-time"
 
-CLASSES: dict[str, Leaf] = {
-    "string": "text",
-    "number": "number",
-    "integer": "integer",
-    "boolean": "boolean",
-    "date-time": "date-time",
-    "date": "date",
-}
-"""What values of a declared kind would have been seen as."""
-
 
 def leaf(seen: Observations, name: str, notes: Notes, path: str) -> LeafKind | None:
     """Return the kind of a place without inner structure; ``None`` where no kind takes all that was seen."""
-    classes = {kind for kind, count in seen.leaves.items() if count}
+    classes = seen.leaves.keys()
     if not classes:
         notes.say(UNKNOWN, path)
         return "string"
@@ -58,13 +48,13 @@ def leaf(seen: Observations, name: str, notes: Notes, path: str) -> LeafKind | N
 
 def say_quoted(seen: Observations, notes: Notes, path: str) -> None:
     """Say that values which are no texts have been written as some."""
-    if seen.strings and any(count and leaf not in NATIVE for leaf, count in seen.leaves.items()):
+    if seen.strings and seen.leaves.keys() - NATIVE:
         notes.say(QUOTED, path)
 
 
-def joined(classes: Iterable[Leaf]) -> LeafKind | None:
-    """Return the narrowest kind whose decoders take all of these, some of which are JSON's own numbers or booleans."""
-    found: Set[Leaf] = set(classes)
+def joined(classes: Iterable[str]) -> LeafKind | None:
+    """Return the narrowest kind whose decoders take all of these, be they leaves that were seen or declared kinds."""
+    found = set(classes)
     if "boolean" in found:
         return "boolean" if found <= {"boolean", "truth"} else None
     if found <= {"integer", "whole"}:
@@ -80,9 +70,11 @@ def _of_texts(classes: Set[Leaf], seen: Observations, name: str, notes: Notes, p
     """Texts: in JSON they were meant as such, but for amounts; in XML everything is text."""
     if classes <= {"date", "date-time"}:
         return joined(classes) or "string"
-    if classes <= {"whole", "decimal"} and (names.is_amount(name) or names.is_count(name)):
-        if seen.strings or "decimal" not in classes:
-            notes.say(AMOUNT_AS_TEXT if seen.strings else AMOUNT, path)
+    if classes <= {"whole", "decimal"} and names.is_amount_or_count(name):
+        if seen.strings:
+            notes.say(AMOUNT_AS_TEXT, path)
+        elif "decimal" not in classes:
+            notes.say(AMOUNT, path)
         return "number"
     return "string" if seen.strings else _of_markup(classes, notes, path)
 

@@ -11,22 +11,9 @@ _AMOUNTS = (
 )
 _COUNTS = ("quantity", "qty", "count", "pages", "copies")
 _REPLY = (
-    *(
-        "page",
-        "count",
-        "next",
-        "prev",
-        "token",
-        "cursor",
-        "link",
-        "meta",
-        "paging",
-        "paginat",
-        "status",
-        "success",
-        "message",
-    ),
-    *("error", "warning", "preamble", "more", "offset", "limit", "recordsfound", "statuscode", "faultcode", "header"),
+    *("page", "count", "next", "prev", "token", "cursor", "link", "meta", "paging", "paginat", "status", "success"),
+    *("message", "error", "warning", "preamble", "more", "offset", "limit", "recordsfound", "header"),
+    *("statuscode", "faultcode"),
 )
 _CHANGES = ("updated", "modified", "changed", "lastupdate", "lastchange", "lastmodified")
 
@@ -46,9 +33,9 @@ def is_amount(name: str) -> bool:
     return _ends(name, _AMOUNTS)
 
 
-def is_count(name: str) -> bool:
-    """Whether the name is that of something that is counted."""
-    return _ends(name, _COUNTS)
+def is_amount_or_count(name: str) -> bool:
+    """Whether the name is that of an amount, or of something that is counted."""
+    return _ends(name, (*_AMOUNTS, *_COUNTS))
 
 
 def _ends(name: str, endings: tuple[str, ...]) -> bool:

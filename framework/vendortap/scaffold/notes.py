@@ -22,8 +22,9 @@ class Notes:
         if place:
             places[place] = None
 
-    def take(self, other: Notes, inside: str) -> None:
-        """Keep the other's sentences as well, their places as they are called from ``inside`` of the document."""
+    def take(self, other: Notes, path: tuple[str, ...], *, many: bool) -> None:
+        """Keep the other's sentences as well, their places as they are called from the record at a path."""
+        inside = f"${''.join(f'.{name}' for name in path)}{'[]' if many else ''}"
         for sentence, places in other._places.items():
             for place in places or ("",):
                 self.say(sentence, f"${place.removeprefix(inside)}" if place.startswith(inside) else place)

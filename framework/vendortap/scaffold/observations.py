@@ -57,6 +57,11 @@ class Observations:
     xml_attribute: bool = False
 
     @property
+    def is_object(self) -> bool:
+        """Whether all values that were seen here are objects."""
+        return self.objects > 0 and not self.leaves and not self.lists
+
+    @property
     def times(self) -> int:
         """How many values were seen here."""
         return self.nulls + self.blanks + self.leaves.total() + self.objects + self.lists
@@ -122,27 +127,35 @@ class Observations:
         return place
 
 
-def fold_case(seen: Observations, like: Observations | None, notes: Notes, path: str) -> Observations:
+def fold_case(seen: Observations, like: Observations, notes: Notes, path: str) -> Observations:
     """Return what was seen with names that differ only in case taken for one, unless some object has several of them.
 
     ``like`` is what a schema says of the same place: its spelling is the one that is taken, else the first.
     """
     result = replace(seen, fields={}, item=None)
-    spelling = {name.casefold(): name for name in reversed([*seen.fields])}
-    spelling |= {name.casefold(): name for name in (like.fields if like else ())}
-    together = Counter[str]()
+    spellings = _spellings(seen, like)
     for name, member in seen.fields.items():
-        together[name.casefold()] += member.times
-    for name, member in seen.fields.items():
-        declared = like is not None and name in like.fields
-        target = name if declared or together[name.casefold()] > seen.objects else spelling[name.casefold()]
+        target = spellings[name]
         if target != name:
             notes.say(OTHER_CASE, f"{path}.{target}")
         result.fields.setdefault(target, Observations()).merge(member)
     for name, member in result.fields.items():
-        result.fields[name] = fold_case(member, like.fields.get(name) if like else None, notes, f"{path}.{name}")
+        result.fields[name] = fold_case(member, like.fields.get(name, Observations()), notes, f"{path}.{name}")
     if seen.item:
-        result.item = fold_case(seen.item, like.item if like else None, notes, f"{path}[]")
+        result.item = fold_case(seen.item, like.item or Observations(), notes, f"{path}[]")
+    return result
+
+
+def _spellings(seen: Observations, like: Observations) -> dict[str, str]:
+    """Return the name that each name of an object is taken for."""
+    by_folded = {name.casefold(): name for name in (*reversed(seen.fields), *like.fields)}
+    together = Counter[str]()
+    for name, member in seen.fields.items():
+        together[name.casefold()] += member.times
+    result: dict[str, str] = {}
+    for name in seen.fields:
+        is_kept = name in like.fields or together[name.casefold()] > seen.objects
+        result[name] = name if is_kept else by_folded[name.casefold()]
     return result
 
 

@@ -20,7 +20,7 @@ from vendortap.decode.values import Dates
 from vendortap.errors import BodyError, UsageError
 from vendortap.scaffold import allowed, names, paging, schema, signing
 from vendortap.scaffold.document import Json
-from vendortap.scaffold.infer import DIALECT, guess_rows
+from vendortap.scaffold.infer import guess_rows
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Observations
 from vendortap.scaffold.operations import Operation, Parameter, operations
@@ -134,7 +134,7 @@ def _answer(spec: Spec, operation: Operation, notes: Notes) -> _Answer | None:
     if "object" not in schema.types(record) or (operation.key is None) != many:
         return None
     item = str(record.get("xml", {}).get("name", ""))
-    notes.take(told, f"${''.join(f'.{name}' for name in path)}{'[]' if many else ''}")
+    notes.take(told, path, many=many)
     return _Answer(whole, path, many, record, converter.any_case, item)
 
 
@@ -264,7 +264,7 @@ def _record_schema(record: schema.Schema, keys: Sequence[str], title: str) -> sc
         name: _never_null(member) if name in keys else member for name, member in record["properties"].items()
     }
     xml = {"xml": record["xml"]} if "xml" in record else {}
-    made: schema.Schema = {"$schema": DIALECT, "title": title, "type": "object", **xml, "properties": properties}
+    made: schema.Schema = {"$schema": schema.DIALECT, "title": title, "type": "object", **xml, "properties": properties}
     return {**made, "required": list(keys)} if keys else made
 
 

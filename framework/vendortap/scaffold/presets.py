@@ -8,7 +8,7 @@ from typing import Any
 
 from vendortap.errors import UsageError
 from vendortap.scaffold import allowed, names, schema
-from vendortap.scaffold.infer import DIALECT, Inferred, Sample, infer
+from vendortap.scaffold.infer import Inferred, Sample, infer
 from vendortap.scaffold.vendor import (
     LIMIT_ASSUMED,
     Auth,
@@ -35,14 +35,14 @@ _TEXT = {"type": ["string", "null"]}
 _NUMBER = {"type": ["number", "null"]}
 _STAMP = {"type": ["string", "null"], "format": "date-time"}
 _LIST: Schema = {
-    "$schema": DIALECT,
+    "$schema": schema.DIALECT,
     "title": "A row of the list",
     "type": "object",
     "properties": {"number": {"type": "string"}, "updated_at": _STAMP, "currency": _TEXT, "total": _NUMBER},
     "required": ["number"],
 }
 _DOCUMENT: Schema = {
-    "$schema": DIALECT,
+    "$schema": schema.DIALECT,
     "title": "Invoice",
     "type": "object",
     "properties": {
@@ -174,7 +174,7 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
     leaves = {name: member for name, member in members.items() if "items" not in member and "properties" not in member}
     wanted = {key, _stamp(whole.schema), schema.total(whole.schema), *(n for n in leaves if "currency" in n.lower())}
     declared = {
-        "$schema": DIALECT,
+        "$schema": schema.DIALECT,
         "title": "A row of the list",
         "type": "object",
         "properties": {name: member for name, member in leaves.items() if name in wanted},

@@ -23,7 +23,6 @@ from vendortap.support.extras import require
 LICENSES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "none": ""}
 """What a project can be licensed under: option → SPDX identifier."""
 JSON_ONLY = "Left out: XML, which cannot have all names of the records, or has them in more than one form."
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = re.compile("[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RESERVED = {"vendortap", "demo"}
 
@@ -278,7 +277,7 @@ def _headers(vendor: Vendor) -> str:
 def documents(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
     """Return the JSON documents of the schema package: the settings, and one of each stream."""
     config = {
-        "$schema": DIALECT,
+        "$schema": schema.DIALECT,
         "title": f"Settings of {vendor.title}",
         "type": "object",
         "properties": {name: _described(setting) for name, setting in _settings(vendor).items()},

@@ -11,6 +11,7 @@ from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Observations
 
 Schema = dict[str, Any]
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 CASE_ONLY = "names that differ only in case; databases may take their columns for one"
 MAP = "its members' names are numbers; it reads like a table of values by key, which a schema cannot declare"
@@ -28,7 +29,7 @@ def draft(
     if seen.lists:
         return _array(seen, name, notes, path, strict=strict)
     if seen.objects:
-        if any(seen.leaves.values()):
+        if seen.leaves:
             notes.say(kinds.MIXED, path)
             return None
         return _object(seen, notes, path, required, strict=strict)
@@ -47,6 +48,11 @@ def leaf_schema(kind: str) -> Schema:
 def types(declared: Mapping[str, Any]) -> list[str]:
     """Return a schema's types as a list."""
     return [declared["type"]] if isinstance(declared["type"], str) else list(declared["type"])
+
+
+def kind(declared: Mapping[str, Any]) -> str:
+    """Return a schema's type that is not null."""
+    return next(kind for kind in types(declared) if kind != "null")
 
 
 def total(declared: Mapping[str, Any]) -> str:
@@ -113,7 +119,7 @@ def entries_of(seen: Observations, notes: Notes, path: str) -> Observations:
     entries = Observations(xml_name=seen.item.xml_name if seen.item else None)
     if seen.item:
         entries.merge(seen.item)
-    if seen.objects or any(seen.leaves.values()):
+    if seen.objects or seen.leaves:
         notes.say(kinds.ONE_OR_MANY, path)
         entries.merge(Observations(leaves=seen.leaves, objects=seen.objects, fields=seen.fields, strings=seen.strings))
     return entries

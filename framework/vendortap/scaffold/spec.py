@@ -253,7 +253,7 @@ class Converter:
 
     def _text(self, types: set[str], form: str, flat: Json, path: str, name: str) -> str:
         if types != {"string"}:
-            if names.is_amount(name) or names.is_count(name):
+            if names.is_amount_or_count(name):
                 return "number"
             self.notes.say(TEXT_OR_NUMBER, path)
             return "string"

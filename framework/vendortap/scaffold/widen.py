@@ -12,6 +12,8 @@ from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Observations
 from vendortap.scaffold.schema import Schema
 
+_KEPT = kinds.MIXED.replace("left out", "kept as it was")
+
 
 def widen(existing: Mapping[str, Any], seen: Observations, notes: Notes) -> tuple[Schema, list[str]]:
     """Return the schema with all that the samples have in it, and one line for each change.
@@ -49,7 +51,6 @@ class _Widening:
 
     def object(self, place: Schema, seen: Observations, path: str) -> None:
         properties: Schema = place.setdefault("properties", {})
-        required: list[str] = place.get("required", [])
         for name in properties:
             if name not in seen.fields and seen.objects:
                 self.notes.say(schema.NOT_SEEN, f"{path}.{name}")
@@ -58,20 +59,23 @@ class _Widening:
                 self.member(properties, name, member, f"{path}.{name}")
             else:
                 self.add(properties, name, member, f"{path}.{name}")
-        for name in [name for name in required if name in seen.fields]:
-            if not schema.never_null(seen.fields[name], seen, self.resolved(properties[name])):
-                self.relax_required(place, name, path)
+        self.relax_required(place, seen, path)
 
-    def relax_required(self, place: Schema, name: str, path: str) -> None:
-        place["required"].remove(name)
-        if not place["required"]:
-            del place["required"]
-        self.allow_null(place["properties"], name)
-        self.changes.append(f"{path}.{name} may be null now: it was required")
+    def relax_required(self, place: Schema, seen: Observations, path: str) -> None:
+        """Let those required members be null that some sample has not."""
+        properties = place["properties"]
+        for name in [*place.get("required", ())]:
+            member = seen.fields.get(name)
+            if member is None or schema.never_null(member, seen, self.resolved(properties[name])):
+                continue
+            place["required"].remove(name)
+            if not place["required"]:
+                del place["required"]
+            self.allow_null(properties, name)
+            self.changes.append(f"{path}.{name} may be null now: it was required")
 
     def allow_null(self, holder: Schema, name: str) -> None:
-        if "$ref" in holder[name]:
-            self.own(holder, name)
+        self.own(holder, name)
         holder[name] = schema.nullable(holder[name])
 
     def add(self, properties: Schema, name: str, seen: Observations, path: str) -> None:
@@ -90,7 +94,7 @@ class _Widening:
         return declared
 
     def own(self, holder: Schema, name: str) -> None:
-        """Give a place a copy of what it refers to, where it has to differ from the others that do."""
+        """Give a place a copy of what it refers to, if anything, as it has to differ from the others that do."""
         declared = holder[name]
         beside = {keyword: value for keyword, value in declared.items() if keyword != "$ref"}
         holder[name] = {**copy.deepcopy(self.resolved(declared)), **beside}
@@ -99,18 +103,18 @@ class _Widening:
         """Widen the schema that ``holder`` has under a name."""
         self.markup(holder[name], seen, path)
         place = self.resolved(holder[name])
-        kind = _kind(place)
-        has_leaves = any(seen.leaves.values())
+        kind = schema.kind(place)
         if kind == "array":
             self.array(place, seen, path)
-        elif kind == "object" and not has_leaves and not seen.lists:
-            self.object(place, seen, path)
-        elif seen.lists and not (kind == "object" and has_leaves):
+        elif kind == "object" and seen.leaves:
+            self.notes.say(_KEPT, path)
+        elif seen.lists:
             self.make_array(holder, name, seen, path)
-        elif kind == "object" or seen.objects:
-            if has_leaves or seen.objects:
-                self.notes.say(kinds.MIXED.replace("left out", "kept as it was"), path)
-        elif has_leaves:
+        elif kind == "object":
+            self.object(place, seen, path)
+        elif seen.objects:
+            self.notes.say(_KEPT, path)
+        elif seen.leaves:
             self.leaf(holder, name, seen, path)
 
     def markup(self, declared: Schema, seen: Observations, path: str) -> None:
@@ -132,18 +136,16 @@ class _Widening:
 
     def make_array(self, holder: Schema, name: str, seen: Observations, path: str) -> None:
         """One value was declared, and there is a list: what was declared becomes its entry."""
-        if "$ref" in holder[name]:
-            self.own(holder, name)
+        self.own(holder, name)
         declared = holder[name]
-        types = schema.types(declared)
-        (kind,) = (kind for kind in types if kind != "null")
+        kind = schema.kind(declared)
         items = {**declared, "type": kind}
         title = {keyword: items.pop(keyword) for keyword in ("title", "description") if keyword in items}
         items.pop("xml", None)
         array = schema.with_xml({"type": "array", "items": items}, seen)
         if seen.item and seen.item.xml_name:
             items["xml"] = {"name": seen.item.xml_name}
-        holder[name] = {**(schema.nullable(array) if "null" in types else array), **title}
+        holder[name] = {**(schema.nullable(array) if "null" in schema.types(declared) else array), **title}
         self.changes.append(f"{path} is a list now: it was {kind}")
         self.array(holder[name], seen, path)
 
@@ -151,13 +153,12 @@ class _Widening:
         before = _kind(self.resolved(holder[name]))
         if before in ("number", "integer", "boolean"):
             kinds.say_quoted(seen, self.notes, path)
-        classes = {kind for kind, count in seen.leaves.items() if count}
-        after = kinds.joined({kinds.CLASSES[before], *classes}) if _differs(before, seen) else before
+        fits = all(map(_TAKES[before], seen.leaves))
+        after = before if fits else kinds.joined({before, *seen.leaves})
         if after is None:
-            self.notes.say(kinds.MIXED.replace("left out", "kept as it was"), path)
+            self.notes.say(_KEPT, path)
         elif after != before:
-            if "$ref" in holder[name]:
-                self.own(holder, name)
+            self.own(holder, name)
             declared = holder[name]
             rest = {keyword: value for keyword, value in declared.items() if keyword not in ("type", "format")}
             made = schema.leaf_schema(after)
@@ -167,8 +168,7 @@ class _Widening:
 
 def _kind(declared: Schema) -> str:
     """Return the type that is not null, or the format of a date."""
-    (kind,) = (kind for kind in schema.types(declared) if kind != "null")
-    return str(declared.get("format", kind))
+    return str(declared.get("format", schema.kind(declared)))
 
 
 _TAKES: Mapping[str, Callable[[str], bool]] = {
@@ -179,8 +179,4 @@ _TAKES: Mapping[str, Callable[[str], bool]] = {
     "date": lambda leaf: leaf == "date",
     "date-time": lambda leaf: leaf in ("date-time", "date"),
 }
-
-
-def _differs(kind: str, seen: Observations) -> bool:
-    """Whether the decoders of a kind, with their repairs, do not take all that was seen."""
-    return not all(_TAKES[kind](leaf) for leaf, count in seen.leaves.items() if count)
+"""What the decoders of a kind, with their repairs, take of what was seen."""
