@@ -50,11 +50,9 @@ def _leaf(kind: str, name: str) -> str:
 class XmlForm:
     """What a sandbox has to know of a schema to write it as XML; ``clash`` where XML cannot have all of it."""
 
-    items: dict[str, str] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
-    flat: set[str] = field(default_factory=set)
     clash: bool = False
-    _seen: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
+    _members: dict[str, tuple[str, str, bool]] = field(default_factory=dict)
+    """What a member is called, what its entries are called, if it is a list, and whether they stand alone."""
 
     def add(self, declared: Mapping[str, Any]) -> None:
         """Look at an object's members, and at what is inside them."""
@@ -63,38 +61,29 @@ class XmlForm:
 
     def _add_member(self, name: str, member: Mapping[str, Any]) -> None:
         xml = member.get("xml", {})
-        renamed = str(xml.get("name", name))
-        renamed = f"@{renamed}" if xml.get("attribute") else renamed
-        item, flat = "", False
+        called = f"{'@' if xml.get('attribute') else ''}{xml.get('name', name)}"
+        item, flat = "item", False
+        inner = member.get("items", member)
         if "items" in member:
             flat = not xml.get("wrapped", False)
-            item = str(member["items"].get("xml", {}).get("name", name if flat else "item"))
-            if "properties" in member["items"]:
-                self.add(member["items"])
-        elif "properties" in member:
-            self.add(member)
-        form = (renamed, item, flat)
-        sayable = allowed.is_of_xml(renamed.removeprefix("@")) and (not item or allowed.is_of_xml(item))
-        self.clash = self.clash or not sayable or self._seen.setdefault(name, form) != form
-        if item:
-            self.items[name] = item
-        if flat:
-            self.flat.add(name)
-        if renamed != name:
-            self.renamed[name] = renamed
+            item = str(inner.get("xml", {}).get("name", name if flat else item))
+        if "properties" in inner:
+            self.add(inner)
+        form = (called, item if "items" in member else "", flat)
+        is_sayable = all(map(allowed.is_of_xml, (called.removeprefix("@"), item)))
+        self.clash |= not is_sayable or self._members.setdefault(name, form) != form
 
     def source(self, root: str, items: Mapping[str, str]) -> str:
         """Return the source of the XmlNames of a reply: its root element, and further lists of its envelope."""
-        all_items = {**items, **self.items}
+        members = self._members.items()
+        all_items = {**items, **{name: item for name, (_, item, _) in members if item}}
+        renamed = {name: called for name, (called, _, _) in members if called != name}
+        flat = sorted(name for name, (_, _, is_flat) in members if is_flat)
         return source.call(
             "XmlNames",
             source.text(root),
-            f"items={_texts(all_items)}" if all_items else "",
-            f"renamed={_texts(self.renamed)}" if self.renamed else "",
-            f"flat=frozenset({source.names(sorted(self.flat))})" if self.flat else "",
-            "namespaces=()",
+            items=source.texts(all_items),
+            renamed=source.texts(renamed),
+            flat=f"frozenset({source.names(flat)})" if flat else "",
+            namespaces="()",
         )
-
-
-def _texts(entries: Mapping[str, str]) -> str:
-    return source.members({name: source.text(value) for name, value in entries.items()})

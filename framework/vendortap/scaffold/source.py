@@ -56,17 +56,23 @@ def names(values: Sequence[str]) -> str:
     return f"({', '.join(map(text, values))}{',' if len(values) == 1 else ''})"
 
 
-def call(function: str, *arguments: str, spread: bool = False) -> str:
-    """Return a call; an empty argument is left out.
+def call(function: str, *arguments: str, spread: bool = False, **keywords: str | bool) -> str:
+    """Return a call; an argument that is empty, or False, is left out.
 
     ``spread`` gives each argument a line of its own: the trailing comma tells the formatter so.
     """
-    return f"{function}({', '.join(filter(None, arguments))}{',' if spread else ''})"
+    given = [*filter(None, arguments), *(f"{name}={value}" for name, value in keywords.items() if value)]
+    return f"{function}({', '.join(given)}{',' if spread else ''})"
 
 
 def members(entries: Mapping[str, str]) -> str:
     """Return the literal of a dict; the values are source already."""
     return f"{{{', '.join(f'{text(name)}: {value}' for name, value in entries.items())}}}"
+
+
+def texts(entries: Mapping[str, str]) -> str:
+    """Return the literal of a dict of texts; nothing where it is empty."""
+    return members({name: text(value) for name, value in entries.items()}) if entries else ""
 
 
 def comments(sentences: Iterable[str]) -> str:
