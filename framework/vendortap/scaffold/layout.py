@@ -52,11 +52,15 @@ def _text(value: Any, indent: str, used: int, *, spread: bool = False) -> str:
     if not isinstance(value, Mapping | list) or not value or fits:
         return flat
     inner = f"{indent}  "
-    if isinstance(value, Mapping) and "description" in value and _short(value):
+    if isinstance(value, Mapping):
+        return _members(value, indent, inner)
+    lines = [f"{inner}{_text(entry, inner, len(inner))}" for entry in value]
+    return "[\n" + ",\n".join(lines) + f"\n{indent}]"
+
+
+def _members(value: Mapping[str, Any], indent: str, inner: str) -> str:
+    if "description" in value and _short(value):
         return _described(value, inner)
-    if isinstance(value, list):
-        lines = [f"{inner}{_text(entry, inner, len(inner))}" for entry in value]
-        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
     heads = {name: f"{inner}{json.dumps(name, ensure_ascii=False)}: " for name in value}
     lines = [
         f"{head}{_text(value[name], inner, len(head), spread=name == 'properties')}" for name, head in heads.items()
