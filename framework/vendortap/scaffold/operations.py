@@ -64,7 +64,9 @@ def operations(spec: Spec) -> Iterator[Operation]:
         if not isinstance(raw, Mapping) or raw.get("deprecated") is True:
             continue
         response = _response(spec, raw)
-        body, media_types, examples = _content(spec, response, raw)
+        body, media_types, examples = (
+            _swagger_content(spec, response, raw) if spec.is_swagger else _content(spec, response)
+        )
         yield Operation(
             str(path),
             line(raw.get("operationId")),
@@ -87,23 +89,25 @@ def _response(spec: Spec, operation: Json) -> Json:
     return {}
 
 
-def _content(spec: Spec, response: Json, operation: Json) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+def _swagger_content(spec: Spec, response: Json, operation: Json) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
+    produced = operation.get("produces", spec.document.get("produces", ["application/json"]))
+    examples = spec.follow(response.get("examples"))
+    in_json = [example for kind, example in examples.items() if "json" in str(kind)]
+    return response.get("schema"), tuple(map(_media_type, as_list(produced))), tuple(in_json[:_EXAMPLES])
+
+
+def _content(spec: Spec, response: Json) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
     """Return the answer's schema, its media types and its examples in JSON."""
-    if spec.is_swagger:
-        produced = operation.get("produces", spec.document.get("produces", ["application/json"]))
-        examples = spec.follow(response.get("examples"))
-        media_types = tuple(str(kind).partition(";")[0].strip() for kind in as_list(produced))
-        in_json = [example for kind, example in examples.items() if "json" in str(kind)]
-        return response.get("schema"), media_types, tuple(in_json[:_EXAMPLES])
-    content = {
-        str(kind).partition(";")[0].strip(): spec.follow(raw)
-        for kind, raw in spec.follow(response.get("content")).items()
-    }
-    json = [kind for kind in content if kind.endswith("json") or kind == "*/*"]
-    chosen = content[json[0]] if json else next(iter(content.values()), {})
+    content = {_media_type(kind): spec.follow(raw) for kind, raw in spec.follow(response.get("content")).items()}
+    first = next(iter(content.values()), {})
+    chosen = next((content[kind] for kind in content if kind.endswith("json") or kind == "*/*"), first)
     named = [spec.follow(raw).get("value") for raw in [*spec.follow(chosen.get("examples")).values()][:_EXAMPLES]]
     examples_json = [example for example in (chosen.get("example"), *named) if example is not None]
     return chosen.get("schema"), tuple(content), tuple(examples_json)
+
+
+def _media_type(kind: Any) -> str:
+    return str(kind).partition(";")[0].strip()
 
 
 def _parameters(spec: Spec, item: Json, operation: Json, place: str) -> Iterator[Parameter]:

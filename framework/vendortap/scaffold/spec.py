@@ -51,6 +51,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 """What documents say for a type, and what they mean: type and format."""
 _NUMBER_FORMATS = ("decimal", "double", "float", "number", "money", "currency")
+_XML_MARKS: Mapping[str, tuple[str, ...]] = {"array": ("wrapped",), "object": (), "leaf": ("attribute",)}
 _LINE = 200
 _REFERENCE = 1000
 
@@ -132,7 +133,9 @@ class Converter:
         flat, within = self._flat(raw, path, within)
         if flat is None:
             return None
-        types, form = self._types(flat)
+        types, form = _types(flat)
+        if not types and "example" in flat:
+            types = {_type_of(flat["example"])}
         if types == {"array"}:
             return self._array(flat, path, name, within)
         if types == {"object"}:
@@ -169,15 +172,10 @@ class Converter:
             keyword: value for keyword, value in raw.items() if keyword not in ("$ref", "allOf", "oneOf", "anyOf")
         }
         if "$ref" in raw:
-            reference = str(raw["$ref"])
-            if reference in within:
-                self.notes.say(SELF, path)
+            part, within = self._referred(str(raw["$ref"]), path, within)
+            if part is None:
                 return None, within
-            if (target := self.spec.target(reference)) is None:
-                self.notes.say(UNRESOLVED, path)
-                return None, within
-            part, within = self._flat(target, path, within | {reference})
-            merged = self._merge(part or {}, merged, path)
+            merged = self._merge(part, merged, path)
         parts: dict[str, Any] = {}
         for part_raw in as_list(raw.get("allOf")):
             part, inner = self._flat(part_raw, path, within)
@@ -188,13 +186,22 @@ class Converter:
             merged, within = self._one_of(as_list(raw.get(keyword)), merged, path, within)
         return merged, within
 
+    def _referred(self, reference: str, path: str, within: frozenset[str]) -> tuple[Json | None, frozenset[str]]:
+        """Return the schema that a reference leads to; ``None`` where that is what it is in, or not in the document."""
+        target = self.spec.target(reference)
+        if reference in within or target is None:
+            self.notes.say(SELF if reference in within else UNRESOLVED, path)
+            return None, within
+        part, within = self._flat(target, path, within | {reference})
+        return part or {}, within
+
     def _one_of(
         self, variants: list[Any], merged: dict[str, Any], path: str, within: frozenset[str]
     ) -> tuple[dict[str, Any], frozenset[str]]:
         kinds: set[str] = set()
         for raw in variants:
             part, inner = self._flat(raw, path, within)
-            if part is None or (found := self._types(part, quiet=True)[0]) == {"null"}:
+            if part is None or (found := _types(part)[0]) == {"null"}:
                 continue
             within |= inner
             kinds |= found
@@ -205,7 +212,7 @@ class Converter:
             merged["type"] = sorted(kinds)
         return merged, within
 
-    def _merge(self, first: dict[str, Any], second: Mapping[str, Any], path: str) -> dict[str, Any]:
+    def _merge(self, first: Json, second: Json, path: str) -> dict[str, Any]:
         """Return both schemas in one: members of both, of everything else what the second says."""
         merged = {**first, **{keyword: value for keyword, value in second.items() if value is not None}}
         members = {**_members(first), **_members(second)}
@@ -214,25 +221,13 @@ class Converter:
 
     # --- types ---------------------------------------------------------------------------------------
 
-    def _types(self, flat: Json, *, quiet: bool = False) -> tuple[set[str], str]:
-        """Return the types but null, and the format of dates, from all that tells of them."""
-        declared = [str(kind)[:_LINE] for kind in as_list(flat.get("type"), alone=True)[:_LINE]]
-        known = [_TYPES[kind.lower()] for kind in declared if kind.lower() in _TYPES]
-        types = {kind for kind, _ in known} or _implied(flat)
-        form = next((form for _, form in known if form), "") or str(flat.get("format", ""))[:_LINE]
-        if types == {"string"} and form.lower() in _NUMBER_FORMATS:
-            types = {"number"}
-        if not types and "example" in flat and not quiet:
-            types = {_type_of(flat["example"])}
-        return types - {"null"} or types, form
-
     def _leaf(self, types: set[str], form: str, flat: Json, path: str, name: str) -> str | None:
         """Return the kind of a place without inner structure."""
         if not types or types == {"null"}:
             self.notes.say(NO_TYPE, path)
             return None
         if types <= {"number", "integer"}:
-            return self._number("number" if "number" in types or names.is_amount(name) else "integer", flat, path)
+            return self._number(types, flat, path, name)
         if types == {"boolean"}:
             if isinstance(example := _example(flat), str) and example.lower() not in ("true", "false"):
                 self.notes.say(WRONG_BOOLEAN, path)
@@ -242,7 +237,8 @@ class Converter:
         self.notes.say(MIXED, path)
         return None
 
-    def _number(self, kind: str, flat: Json, path: str) -> str:
+    def _number(self, types: set[str], flat: Json, path: str, name: str) -> str:
+        kind = "number" if "number" in types or names.is_amount(name) else "integer"
         example = _example(flat)
         if kind == "integer" and isinstance(example, float) and not example.is_integer():
             self.notes.say(WRONG_EXAMPLE, path)
@@ -322,17 +318,10 @@ class Converter:
     def _xml(self, flat: Json, kind: str) -> dict[str, Any]:
         """Return the ``xml`` object without what has no effect by the rules of OpenAPI, or no meaning here."""
         raw = flat.get("xml")
-        if not self.has_xml or not isinstance(raw, Mapping):
+        if not self.has_xml or not isinstance(raw, Mapping) or (kind == "array" and raw.get("wrapped") is not True):
             return {}
-        wrapped = kind == "array" and raw.get("wrapped") is True
-        xml: dict[str, Any] = {}
-        if allowed.is_of_xml(str(raw.get("name", ""))) and (kind != "array" or wrapped):
-            xml["name"] = raw["name"]
-        if wrapped:
-            xml["wrapped"] = True
-        if kind == "leaf" and raw.get("attribute") is True:
-            xml["attribute"] = True
-        return xml
+        xml = {"name": raw["name"]} if allowed.is_of_xml(str(raw.get("name", ""))) else {}
+        return xml | {mark: True for mark in _XML_MARKS[kind] if raw.get(mark) is True}
 
 
 def _told(place: str, where: str) -> str:
@@ -370,6 +359,18 @@ def _example(flat: Mapping[str, Any]) -> Any:
 def _may_be_null(flat: Mapping[str, Any]) -> bool:
     marked = flat.get("nullable") is True or flat.get("x-nullable") is True
     return marked or "null" in as_list(flat.get("type"), alone=True)
+
+
+def _types(flat: Mapping[str, Any]) -> tuple[set[str], str]:
+    """Return the types but null, and the format of dates, from all that is declared of them."""
+    declared = [str(kind)[:_LINE].lower() for kind in as_list(flat.get("type"), alone=True)[:_LINE]]
+    known = [*filter(None, map(_TYPES.get, declared))]
+    types = {kind for kind, _ in known} or _implied(flat)
+    forms = [*(form for _, form in known), str(flat.get("format", ""))[:_LINE]]
+    form = next(filter(None, forms), "")
+    if types == {"string"} and form.lower() in _NUMBER_FORMATS:
+        types = {"number"}
+    return types - {"null"} or types, form
 
 
 def _implied(flat: Mapping[str, Any]) -> set[str]:
