@@ -9,11 +9,15 @@ from vendortap.scaffold import allowed
 from vendortap.scaffold.document import Json
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.operations import Operation
-from vendortap.scaffold.spec import Spec
-from vendortap.scaffold.vendor import SignIn
+from vendortap.scaffold.spec import Spec, as_list
+from vendortap.scaffold.vendor import Auth, SignIn
 
 _LONGEST = 2000
 _VARIABLES = 50
+
+
+_PLAIN: Mapping[str, Auth] = {"basic/": "basic", "http/basic": "basic", "http/bearer": "bearer"}
+"""Ways of which nothing else has to be known: type/scheme → way."""
 
 
 def ways(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[SignIn, ...]:
@@ -23,11 +27,12 @@ def ways(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[
     wanted = next((one.security[0] for one in operations if isinstance(one.security, list) and one.security), None)
     asked = list(wanted) if isinstance(wanted, Mapping) else list(schemes)[:1]
     found = [_sign_in(str(name), spec.follow(schemes.get(name)), left_out) for name in asked]
-    return tuple(sign_in for sign_in in found if sign_in is not None)
+    return tuple(filter(None, found))
 
 
 def _sign_in(name: str, scheme: Json, left_out: Notes) -> SignIn | None:
-    kind, way = str(scheme.get("type", "")).lower(), str(scheme.get("scheme", "")).lower()
+    kind = str(scheme.get("type", "")).lower()
+    way = str(scheme.get("scheme", "")).lower() if kind == "http" else ""
     if kind == "apikey" and scheme.get("in") == "header":
         header = str(scheme.get("name", "X-Api-Key"))
         if header.lower() == "authorization":
@@ -35,10 +40,8 @@ def _sign_in(name: str, scheme: Json, left_out: Notes) -> SignIn | None:
             return SignIn("bearer")
         if allowed.is_header(header):
             return SignIn("api-key", header=header)
-    if kind == "basic" or (kind == "http" and way == "basic"):
-        return SignIn("basic")
-    if kind == "http" and way == "bearer":
-        return SignIn("bearer")
+    if (plain := _PLAIN.get(f"{kind}/{way}")) is not None:
+        return SignIn(plain)
     if kind == "oauth2":
         return _oauth(name, scheme, left_out)
     left_out.say("A way to sign in that vendortap.declare.auth has no flow for; write one", name)
@@ -50,11 +53,11 @@ def _oauth(name: str, scheme: Json, left_out: Notes) -> SignIn:
     by_name = flows if isinstance(flows, Mapping) else {str(scheme.get("flow", "")): scheme}
     for flow in ("clientCredentials", "application"):
         if isinstance(found := by_name.get(flow), Mapping):
-            url = str(found.get("tokenUrl") or "")
-            known = allowed.is_url(url) or allowed.is_path(url)
-            if url and not known:
+            url = str(found.get("tokenUrl") or "/oauth/token")
+            if not (allowed.is_url(url) or allowed.is_path(url)):
                 left_out.say("Where tokens come from is no URL; /oauth/token stands in", name)
-            return SignIn("oauth2-client", token_url=url if known else "/oauth/token")
+                url = "/oauth/token"
+            return SignIn("oauth2-client", token_url=url)
     left_out.say(
         "OAuth for people, not for programs; a bearer token stands in. See vendortap.declare.auth.refresh_token", name
     )
@@ -66,11 +69,7 @@ def base_url(spec: Spec, left_out: Notes) -> str | None:
     if spec.is_swagger:
         host, base = spec.document.get("host"), str(spec.document.get("basePath") or "")
         return _https(f"{host}{base}") if host else None
-    servers = spec.document.get("servers")
-    server = spec.follow(servers[0]) if isinstance(servers, list) and servers else {}
-    url = str(server.get("url") or "")[:_LONGEST]
-    for name, variable in [*spec.follow(server.get("variables")).items()][:_VARIABLES]:
-        url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", ""))[:_LONGEST])[:_LONGEST]
+    url = _server(spec)
     try:
         parts = urlsplit(url)
     except ValueError:  # brackets around what is no address
@@ -80,6 +79,15 @@ def base_url(spec: Spec, left_out: Notes) -> str | None:
     if parts.scheme != "https":
         left_out.say("Written with https, as credentials may not travel without", url)
     return _https(f"{parts.netloc}{parts.path}")
+
+
+def _server(spec: Spec) -> str:
+    """Return the URL of the first server, its variables filled in."""
+    server = spec.follow(next(iter(as_list(spec.document.get("servers"))), None))
+    url = str(server.get("url") or "")[:_LONGEST]
+    for name, variable in [*spec.follow(server.get("variables")).items()][:_VARIABLES]:
+        url = url.replace(f"{{{name}}}", str(spec.follow(variable).get("default", ""))[:_LONGEST])[:_LONGEST]
+    return url
 
 
 def _https(rest: str) -> str | None:
