@@ -25,39 +25,54 @@ _OF_PAGE = re.compile("size|page", re.IGNORECASE)
 def guess(operation: Operation, whole: schema.Schema, rows: tuple[str, ...], notes: Notes) -> Pages:
     """Guess how a list is paged, from what its parameters are called."""
     query = {"".join(names.words(one.name)): one for one in operation.query()}
-    size = next((query[name] for name in _SIZE if name in query), None)
-    page = next((query[name] for name in _PAGE if name in query), None)
-    skip = next((query[name] for name in _OFFSET if name in query), None)
-    by_token = next((one for name, one in query.items() if re.search("token|cursor|continuation", name)), None)
-    following = _beside(whole, rows, ("string",), _NEXT)
-    if by_token and following:
-        notes.say(f"Guessed: {'.'.join(following)} of an answer is sent back as {by_token.name}.")
-        return _sized(Pages("token", by_token.name, found=following), size)
+    page, skip, size = (next(filter(None, map(query.get, known)), None) for known in (_PAGE, _OFFSET, _SIZE))
+    token = next((one for name, one in query.items() if _NEXT.search(name)), None)
     total = _beside(whole, rows, ("integer", "number"), _TOTAL)
-    if page and size:
-        said = (
-            f"the answer says how many there are in {'.'.join(total)}" if total else "nothing says how many there are"
-        )
-        notes.say(f"Guessed: {page.name} counts pages of {size.name} rows; {said}.")
-        first = 0 if 0 in (page.schema.get("default"), page.schema.get("minimum")) else 1
-        return _sized(Pages("page-number", page.name, total=total, first=first), size)
-    if skip and size and re.fullmatch("(number|integer|string)", str(skip.schema.get("type", "integer"))):
-        notes.say(f"Guessed: {skip.name} skips rows, {size.name} of which come at a time.")
-        return _sized(Pages("offset", skip.name, total=total), size)
-    if by_token or page or skip or size:
+    ways = (
+        _by_token(token, _beside(whole, rows, ("string",), _NEXT)),
+        _by_page_number(page, size, total),
+        _by_offset(skip, size, total),
+    )
+    if way := next(filter(None, ways), None):
+        pages, said = way
+        notes.say(f"Guessed: {said}.")
+        return _sized(pages, size)
+    if any((token, page, skip, size)):
         notes.say("ONLY THE FIRST PAGE IS READ: how it pages could not be told. Give it pages=...")
     return Pages()
+
+
+def _by_token(token: Parameter | None, following: tuple[str, ...]) -> tuple[Pages, str] | None:
+    if token is None or not following:
+        return None
+    said = f"{'.'.join(following)} of an answer is sent back as {token.name}"
+    return Pages("token", token.name, found=following), said
+
+
+def _by_page_number(page: Parameter | None, size: Parameter | None, total: tuple[str, ...]) -> tuple[Pages, str] | None:
+    if page is None or size is None:
+        return None
+    first = 0 if 0 in (page.schema.get("default"), page.schema.get("minimum")) else 1
+    known = f"the answer says how many there are in {'.'.join(total)}" if total else "nothing says how many there are"
+    said = f"{page.name} counts pages of {size.name} rows; {known}"
+    return Pages("page-number", page.name, total=total, first=first), said
+
+
+def _by_offset(skip: Parameter | None, size: Parameter | None, total: tuple[str, ...]) -> tuple[Pages, str] | None:
+    if skip is None or size is None or skip.schema.get("type", "integer") not in ("number", "integer", "string"):
+        return None
+    return Pages("offset", skip.name, total=total), f"{skip.name} skips rows, {size.name} of which come at a time"
 
 
 def _sized(pages: Pages, parameter: Parameter | None) -> Pages:
     """Return the paging with the size that the document proposes."""
     if parameter is None:
         return pages
-    whole = {k: v for k, v in parameter.schema.items() if isinstance(v, int) and not isinstance(v, bool) and v > 0}
-    greatest, usual = whole.get("maximum"), whole.get("default")
-    size = greatest or usual or pages.size
-    known = greatest is not None or usual is not None
-    return replace(pages, size_param=parameter.name, size=min(size, 1000), greatest=greatest, assumed=not known)
+    whole = {keyword: value for keyword, value in parameter.schema.items() if type(value) is int and value > 0}
+    greatest = whole.get("maximum")
+    told = greatest or whole.get("default")
+    size = min(told or pages.size, 1000)
+    return replace(pages, size_param=parameter.name, size=size, greatest=greatest, assumed=told is None)
 
 
 def _beside(
