@@ -31,20 +31,25 @@ def vendor(
         UsageError: choices that contradict each other, or files that nothing can be drafted from.
     """
     project.check_name(name)
-    if spec is not None and (samples or paging or form):
+    _check_choices(spec, matches, samples, paging, form)
+    title = line(title) or " ".join(map(str.capitalize, name.split("-")))
+    if spec is not None:
+        drafted = project.fitting(openapi.draft(read(spec), name, title, matches))
+        return drafted if auth is None else replace(drafted, auth=() if auth == "none" else (SignIn(auth),))
+    auth, paging = auth or "bearer", paging or "page-number"
+    if samples:
+        return project.fitting(presets.from_samples(name, title, [*map(read_sample, samples)], auth, paging))
+    formats: dict[str | None, tuple[Format, ...]] = {"json": ("json",), "xml": ("xml",)}
+    formats["both"] = formats[None] = ("json", "xml")
+    return presets.plain(name, title, auth, paging, formats[form])
+
+
+def _check_choices(
+    spec: Path | None, matches: Sequence[str], samples: Sequence[Path], paging: Paging | None, form: str | None
+) -> None:
+    if spec is not None and any((samples, paging, form)):
         raise UsageError("--from-openapi tells formats and paging; leave out --from-sample, --paging and --format")
     if samples and form:
         raise UsageError("--from-sample tells the formats; leave out --format")
     if matches and spec is None:
         raise UsageError("--match chooses from an OpenAPI document; give one with --from-openapi")
-    title = line(title) or " ".join(part.capitalize() for part in name.split("-"))
-    if spec is not None:
-        drafted = project.fitting(openapi.draft(read(spec), name, title, matches))
-        return drafted if auth is None else replace(drafted, auth=() if auth == "none" else (SignIn(auth),))
-    if samples:
-        read_samples = [read_sample(path) for path in samples]
-        return project.fitting(
-            presets.from_samples(name, title, read_samples, auth or "bearer", paging or "page-number")
-        )
-    formats: dict[str, tuple[Format, ...]] = {"json": ("json",), "xml": ("xml",), "both": ("json", "xml")}
-    return presets.plain(name, title, auth or "bearer", paging or "page-number", formats[form or "both"])
