@@ -25,7 +25,7 @@ from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Observations
 from vendortap.scaffold.operations import Operation, Parameter, operations
 from vendortap.scaffold.spec import Converter, Spec, line
-from vendortap.scaffold.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, Vendor
+from vendortap.scaffold.vendor import LIMIT_ASSUMED, DraftStream, Format, Listed, Pages, Vendor
 
 _SINCE = re.compile(r"since|after|from|start|modified|updated|changed", re.IGNORECASE)
 _UNIQUE = re.compile(r"correlation|request-?id|transaction-?id|idempotency", re.IGNORECASE)
@@ -39,13 +39,24 @@ _EXAMPLE = 1_000_000
 
 @dataclass
 class _Draft:
-    """What several operations give together."""
+    """What several operations give together; ``used`` are those that a stream is made of."""
 
     streams: list[DraftStream] = field(default_factory=list)
+    used: list[Operation] = field(default_factory=list)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     unique: list[str] = field(default_factory=list)
     left_out: Notes = field(default_factory=Notes)
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats that all of its operations answer in."""
+        return ("json", "xml") if all(one.has_xml for one in self.used) else ("json",)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The settings that have no default."""
+        return tuple(name for name, setting in self.settings.items() if "default" not in setting)
 
 
 def draft(document: Json, name: str, title: str = "", matches: Sequence[str] = ()) -> Vendor:
@@ -56,28 +67,36 @@ def draft(document: Json, name: str, title: str = "", matches: Sequence[str] = (
     """
     spec = Spec(document)
     found = _Draft()
-    chosen = [one for one in operations(spec) if _matches(one, matches) and _can_be_asked(one, found)]
-    used = [one for one in chosen if one.key is None and _add_list(spec, one, found)]
-    if not used:
+    lists, documents = _chosen(spec, matches, found)
+    for one in lists:
+        _add_list(spec, one, found)
+    if not found.streams:
         words = f" with {' or '.join(matches)} in it" if matches else ""
         raise UsageError(
             f"no GET{words} of the OpenAPI document answers with a list of objects; draft from a sample instead"
         )
-    used += [one for one in chosen if one.key is not None and _add_document(spec, one, found)]
+    for one in documents:
+        _add_document(spec, one, found)
     return Vendor(
         name=name,
         title=title or line(spec.follow(document.get("info")).get("title")) or name,
         docs=_docs(document),
         base_url=signing.base_url(spec, found.left_out),
         streams=tuple(found.streams),
-        auth=signing.ways(spec, used, found.left_out),
-        formats=("json", "xml") if all(one.has_xml for one in used) else ("json",),
+        auth=signing.ways(spec, found.used, found.left_out),
+        formats=found.formats,
         headers=found.headers,
         unique_headers=tuple(found.unique),
         settings=found.settings,
-        required=tuple(name for name, setting in found.settings.items() if "default" not in setting),
+        required=found.required,
         comments=(*found.left_out, LIMIT_ASSUMED),
     )
+
+
+def _chosen(spec: Spec, words: Sequence[str], found: _Draft) -> tuple[list[Operation], list[Operation]]:
+    """Return the lists and the documents to draft streams of."""
+    chosen = [one for one in operations(spec) if _matches(one, words) and _can_be_asked(one, found)]
+    return [one for one in chosen if one.key is None], [one for one in chosen if one.key is not None]
 
 
 def _matches(operation: Operation, words: Sequence[str]) -> bool:
@@ -144,7 +163,7 @@ def _rows(seen: Observations, *, wants_list: bool) -> tuple[str, ...]:
     place = seen.at(path)
     if place is None or place.lists or not wants_list:
         return path
-    lists = [name for name, member in place.fields.items() if member.lists and member.item and member.item.objects]
+    lists = [name for name, member in place.fields.items() if member.item and member.item.objects]
     return (*path, lists[0]) if len(lists) == 1 else path
 
 
@@ -164,37 +183,32 @@ def _at(declared: schema.Schema, path: tuple[str, ...]) -> schema.Schema:
     return declared
 
 
-def _add_list(spec: Spec, operation: Operation, found: _Draft) -> bool:
+def _add_list(spec: Spec, operation: Operation, found: _Draft) -> None:
     notes = Notes()
     answer = _answer(spec, operation, notes)
     if answer is None:
         found.left_out.say("Left out, as the answer holds no list of objects", f"GET {operation.path}")
-        return False
+        return
     name = _name(operation, found)
     keys = _keys(answer.record, name)
     if not keys:
         found.left_out.say("Left out, as no property could identify a record", f"GET {operation.path}")
-        return False
+        return
     notes.say(f"Guessed: {keys[0]} identifies a record.")
     pages = paging.guess(operation, answer.whole, answer.rows, notes)
     stream = _stream(operation, answer, name, keys, pages, found)
-    dates = [name for name, member in stream.schema["properties"].items() if member.get("format") == "date-time"]
-    changed = next(filter(names.is_change, dates), None)
+    changed = schema.changed(stream.schema)
     if changed:
         notes.say(f"Guessed: {changed} tells when a record changed last.")
-    _note_amount(stream, notes)
-    _note_examples(operation, stream, notes)
-    comments = (*notes, *_optional(operation, pages))
-    found.streams.append(replace(stream, pages=pages, replication_key=changed, comments=comments))
-    return True
+    _add_stream(operation, stream, changed, notes, found)
 
 
-def _add_document(spec: Spec, operation: Operation, found: _Draft) -> bool:
+def _add_document(spec: Spec, operation: Operation, found: _Draft) -> None:
     notes = Notes()
     answer = _answer(spec, operation, notes)
     if answer is None:
         found.left_out.say("Left out, as the answer is no object", f"GET {operation.path}")
-        return False
+        return
     param = operation.key or ""
     stream = _stream(operation, answer, _name(operation, found), (), Pages(), found)
     stream = _with_key(stream, param)
@@ -206,12 +220,17 @@ def _add_document(spec: Spec, operation: Operation, found: _Draft) -> bool:
             source = parent.keys[0]
             notes.say(f"Guessed: {source} of {parent.name} is the {param} that is asked for.")
         stream = _with_replication_key(stream, parent)
-    _note_amount(stream, notes)
     keyed = Listed(_place(param), f"{_place(param)}_list", parent.name if parent else "", source)
+    _add_stream(operation, replace(stream, keyed=keyed), stream.replication_key, notes, found)
+
+
+def _add_stream(operation: Operation, stream: DraftStream, changed: str | None, notes: Notes, found: _Draft) -> None:
+    if stream.amount:
+        notes.say(f"Guessed: {stream.amount} is what a record comes to.")
     _note_examples(operation, stream, notes)
-    comments = (*notes, *_optional(operation, Pages()))
-    found.streams.append(replace(stream, keyed=keyed, comments=comments))
-    return True
+    comments = (*notes, *_optional(operation, stream.pages))
+    found.streams.append(replace(stream, replication_key=changed, comments=comments))
+    found.used.append(operation)
 
 
 def _stream(
@@ -233,29 +252,26 @@ def _stream(
         many=answer.many,
         any_case=answer.any_case,
         keys=keys,
+        pages=pages,
         schema=_record_schema(answer.record, keys, operation.title),
         item=answer.item,
-        amount=schema.total(answer.record),
+        amount=schema.find(answer.record, "number", "total"),
     )
-
-
-def _note_amount(stream: DraftStream, notes: Notes) -> None:
-    if stream.amount:
-        notes.say(f"Guessed: {stream.amount} is what a record comes to.")
 
 
 def _name(operation: Operation, found: _Draft) -> str:
     """Name a stream after the last word of its path, or else after its operation."""
     taken = {stream.name for stream in found.streams} | _OTHERS
-    parts = [names.snake(part) for part in operation.path.split("/") if part and not part.startswith("{")]
-    last = next((part for part in reversed(parts) if part and not _is_version(part)), "records")
+    parts = [names.snake(part) for part in operation.path.split("/") if not part.startswith("{")]
+    last = next(filter(_tells, reversed(parts)), "records")
     wanted = allowed.identifier(f"{names.singular(last)}_details" if operation.key else last, "records")
     other = allowed.identifier(operation.id, wanted)
     return other if wanted in taken and other not in taken else allowed.free(wanted, taken)
 
 
-def _is_version(part: str) -> bool:
-    return re.fullmatch(r"v[0-9_.]*", part) is not None
+def _tells(part: str) -> bool:
+    """Whether a part of a path tells what is there: it is neither empty nor a version."""
+    return re.fullmatch(r"(v[0-9_.]*)?", part) is None
 
 
 def _record_schema(record: schema.Schema, keys: Sequence[str], title: str) -> schema.Schema:
@@ -273,9 +289,7 @@ def _never_null(member: schema.Schema) -> schema.Schema:
 
 
 def _keys(record: schema.Schema, name: str) -> tuple[str, ...]:
-    fit = [
-        n for n, m in record["properties"].items() if {"string", "integer"} & {*schema.types(m)} and "format" not in m
-    ]
+    fit = [name for name, member in record["properties"].items() if _is_fit(member)]
     found = names.key(fit, name) or next(iter(fit), None)
     return (found,) if found else ()
 
@@ -325,32 +339,42 @@ def _parent(path: str, streams: Sequence[DraftStream]) -> DraftStream | None:
 
 
 def _without_version(path: str) -> list[str]:
-    return [part for part in path.split("/") if part and not _is_version(part.lower())]
+    return [part for part in path.split("/") if _tells(part.lower())]
 
 
 def _note_examples(operation: Operation, stream: DraftStream, notes: Notes) -> None:
     """Read the document's own examples with what it declares; that they differ is said, and changes nothing."""
-    given = {stream.add, stream.replication_key or ""}
-    properties = {name: member for name, member in stream.schema["properties"].items() if name not in given}
-    lenient = {"type": "object", "properties": {n: schema.nullable(m) for n, m in properties.items()}}
-    reader = Reader(schemas.compile_record(lenient, stream.name), Rows(stream.rows, stream.many), (), Dates())
-    for example in operation.examples:
+    given = {stream.add, stream.replication_key}
+    members = stream.schema["properties"].items()
+    lenient = {name: schema.nullable(member) for name, member in members if name not in given}
+    node = schemas.compile_record({"type": "object", "properties": lenient}, stream.name)
+    reader = Reader(node, Rows(stream.rows, stream.many), (), Dates())
+    for body in _bodies(operation.examples):
+        for problem in _problems(reader, body):
+            notes.say(f"An example of the document {problem}.")
+
+
+def _bodies(examples: Sequence[Any]) -> Iterator[bytes]:
+    for example in examples:
         try:
             body = json_wire.dumps(example)
         except (ValueError, OverflowError, TypeError):
             continue  # no JSON, such as a number of a hundred digits
-        if len(body) > _EXAMPLE:
-            continue
-        try:
-            page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
-        except BodyError as error:
-            notes.say(f"An example of the document is not what it declares: {str(error).partition(';')[0]}.")
-            continue
-        for misfit in page.misfits.values():
-            what = f"{misfit.expected} expected at {misfit.path}"
-            notes.say(f"An example of the document is not what it declares: {what}.")
-        if page.absent or not (page.misfits or any(value is not None for row in page.rows for value in row.values())):
-            notes.say("An example of the document has nothing of what its schema declares.")
+        if len(body) <= _EXAMPLE:
+            yield body
+
+
+def _problems(reader: Reader, body: bytes) -> Iterator[str]:
+    """Yield what is wrong with an example."""
+    try:
+        page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
+    except BodyError as error:
+        yield f"is not what it declares: {str(error).partition(';')[0]}"
+        return
+    for misfit in page.misfits.values():
+        yield f"is not what it declares: {misfit.expected} expected at {misfit.path}"
+    if page.absent or not (page.misfits or any(value is not None for row in page.rows for value in row.values())):
+        yield "has nothing of what its schema declares"
 
 
 # --- parameters --------------------------------------------------------------------------------------
@@ -400,14 +424,14 @@ def _add_headers(operation: Operation, found: _Draft) -> None:
 
 def _optional(operation: Operation, pages: Pages) -> Iterator[str]:
     """Yield what the author may want to do about parameters."""
-    if since := [one.name for one in operation.query() if one.required and _SINCE.search(one.name)]:
+    required = [one.name for one in operation.query() if one.required]
+    if since := [*filter(_SINCE.search, required)]:
         yield f"A setting stands in for {', '.join(since)}; Plan(since=...) or Plan(windows=...) can work it out."
-    left = [
-        one.name for one in operation.query() if not one.required and one.name not in (pages.param, pages.size_param)
-    ]
+    asked = (*required, pages.param, pages.size_param)
+    left = [one.name for one in operation.query() if one.name not in asked]
     if left:
         yield f"Not asked with: {', '.join(left)}."
-    if since := [name for name in left if _SINCE.search(name)]:
+    if since := [*filter(_SINCE.search, left)]:
         yield f"If {since[0]} lists what changed since a date: plan=Plan(since=since_date({since[0]!r}, start=...))."
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vendortap.errors import UsageError
-from vendortap.scaffold import allowed, names, schema
+from vendortap.scaffold import allowed, schema
 from vendortap.scaffold.infer import Inferred, Sample, infer
 from vendortap.scaffold.vendor import (
     LIMIT_ASSUMED,
@@ -60,7 +60,6 @@ _DOCUMENT: Schema = {
     "required": ["number"],
 }
 
-
 _PATHS: Mapping[Paging, str] = {"row-offset": "/invoices/search"}
 _COUNT = {"type": ["integer", "null"], "description": "How many invoices there are altogether."}
 
@@ -74,19 +73,8 @@ def _counted(declared: Schema, paging: Paging) -> Schema:
 
 def plain(name: str, title: str, auth: Auth, paging: Paging, formats: Sequence[Format]) -> Vendor:
     """Return a vendor with a list of invoices, and of each the whole document."""
-    invoices = DraftStream(
-        name="invoices",
-        title="The list of invoices: numbers, totals, changes",
-        path=_PATHS.get(paging, "/invoices"),
-        rows=("invoices",),
-        many=True,
-        keys=("number",),
-        schema=_counted(_LIST, paging),
-        replication_key="updated_at",
-        pages=PAGES[paging],
-        amount="total",
-        item="invoice",
-    )
+    told = "The list of invoices: numbers, totals, changes"
+    invoices = replace(_list(_LIST, ("number",), paging), title=told)
     details = DraftStream(
         name="invoice_details",
         title="The whole invoice with its lines",
@@ -103,18 +91,27 @@ def plain(name: str, title: str, auth: Auth, paging: Paging, formats: Sequence[F
     return _vendor(name, title, (invoices, details), auth, formats)
 
 
+def _list(declared: Schema, keys: tuple[str, ...], paging: Paging) -> DraftStream:
+    return DraftStream(
+        name="invoices",
+        title="The list of invoices",
+        path=_PATHS.get(paging, "/invoices"),
+        rows=("invoices",),
+        many=True,
+        keys=keys,
+        schema=_counted(declared, paging),
+        replication_key=schema.changed(declared),
+        pages=PAGES[paging],
+        item="invoice",
+        amount=schema.find(declared, "number", "total"),
+    )
+
+
 def _vendor(name: str, title: str, streams: tuple[DraftStream, ...], auth: Auth, formats: Sequence[Format]) -> Vendor:
     host = f"https://api.{name}.example"
     ways = () if auth == "none" else (SignIn(auth, token_url=f"{host}/oauth/token"),)
-    return Vendor(
-        name=name,
-        title=title,
-        docs=f"{host}/docs",
-        base_url=f"{host}/v1",
-        streams=streams,
-        auth=ways,
-        formats=tuple(formats),
-    )
+    made = Vendor(name=name, title=title, docs=f"{host}/docs", base_url=f"{host}/v1", streams=streams)
+    return replace(made, auth=ways, formats=tuple(formats))
 
 
 # --- from samples ------------------------------------------------------------------------------------
@@ -129,40 +126,27 @@ def from_samples(name: str, title: str, samples: Sequence[Sample], auth: Auth, p
     Raises:
         UsageError: no schema can be drafted from the samples, or nothing in them could be a key.
     """
-    alone = [(sample, infer([sample])) for sample in samples]
-    pages = [sample for sample, inferred in alone if inferred.rows.many]
-    documents = [sample for sample, inferred in alone if not inferred.rows.many]
-    listed = infer(pages, title="A row of the list") if pages else None
-    whole = infer(documents, title="Invoice") if documents else None
-    formats: tuple[Format, ...] = tuple(
-        form for form in ("json", "xml") if any(sample.media_type.endswith(form) for sample in samples)
-    )
-    streams: list[DraftStream] = []
-    if listed is not None:
-        streams.append(_list_stream(listed, paging))
-    elif whole is not None:
-        streams.append(_assumed_list(whole, paging))
+    by_many: dict[bool, list[Sample]] = {True: [], False: []}
+    for sample in samples:
+        by_many[infer([sample]).rows.many].append(sample)
+    listed = infer(by_many[True], title="A row of the list") if by_many[True] else None
+    whole = infer(by_many[False], title="Invoice") if by_many[False] else None
+    streams = [_list_stream(listed, paging)] if listed else []
     if whole is not None:
+        streams = streams or [_assumed_list(whole, paging)]
         streams.append(_document_stream(whole, streams[0]))
+    formats = sorted({sample.format for sample in samples})
     return replace(_vendor(name, title, tuple(streams), auth, formats), comments=(LIMIT_ASSUMED,))
 
 
 def _list_stream(inferred: Inferred, paging: Paging) -> DraftStream:
     declared = inferred.schema
-    return DraftStream(
-        name="invoices",
-        title="The list of invoices",
-        path=_PATHS.get(paging, "/invoices"),
+    return replace(
+        _list(declared, _key(inferred), paging),
         rows=inferred.rows.path,
-        many=True,
         any_case=inferred.rows.any_case,
         any_type=inferred.rows.any_type,
-        keys=_key(inferred),
-        schema=_counted(declared, paging),
-        replication_key=_stamp(declared),
-        pages=PAGES[paging],
         item=str(declared.get("xml", {}).get("name", "")),
-        amount=schema.total(declared),
         comments=(*inferred.notes, *_guessed(declared), "Where the list is, and how it pages, no sample tells."),
     )
 
@@ -172,7 +156,8 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
     (key,) = _key(whole)
     members = whole.schema["properties"]
     leaves = {name: member for name, member in members.items() if "items" not in member and "properties" not in member}
-    wanted = {key, _stamp(whole.schema), schema.total(whole.schema), *(n for n in leaves if "currency" in n.lower())}
+    changed, total = schema.changed(whole.schema), schema.find(whole.schema, "number", "total")
+    wanted = {key, changed, total, *(name for name in leaves if "currency" in name.lower())}
     declared = {
         "$schema": schema.DIALECT,
         "title": "A row of the list",
@@ -180,18 +165,9 @@ def _assumed_list(whole: Inferred, paging: Paging) -> DraftStream:
         "properties": {name: member for name, member in leaves.items() if name in wanted},
         "required": [key],
     }
-    return DraftStream(
-        name="invoices",
-        title="The list of invoices",
-        path=_PATHS.get(paging, "/invoices"),
-        rows=("invoices",),
-        many=True,
-        keys=(key,),
-        schema=_counted(declared, paging),
-        replication_key=_stamp(declared),
-        pages=PAGES[paging],
+    return replace(
+        _list(declared, (key,), paging),
         item=str(whole.schema.get("xml", {}).get("name", "invoice")),
-        amount=schema.total(declared),
         comments=("No sample of the list was given: that there is one, and what it has of each invoice, is assumed.",),
     )
 
@@ -212,7 +188,7 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
         schema=declared,
         keyed=Listed(param, allowed.setting(f"{param}s"), parent.name, parent.keys[0]),
         item=str(declared.get("xml", {}).get("name", "")),
-        amount=schema.total(declared),
+        amount=schema.find(declared, "number", "total"),
         comments=(*inferred.notes, *_guessed(declared), "Where the document is, no sample tells."),
     )
     if parent.replication_key is None:
@@ -225,7 +201,7 @@ def _document_stream(inferred: Inferred, parent: DraftStream) -> DraftStream:
 
 
 def _guessed(declared: Schema) -> tuple[str, ...]:
-    amount = schema.total(declared)
+    amount = schema.find(declared, "number", "total")
     return (f"Guessed: {amount} is what a record comes to.",) if amount else ()
 
 
@@ -233,9 +209,3 @@ def _key(inferred: Inferred) -> tuple[str]:
     if not inferred.keys:
         raise UsageError("nothing in the samples could be the key of an invoice; draft with --auth and --paging alone")
     return (inferred.keys[0],)
-
-
-def _stamp(declared: Schema) -> str | None:
-    """Return the property that tells when a record changed last, if one is called so."""
-    dates = (name for name, member in declared["properties"].items() if member.get("format") == "date-time")
-    return next(filter(names.is_change, dates), None)

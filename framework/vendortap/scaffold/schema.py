@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from vendortap.scaffold import allowed, kinds
+from vendortap.scaffold import allowed, kinds, names
 from vendortap.scaffold.notes import Notes
 from vendortap.scaffold.observations import Observations
 
@@ -28,12 +28,9 @@ def draft(
     """
     if seen.lists:
         return _array(seen, name, notes, path, strict=strict)
-    if seen.objects:
-        if seen.leaves:
-            notes.say(kinds.MIXED, path)
-            return None
+    if seen.is_object:
         return _object(seen, notes, path, required, strict=strict)
-    kind = kinds.leaf(seen, name, notes, path)
+    kind = None if seen.objects else kinds.leaf(seen, name, notes, path)
     if kind is None:
         notes.say(kinds.MIXED, path)
         return None
@@ -55,15 +52,21 @@ def kind(declared: Mapping[str, Any]) -> str:
     return next(kind for kind in types(declared) if kind != "null")
 
 
-def total(declared: Mapping[str, Any]) -> str:
-    """Return the property of a record that is called like its total; empty where none is, or a path cannot say it."""
-    numbers = (name for name, member in declared["properties"].items() if "number" in types(member))
-    return next((name for name in numbers if "total" in name.lower() and is_sayable(name)), "")
+def find(declared: Mapping[str, Any], kind: str, word: str = "") -> str:
+    """Return a record's property of a type whose name has a word, and a path can say; empty where there is none."""
+    fit = (name for name, member in declared["properties"].items() if kind in types(member) and "format" not in member)
+    return next((name for name in fit if word in name.lower() and not {".", "{"} & {*name}), "")
 
 
 def is_sayable(name: str) -> bool:
     """Whether a path and a query with a place such as ``{schema}`` can say the name."""
     return not {".", "{"} & {*name}
+
+
+def changed(declared: Mapping[str, Any]) -> str | None:
+    """Return the property that tells when a record changed last, if one is called so."""
+    dates = (name for name, member in declared["properties"].items() if member.get("format") == "date-time")
+    return next(filter(names.is_change, dates), None)
 
 
 def name_in_xml(name: str, declared: Mapping[str, Any]) -> tuple[bool, str]:
