@@ -61,15 +61,11 @@ def read_sample(path: Path) -> Sample:
     return Sample(path.name, "application/xml" if is_xml else "application/json", body)
 
 
-def rows_text(rows: Rows) -> str:
-    """Return the rows as a declaration has them."""
-    arguments = [
-        source.names(rows.path) if rows.path else "",
-        "many=False" if not rows.many else "",
-        "any_case=True" if rows.any_case else "",
-        "any_type=True" if rows.any_type else "",
-    ]
-    return source.call("Rows", *arguments)
+def rows_text(rows: Rows, *, more: str = "", empty: str = "") -> str:
+    """Return the rows as a declaration has them; ``more`` and ``empty`` are source already."""
+    path, many = source.names(rows.path) if rows.path else "", "" if rows.many else "False"
+    cases = {"any_case": rows.any_case, "any_type": rows.any_type}
+    return source.call("Rows", path, many=many, more=more, **cases, empty=empty)
 
 
 def infer(
@@ -289,14 +285,10 @@ def _guess_keys(record: Observations, title: str, notes: Notes) -> tuple[str, ..
 
 def _is_fit(name: str, member: Observations, record: Observations) -> bool:
     """Whether a property can be a key: a text or a whole number in every record."""
-    if (
-        not allowed.is_plain(name)
-        or member.lists
-        or member.objects
-        or not schema.never_null(member, record, {"type": ""})
-    ):
+    if member.lists or member.objects or not allowed.is_plain(name):
         return False
-    return kinds.leaf(member, name, Notes(), "") in ("string", "integer")
+    is_there = schema.never_null(member, record, {"type": ""})
+    return is_there and kinds.leaf(member, name, Notes(), "") in ("string", "integer")
 
 
 def _draft(record: Observations, keys: Sequence[str], title: str, notes: Notes, *, strict: bool) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from vendortap.declare.model import Rows
 from vendortap.decode import schemas
 from vendortap.duckdb.columns import quote
 from vendortap.errors import UsageError
 from vendortap.scaffold import allowed, fake_data, layout, schema, source
+from vendortap.scaffold.infer import rows_text
 from vendortap.scaffold.vendor import Auth, DraftStream, Listed, Pages, SignIn, Vendor
 from vendortap.support.extras import require
 
@@ -41,7 +43,7 @@ def check_name(name: str) -> None:
 
 def fitting(vendor: Vendor) -> Vendor:
     """Return the vendor in those formats that can have all of its names, and say so where XML cannot."""
-    if not _has_xml(vendor) or all(map(_fits_xml, vendor.streams)):
+    if not vendor.has_xml or all(map(_fits_xml, vendor.streams)):
         return vendor
     return replace(vendor, formats=("json",), comments=(*vendor.comments, JSON_ONLY))
 
@@ -80,7 +82,7 @@ def write(vendor: Vendor, folder: Path, license_name: str = "apache-2.0") -> lis
         if folder.exists():
             folder.rmdir()
         project.rename(folder)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(filter(Path.is_file, folder.rglob("*")))
 
 
 def _files(vendor: Vendor, values: Mapping[str, Any], license_name: str) -> Iterator[tuple[str, str]]:
@@ -130,66 +132,51 @@ def context(vendor: Vendor) -> dict[str, Any]:
 
 # --- the declaration ---------------------------------------------------------------------------------
 
-_PAGERS = {"page-number": "page_number", "offset": "offset", "row-offset": "row_offset", "token": "token"}
-_FLOWS = {"bearer": "bearer", "api-key": "api_key", "basic": "basic", "oauth2-client": "client_credentials"}
-
 
 def declaration(vendor: Vendor, package: str) -> str:
     """Return the source of the Connector."""
     sandbox = source.call(
         "Sandbox",
-        f'app="{package}.sandbox:app"',
-        f"config={source.members({name: _literal(value) for name, value in _sandbox_config(vendor).items()})}",
-        f"totals={source.text(_totals(vendor))}",
+        app=f'"{package}.sandbox:app"',
+        config=source.members({name: _literal(value) for name, value in _sandbox_config(vendor).items()}),
+        totals=source.text(_totals(vendor)),
         spread=True,
     )
     return source.call(
         "Connector",
-        f"name={source.text(vendor.name)}",
-        f"title={source.text(vendor.title)}",
-        f"docs={source.text(vendor.docs)}",
-        f'schemas="{package}.schemas"',
-        'base_url=setting("base_url")',
-        f"auth=({', '.join(map(_flow, vendor.auth))},)" if vendor.auth else "",
-        'accept=by("format", {"json": "application/json", "xml": "application/xml"})' if _has_xml(vendor) else "",
-        "headers=request_headers" if vendor.headers or vendor.unique_headers else "",
-        "limit=Limit(rate=5, burst=5)",
-        f"streams=({', '.join(_stream(stream, xml=_has_xml(vendor)) for stream in vendor.streams)},)",
-        f"sandbox={sandbox}",
+        name=source.text(vendor.name),
+        title=source.text(vendor.title),
+        docs=source.text(vendor.docs),
+        schemas=f'"{package}.schemas"',
+        base_url='setting("base_url")',
+        auth=f"({', '.join(map(_flow, vendor.auth))},)" if vendor.auth else "",
+        accept='by("format", {"json": "application/json", "xml": "application/xml"})' if vendor.has_xml else "",
+        headers="request_headers" if vendor.headers or vendor.unique_headers else "",
+        limit="Limit(rate=5, burst=5)",
+        streams=f"({', '.join(_stream(stream, xml=vendor.has_xml) for stream in vendor.streams)},)",
+        sandbox=sandbox,
         spread=True,
     )
 
 
-def _has_xml(vendor: Vendor) -> bool:
-    return "xml" in vendor.formats
-
-
 def _stream(stream: DraftStream, *, xml: bool) -> str:
+    summed = map(source.text, filter(None, (stream.amount, schema.find(stream.schema, "string", "currency"))))
     call = source.call(
         "Stream",
-        f"name={source.text(stream.name)}",
-        f"title={source.text(stream.title)}",
-        f"request={_request(stream)}",
-        _rows(stream, xml=xml),
-        f"pages={_pager(stream)}" if stream.pages.kind != "none" else "",
-        f"keyed={_keyed(stream.keyed, stream)}" if stream.keyed else "",
-        f"keys={source.names(stream.keys)}",
-        f"replication_key={source.text(stream.replication_key)}" if stream.replication_key else "",
-        _summed(stream),
-        f"add={{{source.text(stream.add)}: {source.text(stream.keyed.param)}}}" if stream.add and stream.keyed else "",
+        name=source.text(stream.name),
+        title=source.text(stream.title),
+        request=_request(stream),
+        rows=_rows(stream, xml=xml),
+        pages=_pager(stream) if stream.pages.kind != "none" else "",
+        keyed=_keyed(stream.keyed, stream) if stream.keyed else "",
+        keys=source.names(stream.keys),
+        replication_key=source.text(stream.replication_key) if stream.replication_key else "",
+        amount=source.call("Amount", *summed) if stream.amount else "",
+        add=source.texts({stream.add: stream.keyed.param}) if stream.add and stream.keyed else "",
         spread=True,
     )
     told = source.comments(stream.comments)
     return f"\n{told}{call}" if told else call
-
-
-def _summed(stream: DraftStream) -> str:
-    """Return the source of what a report adds up."""
-    if not stream.amount:
-        return ""
-    currency = _currency(stream)
-    shown = [stream.amount, *([currency] if currency else [])]
-    return f"amount={source.call('Amount', *map(source.text, shown))}"
 
 
 def _request(stream: DraftStream) -> str:
@@ -198,68 +185,62 @@ def _request(stream: DraftStream) -> str:
     wanted = dict(stream.params)
     if stream.pages.kind == "token" and stream.pages.size_param:
         wanted[stream.pages.size_param] = "{page_size}"
-    params = source.members({name: source.text(value) for name, value in wanted.items()})
-    return source.call("get", source.text(stream.path), f"**{params}" if wanted else "")
+    return source.call("get", source.text(stream.path), f"**{source.texts(wanted)}" if wanted else "")
 
 
 def _rows(stream: DraftStream, *, xml: bool) -> str:
-    pages = stream.pages
-    more = {
-        **({"total": f'Value({source.names(pages.total)}, "integer")'} if _is_beside(pages) else {}),
-        **({"next": f"Value({source.names(pages.found)})"} if pages.found else {}),
-    }
-    arguments = [
-        source.names(stream.rows) if stream.rows else "",
-        "many=False" if not stream.many else "",
-        f"more={source.members(more)}" if more else "",
-        "any_case=True" if stream.any_case else "",
-        "any_type=True" if stream.any_type else "",
-        'empty=(childless("ArrayOf*"),)' if xml and stream.many and not stream.rows else "",
-    ]
-    return f"rows={source.call('Rows', *arguments)}" if any(arguments) else ""
+    more: dict[str, str] = {}
+    if total := stream.pages.total_beside:
+        more["total"] = f'Value({source.names(total)}, "integer")'
+    if found := stream.pages.found:
+        more["next"] = f"Value({source.names(found)})"
+    rows = rows_text(
+        Rows(stream.rows, stream.many, any_case=stream.any_case, any_type=stream.any_type),
+        more=source.members(more) if more else "",
+        empty='(childless("ArrayOf*"),)' if xml and stream.many and not stream.rows else "",
+    )
+    return rows if rows != "Rows()" else ""
 
 
 def _pager(stream: DraftStream) -> str:
     """Return the source of the pager, which reads a list once more where rows move between its pages."""
-    pages = stream.pages
-    total = 'total="total"' if _is_beside(pages) else ""
+    pages, function = stream.pages, stream.pages.kind.replace("-", "_")
+    param, size = source.text(pages.param), '"page_size"'
+    total = '"total"' if pages.total_beside else ""
     if pages.kind == "token":
-        arguments = [source.text(pages.param), 'found="next"']
+        pager = source.call(function, param, found='"next"')
     elif pages.kind == "row-offset":
-        total = f"total={source.text(pages.total[0])}"
-        first, size = (source.names((name,)) for name in (pages.param, pages.size_param))
-        arguments = [first, f"size_path={size}", 'size="page_size"', total]
+        total = source.text(pages.total[0])
+        pager = source.call(
+            function, f"({param},)", size_path=source.names((pages.size_param,)), size=size, total=total
+        )
     else:
-        arguments = [
-            source.text(pages.param),
-            f"size_param={source.text(pages.size_param)}",
-            'size="page_size"',
-            'first="first_page"' if pages.kind == "page-number" and pages.first != 1 else "",
-            'rows="total"' if pages.total else "",
-        ]
-    pager = source.call(_PAGERS[pages.kind], *arguments)
-    return source.call("stable", pager, *map(source.text, stream.keys), total)
-
-
-def _is_beside(pages: Pages) -> bool:
-    """Whether the number of all rows stands beside them."""
-    return bool(pages.total) and pages.kind != "row-offset"
+        first = '"first_page"' if pages.first != 1 else ""
+        size_param = source.text(pages.size_param)
+        pager = source.call(function, param, size_param=size_param, size=size, first=first, rows=total)
+    return source.call("stable", pager, *map(source.text, stream.keys), total=total)
 
 
 def _keyed(keyed: Listed, stream: DraftStream) -> str:
-    of_parent = [f"parent={source.text(keyed.parent)}", f"field={source.text(keyed.field)}"] if keyed.parent else []
-    echo = f"echo={source.names(stream.keys)}" if len(stream.keys) == 1 and not stream.add else ""
-    return source.call("Keyed", source.text(keyed.param), f"(listed({source.text(keyed.setting)}),)", *of_parent, echo)
+    return source.call(
+        "Keyed",
+        source.text(keyed.param),
+        f"(listed({source.text(keyed.setting)}),)",
+        parent=source.text(keyed.parent) if keyed.parent else "",
+        field=source.text(keyed.field) if keyed.parent else "",
+        echo=source.names(stream.keys) if len(stream.keys) == 1 and not stream.add else "",
+    )
 
 
 def _flow(way: SignIn) -> str:
-    arguments = {
-        "bearer": ['setting="api_token"'],
-        "api-key": [f"header={source.text(way.header)}", 'setting="api_key"'],
-        "basic": ['username="username"', 'password="password"'],
-        "oauth2-client": ['token_url=setting("token_url")', 'client_id="client_id"', 'client_secret="client_secret"'],
-    }[way.kind]
-    return source.call(_FLOWS[way.kind], *arguments)
+    client = ('client_id="client_id"', 'client_secret="client_secret"')
+    calls: Mapping[Auth, str] = {
+        "bearer": 'bearer(setting="api_token")',
+        "api-key": source.call("api_key", header=source.text(way.header), setting='"api_key"'),
+        "basic": 'basic(username="username", password="password")',
+        "oauth2-client": source.call("client_credentials", 'token_url=setting("token_url")', *client),
+    }
+    return calls[way.kind]
 
 
 def _headers(vendor: Vendor) -> str:
@@ -280,7 +261,7 @@ def documents(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
         "$schema": schema.DIALECT,
         "title": f"Settings of {vendor.title}",
         "type": "object",
-        "properties": {name: _described(setting) for name, setting in _settings(vendor).items()},
+        "properties": _settings(vendor),
     }
     required = [*_needed(vendor), *vendor.required]
     if required:
@@ -288,20 +269,14 @@ def documents(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
     return {"config": config, **{stream.name: stream.schema for stream in vendor.streams}}
 
 
-def _described(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a setting with its description at the end, where it may be long."""
-    rest = {keyword: value for keyword, value in setting.items() if keyword != "description"}
-    return {**rest, "description": setting["description"]}
-
-
 def _settings(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
     """Return all settings, by name: how to sign in first, then what there is to set, then the vendor's own."""
     found: dict[str, Mapping[str, Any]] = {}
     for way in vendor.auth:
         found |= _credentials(way)
-    url = {"type": "string", "description": "Where the API is."}
-    found["base_url"] = {**url, "default": vendor.base_url} if vendor.base_url else {**url, "minLength": 1}
-    if _has_xml(vendor):
+    default = {"default": vendor.base_url} if vendor.base_url else {"minLength": 1}
+    found["base_url"] = {"type": "string", **default, "description": "Where the API is."}
+    if vendor.has_xml:
         found["format"] = {
             "type": "string",
             "enum": ["json", "xml"],
@@ -325,21 +300,16 @@ def _settings(vendor: Vendor) -> dict[str, Mapping[str, Any]]:
 
 def _credentials(way: SignIn) -> dict[str, Mapping[str, Any]]:
     text = {"type": "string", "minLength": 1}
-    secret = {**text, "secret": True}
+    secret, account = {**text, "secret": True}, {"account": True, **text}
     known: dict[Auth, dict[str, Mapping[str, Any]]] = {
-        "none": {},
         "bearer": {"api_token": {**secret, "description": "API token, from the account page."}},
         "api-key": {"api_key": {**secret, "description": f"API key, sent as {way.header}."}},
         "basic": {
-            "username": {"account": True, **text, "description": "User name."},
+            "username": {**account, "description": "User name."},
             "password": {**secret, "description": "Password."},
         },
         "oauth2-client": {
-            "client_id": {
-                "account": True,
-                **text,
-                "description": "Client id of the application that the vendor has registered.",
-            },
+            "client_id": {**account, "description": "Client id of the application that the vendor has registered."},
             "client_secret": {**secret, "description": "Its secret."},
             "token_url": {**text, "default": way.token_url, "description": "Where tokens come from."},
         },
@@ -350,7 +320,7 @@ def _credentials(way: SignIn) -> dict[str, Mapping[str, Any]]:
 def _paging_settings(stream: DraftStream) -> dict[str, Mapping[str, Any]]:
     pages = stream.pages
     found: dict[str, Mapping[str, Any]] = {}
-    if pages.kind != "none" and pages.size_param:
+    if pages.size_param:
         greatest = pages.greatest or (pages.size if pages.assumed else None)
         most = {"maximum": greatest} if greatest else {}
         doubt = f" No maximum is documented; {pages.size} is assumed." if pages.assumed else ""
@@ -362,13 +332,9 @@ def _paging_settings(stream: DraftStream) -> dict[str, Mapping[str, Any]]:
             **({"assumed": True} if pages.assumed else {}),
             "description": f"Records to ask for at a time.{doubt}",
         }
-    if pages.kind == "page-number" and pages.first != 1:
-        found["first_page"] = {
-            "type": "integer",
-            "minimum": 0,
-            "default": pages.first,
-            "description": "The number of the first page.",
-        }
+    if pages.first != 1:
+        number = {"type": "integer", "minimum": 0, "default": pages.first}
+        found["first_page"] = {**number, "description": "The number of the first page."}
     return found
 
 
@@ -381,6 +347,14 @@ def _needed(vendor: Vendor) -> list[str]:
 # --- the sandbox -------------------------------------------------------------------------------------
 
 
+_SANDBOX_CREDENTIALS: Mapping[Auth, Mapping[str, str]] = {
+    "bearer": {"api_token": "sandbox-token"},
+    "api-key": {"api_key": "sandbox-key"},
+    "basic": {"username": "sandbox", "password": "sandbox-password"},
+    "oauth2-client": {"client_id": "sandbox", "client_secret": "sandbox-secret", "token_url": "{url}/oauth/token"},
+}
+
+
 def _literal(value: Any) -> str:
     return source.text(value) if isinstance(value, str) else repr(value)
 
@@ -389,17 +363,7 @@ def _sandbox_config(vendor: Vendor) -> dict[str, Any]:
     """Return the settings that lead a tap to the sandbox."""
     config: dict[str, Any] = {"base_url": "{url}"}
     for way in vendor.auth:
-        config |= {
-            "none": {},
-            "bearer": {"api_token": "sandbox-token"},
-            "api-key": {"api_key": "sandbox-key"},
-            "basic": {"username": "sandbox", "password": "sandbox-password"},
-            "oauth2-client": {
-                "client_id": "sandbox",
-                "client_secret": "sandbox-secret",
-                "token_url": "{url}/oauth/token",
-            },
-        }[way.kind]
+        config |= _SANDBOX_CREDENTIALS[way.kind]
     samples = {"integer": 1, "boolean": True}
     own = {name: samples.get(str(vendor.settings[name]["type"]), "sandbox") for name in vendor.required}
     return {**config, **own, "requests_per_second": None}
@@ -407,21 +371,10 @@ def _sandbox_config(vendor: Vendor) -> dict[str, Any]:
 
 def _totals_of(vendor: Vendor) -> tuple[DraftStream, str, str]:
     """Return the stream that a run is reconciled by, and its properties of currency and amount, where it has them."""
-    whole = [stream for stream in vendor.streams if stream.keyed is None or stream.keyed.parent]
-    ranked = sorted(whole, key=lambda stream: (not _amount(stream), stream.keyed is None))
-    return ranked[0], _currency(ranked[0]), _amount(ranked[0])
-
-
-def _amount(stream: DraftStream) -> str:
-    members = stream.schema["properties"].items()
-    found = (name for name, member in members if "number" in schema.types(member) and schema.is_sayable(name))
-    return stream.amount or next(found, "")
-
-
-def _currency(stream: DraftStream) -> str:
-    members = stream.schema["properties"].items()
-    texts = (name for name, member in members if "string" in schema.types(member) and "format" not in member)
-    return next((name for name in texts if "currency" in name.lower() and schema.is_sayable(name)), "")
+    whole = [stream for stream in vendor.streams if stream.is_listed]
+    amounts = {stream.name: stream.amount or schema.find(stream.schema, "number") for stream in whole}
+    first = min(whole, key=lambda stream: (not amounts[stream.name], stream.keyed is None))
+    return first, schema.find(first.schema, "string", "currency"), amounts[first.name]
 
 
 def _totals(vendor: Vendor) -> str:
@@ -438,16 +391,21 @@ def _sandbox(vendor: Vendor) -> dict[str, Any]:
     values: dict[str, Any] = {
         "handlers": [_handler(one, vendor) for one in vendor.streams],
         "records": records,
-        "xml_names": [_xml_names(one) for one in vendor.streams] if _has_xml(vendor) else [],
+        "xml_names": [_xml_names(one) for one in vendor.streams] if vendor.has_xml else [],
         "guard_expression": _guards(vendor),
         "token_route": any(way.kind == "oauth2-client" for way in vendor.auth),
         "has_documents": any(one.keyed for one in vendor.streams),
         "total_function": f"{stream.name}_record",
-        "total_currency": f"record[{source.text(currency)}]" if currency else '""',
-        "total_amount": f"record[{source.text(amount)}]" if amount else "Decimal(0)",
+        "total_currency": _of_record(currency, '""'),
+        "total_amount": _of_record(amount, "Decimal(0)"),
     }
     values["dated"] = any("FIRST" in record["value"] for record in records)
     return values
+
+
+def _of_record(name: str, otherwise: str) -> str:
+    """Return the source of a record's property; of what stands in where there is none."""
+    return f"record[{source.text(name)}]" if name else otherwise
 
 
 def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
@@ -461,29 +419,17 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "row-offset": f"int(call.json()[{source.text(pages.param)}])",
         "token": f"call.whole({param}, 0, least=0)",
     }[pages.kind]
-    envelope: dict[str, Any] = {}
-    if _is_beside(pages):
-        _put(envelope, pages.total, "invoices")
-    _put(envelope, pages.found, "following")
-    _put(envelope, stream.rows, "rows" if stream.many else "record")
     shown = "rows" if stream.many else "record"
+    envelope: dict[str, Any] = {}
+    for path, value in ((pages.total_beside, "invoices"), (pages.found, "following"), (stream.rows, shown)):
+        _put(envelope, path, value)
     document = _nested(envelope) if stream.rows else shown
     answer = (
-        source.call("answer", "call.request", document, stream.name.upper())
-        if _has_xml(vendor)
-        else source.call("json_answer", document)
-    )
-    route = source.call(
-        "server.route",
-        source.text(stream.path),
-        source.text(stream.name),
-        f"answer_{stream.name}",
-        'methods=["POST"]' if pages.kind == "row-offset" else "",
-        "guard=guard" if vendor.auth else "guard=anyone",
+        f"answer(call.request, {document}, {stream.name.upper()})" if vendor.has_xml else f"json_answer({document})"
     )
     return {
         "name": stream.name,
-        "route": route,
+        "route": _route(stream, vendor),
         "many": stream.many,
         "key": source.text(stream.keyed.param.lower()) if stream.keyed else "",
         "paged": pages.kind != "none",
@@ -493,6 +439,16 @@ def _handler(stream: DraftStream, vendor: Vendor) -> dict[str, Any]:
         "first": first,
         "answer": answer,
     }
+
+
+def _route(stream: DraftStream, vendor: Vendor) -> str:
+    return source.call(
+        "server.route",
+        *map(source.text, (stream.path, stream.name)),
+        f"answer_{stream.name}",
+        methods='["POST"]' if stream.pages.kind == "row-offset" else "",
+        guard="guard" if vendor.auth else "anyone",
+    )
 
 
 def _size(pages: Pages) -> str:
@@ -519,18 +475,15 @@ def _record(stream: DraftStream, vendor: Vendor) -> dict[str, str]:
     """
     added = {stream.add, *(stream.pages.total if stream.pages.kind == "row-offset" else ())}
     members = {name: member for name, member in stream.schema["properties"].items() if name not in added}
-    children = [one for one in vendor.streams if one.keyed and one.keyed.parent == stream.name]
-    for child in children:
-        if members.items() <= _comparable(child).items():
+    keys = {*stream.keys}
+    for child in vendor.streams:
+        if child.keyed is None or child.keyed.parent != stream.name:
+            continue
+        if members.items() <= child.schema["properties"].items():
             value = f"{{name: whole[name] for name in {source.names(list(members))}}}"
             return {"name": stream.name, "of": child.name, "value": value}
-    keys = {*stream.keys} | {child.keyed.field for child in children if child.keyed}
+        keys.add(child.keyed.field)
     return {"name": stream.name, "of": "", "value": fake_data.record({"properties": members}, keys)}
-
-
-def _comparable(stream: DraftStream) -> dict[str, Any]:
-    """Return a stream's properties without what its schema says of them for readers."""
-    return dict(stream.schema["properties"])
 
 
 def _xml_names(stream: DraftStream) -> dict[str, str]:
@@ -572,30 +525,38 @@ def _keys_query(vendor: Vendor, stream: DraftStream) -> str:
 
 def _suite(vendor: Vendor) -> str:
     """Return the source of the conformance suite: with a key of each stream that has no list to get them from."""
-    unlisted = [one for one in vendor.streams if one.keyed and not one.keyed.parent]
+    unlisted = [one for one in vendor.streams if not one.is_listed]
     keys = {one.keyed.setting: f'["{_key_of_seven(one)}"]' for one in unlisted if one.keyed}
-    return source.call("connector_suite", source.text(vendor.name), f"config={source.members(keys)}" if keys else "")
+    return source.call("connector_suite", source.text(vendor.name), config=source.members(keys) if keys else "")
 
 
 def _tests(vendor: Vendor) -> dict[str, Any]:
     """Return what the template of the tests fills in."""
-    keyed = next((one for one in vendor.streams if one.keyed and one.keyed.parent and one.replication_key), None)
-    listed = next((one for one in vendor.streams if one.keyed), None)
-    wrong = {
+    incremental = (one.name for one in vendor.streams if one.keyed and one.is_listed and one.replication_key)
+    wrong: Mapping[Auth, tuple[str, str]] = {
         "bearer": ("api_token", "another-token"),
         "api-key": ("api_key", "another-key"),
         "basic": ("password", "another-password"),
         "oauth2-client": ("client_secret", "another-secret"),
     }
-    way = next((one for one in vendor.auth if one.kind != "none"), None)
     return {
         "suite": _suite(vendor),
         "schema": vendor.name.replace("-", "_"),
-        "whole_tables": source.names([one.name for one in vendor.streams if one.keyed is None or one.keyed.parent]),
-        "incremental": keyed.name if keyed else "",
-        "keyed": listed.name if listed else "",
-        "keyed_setting": listed.keyed.setting if listed and listed.keyed else "",
-        "keyed_query": source.text(_keys_query(vendor, listed)) if listed else "",
-        "keyed_value": _key_of_seven(listed) if listed else "",
-        "wrong": wrong[way.kind] if way else (),
+        "whole_tables": source.names([one.name for one in vendor.streams if one.is_listed]),
+        "incremental": next(incremental, ""),
+        "wrong": next((wrong[way.kind] for way in vendor.auth), ()),
+        **_keyed_test(vendor),
     }
+
+
+def _keyed_test(vendor: Vendor) -> dict[str, str]:
+    """Return what the test of an unknown key fills in, for the first stream that keys are named for."""
+    for stream in vendor.streams:
+        if stream.keyed:
+            return {
+                "keyed": stream.name,
+                "keyed_setting": stream.keyed.setting,
+                "keyed_query": source.text(_keys_query(vendor, stream)),
+                "keyed_value": _key_of_seven(stream),
+            }
+    return {"keyed": ""}

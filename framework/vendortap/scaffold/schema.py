@@ -58,11 +58,6 @@ def find(declared: Mapping[str, Any], kind: str, word: str = "") -> str:
     return next((name for name in fit if word in name.lower() and not {".", "{"} & {*name}), "")
 
 
-def is_sayable(name: str) -> bool:
-    """Whether a path and a query with a place such as ``{schema}`` can say the name."""
-    return not {".", "{"} & {*name}
-
-
 def changed(declared: Mapping[str, Any]) -> str | None:
     """Return the property that tells when a record changed last, if one is called so."""
     dates = (name for name, member in declared["properties"].items() if member.get("format") == "date-time")

@@ -34,6 +34,11 @@ class Pages:
     greatest: int | None = None
     assumed: bool = True
 
+    @property
+    def total_beside(self) -> tuple[str, ...]:
+        """Where the number of all rows is, if it stands beside them."""
+        return () if self.kind == "row-offset" else self.total
+
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
@@ -83,6 +88,11 @@ class DraftStream:
     root: str = ""
     comments: tuple[str, ...] = ()
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether it can be read without being told keys: it is a list, or a list has its keys."""
+        return self.keyed is None or self.keyed.parent != ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vendor:
@@ -104,3 +114,8 @@ class Vendor:
     settings: Mapping[str, Schema] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
+
+    @property
+    def has_xml(self) -> bool:
+        """Whether it can answer in XML."""
+        return "xml" in self.formats
