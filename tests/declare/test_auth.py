@@ -15,6 +15,7 @@ import pytest
 from vendortap.declare import auth
 from vendortap.declare.model import Authorize, Credentials, Recall, Remember, Reply, Request
 from vendortap.errors import ConfigError, CredentialsError, RefusedError, TransportError
+from vendortap.support.tokens import TOKEN_LENGTH
 
 SECRETS = {"id": "client-1", "secret": "s3cr3t/+& ü", "token": "tok-1", "refresh": "refresh-1"}
 
@@ -216,6 +217,46 @@ def test_lifetimes(document: dict[str, Any], max_seconds: float | None, seconds:
 def test_a_lifetime_that_is_none_is_refused(value: object) -> None:
     with pytest.raises(CredentialsError, match="expires_in"):
         run(oauth(), SECRETS, {"access_token": "abc", "expires_in": value})
+
+
+UNUSABLE = {
+    "too long": "A" * (TOKEN_LENGTH + 1),
+    "a line break": "abcd\r\nX-Evil: 1",
+    "a NUL": "abcd\0",
+    "not Latin-1": "\u4ee4\u724c4711",
+    "half of a surrogate pair": "abcd\ud800",
+    "no width": "\u200babcd",
+    "a blank first": " abcd",
+}
+
+
+@pytest.mark.parametrize("text", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_token_that_could_not_be_sent_is_the_vendors_fault(text: str) -> None:
+    """It is refused before anything is made of it, and not shown."""
+    refused = r"the token endpoint's answer has an unusable (access|refresh)_token: it has .*; check the token URL"
+    memory: dict[str, str] = {}
+    for answer in ({"access_token": text}, {"access_token": "abc", "refresh_token": text}):
+        for flow in (refresh(), login()):
+            with pytest.raises(CredentialsError, match=refused) as caught:
+                run(flow, {**SECRETS, **LOGIN}, answer, memory=memory)
+            assert "abcd" not in str(caught.value)
+    assert memory == {}
+    with pytest.raises(CredentialsError, match=refused):
+        run(oauth(), SECRETS, {"access_token": text})
+
+
+@pytest.mark.parametrize("spoilt", ["access_token", "refresh_token"])
+def test_a_renewal_that_brings_an_unusable_token_leads_to_a_new_login(spoilt: str) -> None:
+    memory: dict[str, str] = {}
+    run(login(), LOGIN, SIGNED_IN, memory=memory)
+    credentials, _ = run(login(), LOGIN, {**RENEWED, spoilt: "a\nb"}, RENEWED, memory=memory)
+    assert credentials.headers == {"Authorization": "Bearer a-2"}
+    assert sorted(memory.values()) == ["a-2", "r-2"]
+
+
+def test_the_longest_token_is_taken() -> None:
+    longest = "\u00e9" * TOKEN_LENGTH
+    assert run(oauth(), SECRETS, {"access_token": longest})[0].headers == {"Authorization": f"Bearer {longest}"}
 
 
 @pytest.mark.parametrize("document", [{}, {"access_token": None}, {"access_token": ""}, {"access_token": 5}])

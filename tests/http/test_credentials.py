@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -26,7 +27,7 @@ from tests.http.kit import (
     script,
 )
 from vendortap.declare import auth
-from vendortap.declare.model import Authorize, Config, Credentials, Reply, Request
+from vendortap.declare.model import Authorize, Config, Credentials, Remember, Reply, Request
 from vendortap.errors import ConfigError, CredentialsError, RefusedError, UnavailableError, VendorError
 from vendortap.http.credentials import Keyring
 from vendortap.http.token_store import Memory
@@ -290,6 +291,42 @@ def test_what_a_token_call_sends_is_known_to_be_secret_in_any_form(body: bytes) 
     redact = Redactor()
     Keyring("acme", [flow], CONFIG, lambda _: Reply(200, {}, b"tok", NOW), redact).grant()
     assert "pl4nted-secret" not in redact("the client secret pl4nted-secret is wrong")
+
+
+@pytest.mark.parametrize("text", ["tok\r\nX-Evil: 1", "tok\u2026", "\u00e9" + "A" * 20_000])
+@pytest.mark.parametrize("kept", [True, False])
+def test_whoever_wrote_a_flow_what_the_vendor_answered_has_to_be_a_token(text: str, kept: bool) -> None:
+    """Before it is remembered, or known to be secret: to learn what is very long would take minutes and gigabytes."""
+
+    class Learning(Redactor):
+        def learn(self, secrets: Iterable[str]) -> None:
+            learnt.extend(secrets)
+
+    learnt: list[str] = []
+
+    def flow(_: Config) -> Generator[Request | Remember, Any, Credentials]:
+        reply = yield Request("POST", "/token")
+        if kept:
+            yield Remember({"mine": reply.body.decode()})
+        return Credentials({"X-Mine": reply.body.decode()})
+
+    memory = Memory()
+    answer = Reply(200, {}, text.encode(), NOW)
+    with pytest.raises(CredentialsError, match=r"^acme: (X-Mine|mine), made of the token endpoint's answer, has "):
+        Keyring("acme", [flow], CONFIG, lambda _: answer, Learning(), memory=memory).grant()
+    assert learnt == []
+    assert memory.recall("mine") is None
+
+
+def test_an_unusable_token_is_not_a_matter_of_settings(vendor: StartVendor, client: MakeClient) -> None:
+    server = vendor(say(200, {"access_token": "s3cr3t\r\nX-Evil: 1"}))
+    flow = auth.client_credentials(token_url="/token", client_id="id", client_secret="key")
+    with pytest.raises(
+        CredentialsError, match="acme: the token endpoint's answer has an unusable access_token"
+    ) as caught:
+        client(server, auth=[flow]).send(GET)
+    assert "s3cr3t" not in str(caught.value)
+    assert len(server.got) == 1
 
 
 def test_credentials_without_an_end_are_kept() -> None:

@@ -40,6 +40,15 @@ def test_what_is_remembered_is_in_the_file_when_remember_returns(path: Path) -> 
     assert Memory(path).recall("access") == "a-1"
 
 
+@pytest.mark.parametrize("token", ["a\nb", "\u2026", "\ud800", "A" * 20_000])
+def test_a_kept_token_that_could_not_be_sent_is_refused_with_the_way_out(path: Path, token: str) -> None:
+    """Another account's does not matter."""
+    path.write_text(json.dumps({"refresh": token, "access": "a-1"}))
+    with pytest.raises(ConfigError, match=r"a token in the token file .* has .*, or remove the file to sign in anew"):
+        Memory(path).recall("refresh")
+    assert Memory(path).recall("access") == "a-1"
+
+
 def test_what_was_there_stays(path: Path) -> None:
     Memory(path).remember(TEXTS)
     again = Memory(path)

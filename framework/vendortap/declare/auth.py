@@ -20,6 +20,7 @@ from urllib.parse import quote_plus, urlencode
 
 from vendortap.declare.model import Authorize, Config, Credentials, Recall, Remember, Reply, Request, Setting
 from vendortap.errors import ConfigError, CredentialsError, RefusedError
+from vendortap.support.tokens import unfit
 
 Choice = str | Setting
 """A constant, or a function of the settings."""
@@ -155,8 +156,8 @@ def refresh_token(
         token = (yield Recall(name, former)) or configured
         reply = yield _token_call(config, client, {"grant_type": "refresh_token", "refresh_token": token})
         document = token_document(reply)
-        successor = document.get("refresh_token")
-        if isinstance(successor, str) and successor and successor != token:
+        successor = _token(document, "refresh_token")
+        if successor not in ("", token):
             yield Remember({name: successor})
         return token_credentials(document, max_seconds, header, scheme)
 
@@ -212,7 +213,7 @@ def json_login(
 
     def flow(config: Config) -> Flow:
         document = (yield from renewal.run(config)) if renewal else None
-        if document is None or not document.get(token):
+        if document is None or not _has_token(document, token):
             filled = {k: _required(config, v) if isinstance(v, str) else v(config) for k, v in members.items()}
             document = token_document((yield _json_call(_resolve(config, url), filled)))
         if renewal:
@@ -247,18 +248,24 @@ class JsonRenewal:
             return None
         call = _json_call(_resolve(config, self.url), {self.auth_member: auth, self.refresh_member: refresh})
         try:
-            return token_document((yield replace(call, attempts=RENEWAL_ATTEMPTS)))
+            document = token_document((yield replace(call, attempts=RENEWAL_ATTEMPTS)))
+            _token(document, self.answer_member)
         except (
             CredentialsError,
             RefusedError,
         ):  # with a 500, some
             return None
+        return document
 
     def remembered(self, config: Config, document: Mapping[str, Any], token: str) -> dict[str, str]:
-        """Return what to remember of an answer: the access token in member ``token``, and a new refresh token."""
+        """Return what to remember of an answer: the access token in member ``token``, and a new refresh token.
+
+        Raises:
+            CredentialsError: one of them cannot be sent.
+        """
         members = {"access": token, "refresh": self.answer_member}
-        found = {self._name(config, kind): document.get(member) for kind, member in members.items()}
-        return {name: value for name, value in found.items() if isinstance(value, str) and value}
+        found = {self._name(config, kind): _token(document, member) for kind, member in members.items()}
+        return {name: value for name, value in found.items() if value}
 
     def _recall(self, config: Config, kind: str) -> Recall:
         former = f"{kind} token of {', '.join(str(config[name]) for name in self.account)}"
@@ -371,13 +378,31 @@ def token_credentials(
     ``token_type`` is not looked at: vendors write it in their own ways and mean bearer tokens.
 
     Raises:
-        CredentialsError: there is no token, or the lifetime is not a number of seconds.
+        CredentialsError: there is no token that could be sent, or the lifetime is not a number of seconds.
     """
-    token = document.get(member)
-    if not isinstance(token, str) or not token:
+    if not (token := _token(document, member)):
         raise CredentialsError(f"the token endpoint's answer has no {member} that is a text; check the token URL.")
     lifetimes = [seconds for seconds in (_lifetime(document, lifetime), max_seconds) if seconds is not None]
     return Credentials({header: f"{scheme} {token}".strip()}, min(lifetimes, default=None))
+
+
+def _token(document: Mapping[str, Any], member: str) -> str:
+    """Return the token in a member of a token endpoint's answer; empty where there is none.
+
+    Raises:
+        CredentialsError: it cannot be sent.
+    """
+    token = document.get(member)
+    if not isinstance(token, str) or not token:
+        return ""
+    if why := unfit(token):
+        raise CredentialsError(f"the token endpoint's answer has an unusable {member}: it {why}; check the token URL.")
+    return token
+
+
+def _has_token(document: Mapping[str, Any], member: str) -> bool:
+    token = document.get(member)
+    return isinstance(token, str) and not unfit(token)
 
 
 def _lifetime(document: Mapping[str, Any], member: str) -> float | None:

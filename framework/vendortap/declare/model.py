@@ -201,7 +201,8 @@ class Remember:
     """Asked by an auth flow: keep these texts by name, in the operator's token file if there is one, before going on.
 
     Accounts may share the file, so names have to tell whose texts they are, without a secret in them. All of the texts
-    or none: a token may be worth nothing without the one that came with it.
+    or none: a token may be worth nothing without the one that came with it. They are held to what a token may be: at
+    most 16,384 characters, all of which a header can carry.
     """
 
     texts: Mapping[str, str]

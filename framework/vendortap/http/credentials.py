@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from vendortap.declare.model import Authorize, Config, Credentials, Recall, Remember, Reply, Request, Sign
-from vendortap.errors import VendorError, VendortapError
+from vendortap.errors import CredentialsError, VendorError, VendortapError
 from vendortap.http.token_store import Memory
 from vendortap.support.redact import Redactor
+from vendortap.support.tokens import HEADER_LENGTH, TOKEN_LENGTH, unfit
 
 RENEW_SECONDS = 60.0
 """Credentials are renewed this long before their end, or a tenth of their lifetime where that is less."""
@@ -106,6 +107,8 @@ class Keyring:
                 asked = resume()
             except StopIteration as end:
                 credentials: Credentials = end.value
+                if token_calls:
+                    self._hold_usable(credentials.headers, HEADER_LENGTH)
                 self._redact.learn(_header_secrets(credentials.headers))
                 return credentials, token_calls
             except VendortapError as error:  # A flow does not know whose it is.
@@ -124,11 +127,20 @@ class Keyring:
             self._redact.learn([recalled] if recalled else [])
             return recalled
         if isinstance(asked, Remember):
+            self._hold_usable(asked.texts)
             self._redact.learn(asked.texts.values())
             self._memory.remember(asked.texts)
             return None
         self._redact.learn(_request_secrets(asked))
         return self._send(asked)
+
+    def _hold_usable(self, texts: Mapping[str, str], most: int = TOKEN_LENGTH) -> None:
+        """Hold what a flow made of the vendor's answers to what can be sent, whoever wrote the flow."""
+        for name, text in texts.items():
+            if text and (why := unfit(text, most)):
+                raise CredentialsError(
+                    f"{self._name}: {name}, made of the token endpoint's answer, {why}; check the token URL."
+                )
 
 
 def _named(name: str, sentence: str) -> str:

@@ -11,8 +11,10 @@ from pathlib import Path
 from vendortap.errors import ConfigError
 from vendortap.support import lock
 from vendortap.support.files import read_json, real_path, remove_temporary, write_atomically
+from vendortap.support.tokens import unfit
 
 _CHECK = "check the setting 'token_file'"
+_ANEW = "remove the file to sign in anew"
 _ABANDONED_SECONDS = 3600.0
 """A temporary file as old as this is no other process's any more: it was killed while it wrote."""
 
@@ -34,9 +36,12 @@ class Memory:
         """Return what was remembered.
 
         Raises:
-            ConfigError: the file cannot be read or written, or is something else.
+            ConfigError: the file cannot be read or written, is something else, or has a token that cannot be sent.
         """
-        return self._read().get(name)
+        token = self._read().get(name)
+        if token and (why := unfit(token)):
+            raise ConfigError(f"a token in the token file {self._path} {why}; {_CHECK}, or {_ANEW}")
+        return token
 
     def remember(self, texts: Mapping[str, str]) -> None:
         """Keep texts by name, all of them or none.
@@ -75,7 +80,7 @@ def _kept_in(path: Path) -> dict[str, str]:
     try:
         document: dict[str, str] = read_json(real, ConfigError, f"the token file {path}", own=True)
     except ConfigError as error:
-        raise ConfigError(f"{error}; {_CHECK}, or remove the file to sign in anew") from None
+        raise ConfigError(f"{error}; {_CHECK}, or {_ANEW}") from None
     if not all(isinstance(value, str) for value in document.values()):
         raise ConfigError(f"{path} is not a token file, and is left alone; {_CHECK}")
     return document
