@@ -6,6 +6,7 @@ beyond its bound, and nothing read whose nesting is beyond what decoders, which 
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -85,13 +86,17 @@ def _slices(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 _BRACKETS = bytes.maketrans(b"[{]}", b"(())")
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+_HILL = re.compile(rb"(\(+)\)*")
+_PASSES = 8
+"""So many times the work of one pass over all brackets is spent on taking them out."""
 _OTHERS_AND_QUOTES = bytes(set(_OTHERS) - {ord('"')})
 
 
 def is_deeper(body: bytes, most: int) -> bool:
-    """Tell whether JSON is nested more than ``most`` levels deep, for about a tenth of what it costs to decode it.
+    """Tell whether JSON is nested more than ``most`` levels deep.
 
-    What is not JSON, or pretends by brackets in its strings to be less deep than it is, is left to the decoder.
+    For what vendors send, that is about a tenth of what it costs to decode it; it is linear in whatever they send. What
+    is not JSON, or pretends by brackets in its strings to be less deep than it is, is left to the decoder.
     """
     levels = _levels(body.translate(_BRACKETS, _OTHERS), most)
     if levels is not None and levels <= most:
@@ -103,12 +108,37 @@ def is_deeper(body: bytes, most: int) -> bool:
 
 
 def _levels(brackets: bytes, most: int) -> int | None:
-    """Return how deeply brackets are nested, ``most + 1`` for more than ``most``; ``None`` where they do not match."""
+    """Return how deeply brackets are nested, ``most + 1`` for more than ``most``; ``None`` where they do not match.
+
+    Pairs with nothing in them are taken out again and again, which is soon done with what vendors send. Where it is
+    not, what is left is walked over, so that the time is linear whatever the depth.
+    """
+    work = _PASSES * len(brackets)
     for level in range(most + 1):
         if not brackets:
             return level
         inner = len(brackets)
+        if (work := work - inner) < 0:
+            rest = _walked(brackets)
+            return None if rest is None else min(level + rest, most + 1)
         brackets = brackets.replace(b"()", b"")
         if len(brackets) == inner:
             return None
     return most + 1
+
+
+def _walked(brackets: bytes) -> int | None:
+    """Return how deeply brackets are nested, ``None`` where they do not match, by going up and down each hill.
+
+    There are few hills where pairs have been taken out before: with each pass, all of that size have gone.
+    """
+    level = deepest = 0
+    if brackets.startswith(b")"):
+        return None
+    for hill in _HILL.finditer(brackets):
+        begin, top, end = hill.start(), hill.end(1), hill.end()
+        deepest = max(deepest, level + top - begin)
+        level += 2 * top - begin - end
+        if level < 0:
+            return None
+    return None if level else deepest
