@@ -184,6 +184,24 @@ def test_a_storage_that_fsspec_does_not_know_is_named() -> None:
         Documents("nosuch://bucket/folder")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://user:s3cr3t/x@127.0.0.1/folder",
+        "ftp://user:s3cr3t#x@127.0.0.1:21/folder",
+        "ftp://[user:s3cr3t@host/folder",
+        "nosuch://user:s3cr3t@host/folder",
+        "user:s3cr3t@host://folder",
+        "simplecache::nosuch://user:s3cr3t@host",
+    ],
+)
+def test_no_part_of_a_url_that_cannot_be_read_is_quoted(url: str) -> None:
+    """What urllib and fsspec say of one has parts of it, such as a password that was taken for a port."""
+    with pytest.raises(ConfigError, match="the folder 'documents_dir' cannot be used: ") as caught:
+        Documents(url)
+    assert "s3cr3t" not in str(caught.value)
+
+
 def test_a_storage_that_fails_in_its_own_way_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     class StorageError(Exception):
         pass

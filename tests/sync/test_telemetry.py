@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -234,6 +236,30 @@ def test_an_exporter_that_there_is_none_of_is_told_and_nothing_fails(
     done = tap(vendor.config(), env=env)
     assert done.code == 0
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("encoded", ["Bearer%20k3y-4711", "k3y-4711"])
+def test_what_a_collector_answers_is_not_quoted(vendor: Vendor, tap: RunTap, encoded: str) -> None:
+    """It may echo the headers that it is sent, which are no settings of ours, and a reason phrase can say anything."""
+
+    class Echo(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(401, f"No {self.headers['api-key']}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        done = tap(vendor.config(), env={**env, "OTEL_EXPORTER_OTLP_HEADERS": f"api-key={encoded}"})
+        server.shutdown()
+    assert done.code == 0
+    assert "batch code: 401" in done.stderr
+    assert "k3y-4711" not in done.stderr
 
 
 def test_the_console_is_standard_error(vendor: Vendor, tap: RunTap) -> None:

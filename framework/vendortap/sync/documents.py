@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _SUFFIXES = {
 }
 _ZIP = b"PK\x03\x04"
 _FILE_NAME = r"[0-9a-f]{64}(\.\w+)?"
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _ABANDONED_SECONDS = 3600.0
 """A temporary file as old as this is no other process's any more: it was killed while it wrote."""
 _SURE = 0.3
@@ -51,6 +53,8 @@ class Documents:
     def __init__(self, directory: str) -> None:
         self._storage: Any = None
         self._local: Path | None = None
+        scheme = _SCHEME.match(directory)
+        self._scheme = f" {scheme[1]!r}" if scheme else ""
         try:
             if "://" in directory:
                 import fsspec  # a dependency of singer-sdk; the storage's own package is the operator's choice
@@ -111,10 +115,12 @@ class Documents:
         return bool(storage.exists(url) and storage.size(url) == len(data) and storage.cat_file(url) == data)
 
     def _reason(self, error: Exception) -> str:
-        """Say why, without the address: it may hold a password. What is not installed or not known is told in full."""
+        """Say why, without the address: it may hold a password. What is not installed is told in full."""
         if isinstance(error, OSError) and error.errno:
             return (self._local and error.strerror) or os.strerror(error.errno)
-        return str(error) if isinstance(error, ImportError | ValueError) else type(error).__name__
+        if isinstance(error, ValueError) and not self._local:  # its text quotes parts of the URL
+            return f"fsspec cannot use its URL; check the scheme{self._scheme}, and percent-encode what is behind it"
+        return str(error) if isinstance(error, ImportError) else type(error).__name__
 
 
 def _has(path: Path, data: bytes) -> bool:

@@ -44,6 +44,7 @@ HURRIED_SECONDS = 0.5
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """The buckets that the conventions ask for."""
 _STREAM_SECONDS = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600)
+_EXPORTED = ("span", "spans", "traces", "metrics")
 _NEEDED = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
 _log = logging.getLogger("vendortap.telemetry")
 
@@ -220,6 +221,8 @@ def of_environment(connector: str) -> Telemetry | None:
         _log.info("The environment asks for OpenTelemetry, which needs: %s.", install("otel"))
         return None
     tracers, meters = _tracers(connector, exporters.get("TRACES")), _meters(connector, exporters.get("METRICS"))
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("opentelemetry.exporter.")]:
+        logging.getLogger(name).addFilter(_without_quotes)
 
     def close() -> None:
         tracers.shutdown()
@@ -227,6 +230,21 @@ def of_environment(connector: str) -> Telemetry | None:
 
     tracer, meter = tracers.get_tracer("vendortap", version()), meters.get_meter("vendortap", version())
     return Telemetry(tracer, meter, connector, _parent(), close)
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    """Have an exporter say nothing of what the collector answered: it may echo the headers that it was sent.
+
+    Figures stay, the names of what is exported, and the kinds of errors.
+    """
+    record.args = tuple(map(_unquoted, record.args)) if isinstance(record.args, tuple) else ()
+    return True
+
+
+def _unquoted(said: object) -> object:
+    if said is None or isinstance(said, int | float) or said in _EXPORTED:
+        return said
+    return type(said).__name__ if isinstance(said, BaseException) else "(not quoted)"
 
 
 def _exporter(signal: Literal["TRACES", "METRICS"]) -> str:
