@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.duckdb.kit import INTEGER, STRING, load, obj, record, rows, schema, types
+from tests.duckdb.kit import INTEGER, STRING, Message, load, obj, record, rows, schema, types
+from vendortap.duckdb import reader
 from vendortap.errors import LoadError
 
 ANY: dict[str, Any] = {}
@@ -63,3 +65,55 @@ def test_a_blank_line_in_a_batch_file_is_none(file: Path, tmp_path: Path) -> Non
     }  # fmt: skip
     load(file, schema("s", {"id": STRING}, ["id"]), message)
     assert sorted(rows(file, "SELECT id FROM s")) == [("a",), ("b",)]
+
+
+def batch(url: Any, **encoding: Any) -> Message:
+    return {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl", **encoding}, "manifest": [url]}
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("\0", "has a file whose address is none"),
+        ("file:///tmp/\0", "has a file whose address is none"),
+        ("file://[::1/x", "has a file whose address is none"),
+        (5, "has a file whose address is none"),
+        (None, "has a file whose address is none"),
+        (["x"], "has a file whose address is none"),
+        ({"a": "b"}, "has a file whose address is none"),
+        ("", "files must be regular files"),
+        ("https://[::1]/x", r"files must be local \(file://\)"),
+        ("file:///dev/null", "files must be regular files"),
+        ("/dev/null", "files must be regular files"),
+        ("/", "files must be regular files"),
+        ("x" * 5000, r"a BATCH file cannot be read to its end \(OSError\)"),
+    ],
+)
+def test_a_batch_file_that_there_cannot_be_is_named_by_line_and_stream(file: Path, url: Any, said: str) -> None:
+    with pytest.raises(LoadError, match=rf"^line 2, BATCH file 1: stream 's': (BATCH )?{said}"):
+        load(file, schema("s", {"id": STRING}, ["id"]), batch(url))
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_line_of_a_batch_file_is_bounded(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    """What never ends a line, packed or not, would be read until memory is full."""
+    monkeypatch.setattr(reader, "LINE_BYTES", 1000)
+    path = tmp_path / "batch"
+    lines = b'{"id": "a"}\n' + b"[" * 1_000_000
+    path.write_bytes(gzip.compress(lines) if compression == "gzip" else lines)
+    refused = r"^line 2, BATCH file 1, its line 1: stream 's': the line behind this one is longer than 1,000 bytes"
+    with pytest.raises(LoadError, match=refused):
+        load(file, schema("s", {"id": STRING}, ["id"]), batch(str(path), compression=compression))
+
+
+def test_a_message_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "LINE_BYTES", 300)
+    head = schema("s", {"id": STRING}, ["id"])
+    load(file, head, record("s", id="a"))
+    with pytest.raises(LoadError, match=r"^line 2: the line behind this one is longer than 300 bytes"):
+        load(file, head, record("s", id="b"), "x" * 300)
+    with pytest.raises(LoadError, match=r"^line 3: not JSON"):
+        load(file, head, record("s", id="b"), "x" * 299)
+    assert rows(file, "SELECT id FROM s") == [("a",)]

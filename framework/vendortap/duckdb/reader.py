@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 
@@ -18,6 +18,8 @@ from vendortap.support import streams
 
 MESSAGE_TYPES = ("SCHEMA", "RECORD", "STATE", "BATCH", "ACTIVATE_VERSION")
 
+LINE_BYTES = 1 << 28
+"""The longest line, in bytes: several times what the largest record comes to that a reply of `max_body_mb` can hold."""
 _BUFFER_SIZE = 1 << 16
 """Bytes to read at a time: what a pipe holds on Linux. Python's own 8 kB are less than two invoices."""
 
@@ -51,7 +53,7 @@ class LineReader(GenericSingerReader[Any]):
         """Hand each message to the callback of its type; raises LoadError for the first bad one."""
         stats: Counter[str] = Counter()
         records = 0
-        for line, text in enumerate(file_input or self.default_input, start=1):
+        for line, text in enumerate(self.lines(file_input or self.default_input), start=1):
             self.line = line
             if self.take(text):
                 records += 1
@@ -66,6 +68,13 @@ class LineReader(GenericSingerReader[Any]):
             stats[kind] += 1
         stats["RECORD"] += records
         return stats
+
+    def lines(self, file: IO[Any], where: str = "") -> Iterator[Any]:
+        """Yield the lines of a file, with their ends; raises LoadError where one is longer than memory should hold."""
+        while text := file.readline(LINE_BYTES + 1):
+            if len(text) > LINE_BYTES:
+                raise self.complaint(f"{where}the line behind this one is longer than {LINE_BYTES:,} bytes")
+            yield text
 
     def deserialize_json(self, line: Any) -> dict[str, Any]:
         """Decode a JSON object; raises LoadError."""

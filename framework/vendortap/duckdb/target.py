@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import stat
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -398,9 +400,10 @@ class DuckdbTarget(Target):
         self._check_batch(stream, encoding, files)
         try:
             for number, url in enumerate(files, start=1):
-                with self._open_batch(str(url), encoding.get("compression")) as file:
+                self.reader.inside = f", BATCH file {number}"
+                with self._open_batch(stream, url, encoding.get("compression")) as file:
                     take = self._taker(stream)
-                    for line, text in enumerate(file, start=1):
+                    for line, text in enumerate(self.reader.lines(file, f"stream {stream!r}: "), start=1):
                         self.reader.inside = f", BATCH file {number}, its line {line}"
                         if not text.isspace() and not take(text):
                             record = self.reader.deserialize_json(text)
@@ -434,11 +437,19 @@ class DuckdbTarget(Target):
 
         return take
 
-    def _open_batch(self, url: str, compression: str | None) -> IO[bytes]:
-        parts = urlsplit(url)
-        if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
-            raise self.reader.complaint("BATCH files must be local (file://)")
-        path = url2pathname(parts.path) if parts.scheme else url
+    def _open_batch(self, stream: str, url: Any, compression: str | None) -> IO[bytes]:
+        """Open a file of a manifest; raises OSError where it cannot be, and LoadError where it is no regular one."""
+        try:
+            parts = urlsplit(url)
+            is_local = parts.scheme in ("", "file") and parts.netloc in ("", "localhost")
+            path = Path(url2pathname(parts.path) if parts.scheme else url)
+            is_regular = not is_local or stat.S_ISREG(path.stat().st_mode)
+        except (AttributeError, TypeError, ValueError):
+            raise self.reader.complaint(f"stream {stream!r}: BATCH has a file whose address is none") from None
+        if not is_local:
+            raise self.reader.complaint(f"stream {stream!r}: BATCH files must be local (file://)")
+        if not is_regular:
+            raise self.reader.complaint(f"stream {stream!r}: BATCH files must be regular files")
         return cast(IO[bytes], gzip.open(path, "rb")) if compression == "gzip" else open(path, "rb")
 
     # --- commits ---
