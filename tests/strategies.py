@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json as stdlib_json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -106,3 +107,27 @@ def exact(value: Any) -> Any:
     if isinstance(value, datetime):
         return ("datetime", value, value.utcoffset())
     return (type(value).__name__, str(value))
+
+
+_JUNK: tuple[Any, ...] = (
+    *(None, True, -1, 2, 10**30, 1.5, "", "x", "1", [], {}, [None], [1], ["a"], [[]], [{}], {"a": 5}, {"a": "b"}),
+    *("\ud800", ["\ud800"], {"\ud800": 1}, {"\ud800": "a"}),
+    *("2025-01-01", "2025-01-01T00:00:00", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"),
+)
+
+
+def spoil(document: Any, draw: Callable[[st.SearchStrategy[Any]], Any]) -> None:
+    """Make anything else of one or two nodes inside a JSON document, or take them out."""
+    for _ in range(draw(st.integers(1, 2))):
+        holder, name = draw(st.sampled_from(list(_places(document))))
+        if draw(st.booleans()) and draw(st.booleans()):
+            del holder[name]
+        else:
+            holder[name] = deepcopy(draw(st.sampled_from(_JUNK)))
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in list(members):
+        yield value, name
+        yield from _places(inner)

@@ -338,6 +338,17 @@ def test_a_stream_stops_where_there_are_too_many(
         lambda item: item.update(key=[{}]),
         lambda item: item.update(acknowledged="one day"),
         lambda item: item.update(closed="then"),
+        lambda item: item.update(closed="2025-01-01T00:00:00"),
+        lambda item: item.update(key=[]),
+        lambda item: item.update(key=[None]),
+        lambda item: item.update(key=[1]),
+        lambda item: item.update(changed=None),
+        lambda item: item.update(begin="2025-01-01"),
+        lambda item: item.update(begin="0001-01-01T00:00:00+23:59"),
+        lambda item: item.update(slice={"from": "x"}),
+        lambda item: item.update(slice={"from": [1]}, changed=item["since"]),
+        lambda item: item.update(partition={"customer": 5}),
+        lambda item: item.update(note=5),
     ],
 )
 def test_items_that_cannot_be_read_are_refused(spoil: Callable[[Any], Any]) -> None:

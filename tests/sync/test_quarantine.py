@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from hypothesis import strategies as st
 
 from tests.conftest import Figure, Files, StartVendor, Vendor, Warehouse, environment, executable, make_catalog, parse
 from tests.decode.test_bad_records import LIST, Spoiled
+from tests.strategies import spoil
+from vendortap.cli.quarantine import _entry_row
+from vendortap.cli.tables import table
 from vendortap.errors import ConfigError
 from vendortap.support import files
+from vendortap.support.redact import shown_line
 from vendortap.sync import quarantine
-from vendortap.sync.quarantine import Kept, Quarantine, read, read_all
+from vendortap.sync.quarantine import Account, Kept, Quarantine, read, read_all
 
 STRANGE = "18.01.2025 00:13"
 """A date that the tap reads with the setting date_format, and only with it."""
@@ -106,13 +112,35 @@ def test_two_programs_may_write_at_once(tmp_path: Path) -> None:
     assert [entry.raw for entry in read(first.path)] == [b"%d" % number for number in range(1, 20)]
 
 
-@pytest.mark.parametrize(
-    "line", ["null", "[]", "{}", '{"done": "replayed"}', '{"id": 1, "raw": 5, "encoding": "utf-8"}', "\xff"]
-)
-def test_what_is_no_entry_is_passed_over(line: str, tmp_path: Path) -> None:
+def test_what_is_no_json_is_passed_over_as_cut_short(tmp_path: Path) -> None:
     path = tmp_path / "acme.jsonl"
-    path.write_bytes(line.encode("latin-1") + b"\n")
+    path.write_bytes(b"\n\xff\n" + b"\0" * 50 + b"\n{\n" + b"[" * 100_000 + b"\n")
     assert list(read(path)) == []
+
+
+@pytest.mark.parametrize("line", ["null", "[]", "5", "{}", '{"done": "replayed"}', '{"id": [], "done": "replayed"}'])
+def test_a_whole_line_that_is_no_entry_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "acme.jsonl"
+    path.write_text(f"\n{line}\n")
+    with pytest.raises(ConfigError, match=r"the quarantine .*acme\.jsonl cannot be read: line 2 is no entry"):
+        list(read(path))
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_an_entry_is_it_can_be_listed_or_is_named(data: st.DataObject, tmp_path_factory: Any) -> None:
+    """A member of a real one has become anything else, half of a surrogate pair included."""
+    folder = private(tmp_path_factory.mktemp("kept"))
+    quarantine = Quarantine(folder, "acme")
+    quarantine.put(kept(b"1", params={"customer": "1"}))
+    entry = json.loads(quarantine.path.read_text())
+    spoil(entry, data.draw)
+    quarantine.path.write_text(json.dumps(entry) + "\n")
+    with suppress(ConfigError):
+        (found,) = read_all(folder)
+        assert table(["key"] * 6, [_entry_row(found)]).encode()
+        assert shown_line("".join([*found.request, found.schema, found.media_type, found.id])).encode()
+        assert Quarantine(folder, "acme", account=Account("a", {"customer": {"1"}})).entries()
 
 
 def test_there_has_to_be_a_folder(tmp_path: Path) -> None:

@@ -6,17 +6,26 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from singer_sdk.helpers._state import increment_state
 
+from tests.strategies import spoil
+from tests.sync.kit import LIST
+from vendortap.cli.open_items import _row
+from vendortap.cli.tables import table
 from vendortap.errors import InUseError, StateError
 from vendortap.support import files
-from vendortap.sync import state
+from vendortap.sync import open_items, state
+from vendortap.sync.open_items import OpenItems
+from vendortap.sync.owner import Owner, adopt
 from vendortap.sync.state import MIGRATIONS, STATE_VERSION, State, check_state, kept, previous, read_state, way_back
 
 BOOKMARK = {"replication_key": "At", "replication_key_value": "2025-01-31T12:00:00+00:00", "seen": [["1"]]}
@@ -117,6 +126,20 @@ def test_a_newer_state_is_refused_with_what_to_do() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"bookmarks": {"invoices": {**BOOKMARK, "replication_key_value": "\ud800"}}},
+        {"bookmarks": {"invoices": {"partitions": [{"context": {"customer": "\ud800"}}]}}},
+        {"version": 2, "bookmarks": {"invoices": {"partitions": {"a=": {"context": {"\ud800": ""}}}}}},
+        {"bookmarks": {}, "version": "\ud800"},
+    ],
+)
+def test_half_of_a_surrogate_pair_is_refused_wherever_it_is(document: Any) -> None:
+    with pytest.raises(StateError, match="half of a surrogate pair"):
+        check_state(document)
+
+
 @pytest.mark.parametrize("document", [{"type": "STATE", "value": ONE}, {"singer_state": ONE}, {"a": 1}])
 def test_an_object_that_is_no_state_is_not_taken_for_an_empty_one(document: Any) -> None:
     """Starting over is never what a wrong file leads to."""
@@ -128,6 +151,64 @@ def test_an_object_that_is_no_state_is_not_taken_for_an_empty_one(document: Any)
 def test_whatever_a_state_is_only_a_state_error_comes_out(document: Any) -> None:
     with suppress(StateError):
         assert check_state(document)["version"] == STATE_VERSION
+
+
+ITEMS: Any = [
+    {"key": ["1"], "partition": {"customer": "1"}, "why": "missing", "changed": "2025-01-30T00:00:00+00:00"},
+    {"key": None, "partition": {}, "why": "refused", "begin": None, "acknowledged": "2025-03-01"},
+    {"key": ["a", "2"], "partition": {}, "why": "does not fit", "begin": "2025-01-01T00:00:00+00:00",
+     "changed": "2025-01-30T00:00:00+00:00", "slice": {"from": "2025-01-01"}},
+    {"key": ["3"], "partition": {}, "why": "missing", "closed": "2025-02-02T00:00:00+00:00", "note": "gone",
+     "hashed": True},
+]  # fmt: skip
+for item in ITEMS:
+    item |= {"since": "2025-01-31T00:00:00+00:00", "tried": "2025-02-01T00:00:00+00:00", "tries": 2}
+WHOLE: State = {
+    "version": 2,
+    "owner": {"connector": "acme", "account": "5d41402abc4b2a76", "origin": "https://api.test"},
+    "bookmarks": {
+        "rows": {
+            "keys": ["Part", "Id"], "read_with": {"start": "2025-01-31"}, "open": ITEMS,
+            "partitions": {"customer=1": PART, "customer=2": {**PART, "context": {"customer": "2"}}},
+        },
+        "others": BOOKMARK,
+    },
+    "fields": {"rows": {"a": [1, 2]}},
+}  # fmt: skip
+
+
+@settings(max_examples=1000, deadline=None)
+@given(data=st.data())
+def test_what_is_taken_for_a_state_can_be_gone_on_from(data: st.DataObject) -> None:
+    """Whatever else parts of one have become, half of a surrogate pair included: it is refused, or all can read it."""
+    document = deepcopy(WHOLE)
+    spoil(document, data.draw)
+    with suppress(StateError):
+        go_on(check_state(document))
+
+
+def go_on(taken: State) -> None:
+    """Do with a state what a run and the commands do with it."""
+    now = datetime(2025, 6, 1, tzinfo=UTC)
+    owner = Owner("acme", "5d41402abc4b2a76", "https://api.test", ("number",), ("rows", "others"))
+    schema = {"properties": {"start": {"range": True}}}
+    assert list(adopt(taken, owner, [LIST], {"start": "2025-01-31"}, schema)) is not None
+    open_items.summary(taken, now.date())
+    for name, entry in taken["bookmarks"].items():
+        for part in [entry, *entry.get("partitions", {}).values()]:
+            state.read_bookmark(name, part)
+        items = OpenItems(deepcopy(entry), closed=["1"], now=now)
+        for item in items.documents([{"customer": "1"}]):
+            assert item["key"][0].encode() is not None
+        for item in [*items.slices({"customer": "1"}), *items.slices({})]:
+            begin = item.get("begin", item.get("changed"))
+            assert begin is None or datetime.fromisoformat(begin).astimezone(UTC) is not None
+            if "slice" in item:
+                assert {tuple(item["slice"].items()): datetime.fromisoformat(item["changed"])}
+        items.is_closed(("3",), {}, now)
+        rows = [_row({"connector": "-", "stream": name, **item}) for item in entry.get("open", ())]
+        assert table(["key"] * 9, rows).encode()
+    assert json.loads(msgspec.json.encode(taken))
 
 
 # --- file --------------------------------------------------------------------------------------------

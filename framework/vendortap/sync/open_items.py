@@ -24,7 +24,9 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+import msgspec
 
 from vendortap.declare.model import Unit
 from vendortap.errors import OpenItemsError, StateError
@@ -259,17 +261,42 @@ def check(stream: str, items: Any) -> None:
         StateError: it is something else.
     """
     try:
-        for item in items:
-            aware = [datetime.fromisoformat(item[name]).utcoffset() for name in ("since", "tried")]
-            is_whole = isinstance(item["key"], list | None) and isinstance(item["partition"], dict)
-            if None in aware or not is_whole or type(item["tries"]) is not int or not isinstance(item["why"], str):
+        for item in msgspec.convert(items, list[_Form]):
+            for text in (item["since"], item["tried"], *map(item.get, ("changed", "begin", "closed"))):
+                _check_moment(text)
+            if "acknowledged" in item:
+                date.fromisoformat(item["acknowledged"])
+            if "slice" in item and "changed" not in item:
                 raise ValueError
-            date.fromisoformat(item.get("acknowledged", "2000-01-01"))
-            for name in ("begin", "changed", "closed"):
-                datetime.fromisoformat(item.get(name) or _END)
-            hash(tuple(item["key"] or ()))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (OverflowError, ValueError, msgspec.ValidationError):
         raise StateError(f"the state's open items of {stream!r} cannot be read; remove 'open' to forget them") from None
+
+
+class _Form(TypedDict):
+    """What an item is; whatever else it has is left alone."""
+
+    key: Annotated[list[str], msgspec.Meta(min_length=1)] | None
+    partition: dict[str, str]
+    why: str
+    since: str
+    tried: str
+    tries: Annotated[int, msgspec.Meta(ge=0)]
+    changed: NotRequired[str]
+    begin: NotRequired[str | None]
+    slice: NotRequired[dict[str, str]]
+    acknowledged: NotRequired[str]
+    closed: NotRequired[str]
+    note: NotRequired[str]
+    hashed: NotRequired[bool]
+
+
+def _check_moment(text: Any) -> None:
+    """Raise ValueError or OverflowError for what is no moment that can be compared with others."""
+    if text is not None:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError
+        moment.astimezone(UTC)
 
 
 def is_named(item: Item, names: Iterable[str]) -> bool:

@@ -34,6 +34,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Literal
 
+import msgspec
+
 from vendortap.declare.model import Config, Connector
 from vendortap.declare.plan import partitions
 from vendortap.errors import ConfigError, QuarantineError
@@ -242,7 +244,7 @@ def read(path: Path) -> Iterator[Kept]:
     its record.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or a line is whole and no entry.
     """
     yield from _read(path)[0].values()
 
@@ -257,17 +259,23 @@ def _read(path: Path) -> tuple[dict[str, Kept], list[Kept]]:
         lines = []
     except OSError as error:
         raise ConfigError(f"the quarantine {path} cannot be read: {error.strerror}") from None
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             document = json.loads(line)
-            if "done" in document:
-                closed = entries.pop(document["id"], None)
-                replayed += [closed] if closed and document["done"] == "replayed" else []
+        except (ValueError, RecursionError):
+            continue  # cut short
+        try:
+            if isinstance(document, dict) and "done" in document:
+                closing = msgspec.json.decode(line, type=_Closing)
+                closed = entries.pop(closing.id, None)
+                replayed += [closed] if closed and closing.done == "replayed" else []
             else:
-                kept = _kept(document)
+                kept = _kept(msgspec.json.decode(line, type=_Entry))
                 entries.setdefault(kept.id, kept)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            continue
+        except (ValueError, msgspec.DecodeError):
+            raise ConfigError(
+                f"the quarantine {path} cannot be read: line {number} is no entry; mend it, or move it elsewhere"
+            ) from None
     return entries, replayed
 
 
@@ -323,23 +331,61 @@ def _line(kept: Kept) -> str:
     )
 
 
-def _kept(entry: Any) -> Kept:
-    raw = entry["raw"]
+class _Closing(msgspec.Struct):
+    """A line that closes an entry."""
+
+    id: str
+    done: str
+
+
+class _Asked(msgspec.Struct):
+    """What is kept of a request."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+
+
+class _Entry(msgspec.Struct):
+    """A line that keeps a record; it has no ``account`` where it is of before there were accounts."""
+
+    time: str
+    connector: str
+    stream: str
+    key: dict[str, str]
+    path: str
+    error: str
+    media_type: str
+    raw: str
+    encoding: Literal["utf-8", "base64"]
+    schema: str
+    request: _Asked
+    unit: dict[str, str]
+    bookmark: str | None
+    account: str | None = ""
+    shown: str = ""
+
+
+def _kept(entry: _Entry) -> Kept:
+    """Return the record of an entry; raises ValueError where a text in it is not what it has to be."""
+    bookmark = datetime.fromisoformat(entry.bookmark) if entry.bookmark else None
+    if bookmark and bookmark.tzinfo is None:
+        raise ValueError
     return Kept(
-        connector=entry["connector"],
-        stream=entry["stream"],
-        key=entry["key"],
-        path=entry["path"],
-        error=entry["error"],
-        media_type=entry["media_type"],
-        raw=base64.b64decode(raw) if entry["encoding"] == "base64" else raw.encode(),
-        request=entry["request"],
-        params=entry["unit"],
-        bookmark=entry["bookmark"] and datetime.fromisoformat(entry["bookmark"]),
-        schema=entry["schema"],
-        time=datetime.fromisoformat(entry["time"]),
-        account=entry.get("account", ""),
-        shown=str(entry.get("shown", "")),
+        connector=entry.connector,
+        stream=entry.stream,
+        key=entry.key,
+        path=entry.path,
+        error=entry.error,
+        media_type=entry.media_type,
+        raw=base64.b64decode(entry.raw) if entry.encoding == "base64" else entry.raw.encode(),
+        request=msgspec.to_builtins(entry.request),
+        params=entry.unit,
+        bookmark=bookmark,
+        schema=entry.schema,
+        time=datetime.fromisoformat(entry.time),
+        account=entry.account,
+        shown=entry.shown,
     )
 
 

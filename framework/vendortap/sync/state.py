@@ -82,18 +82,18 @@ def check_state(document: Any, migrations: Sequence[Migration] = MIGRATIONS) -> 
         raise StateError("the state is not a Singer state: an object with 'bookmarks' is expected")
     if document and "bookmarks" not in document:
         raise StateError("the state has no 'bookmarks', so it is something else. In a STATE message it is the 'value'")
+    try:
+        msgspec.json.encode(document)  # before anything is made of its texts
+    except (UnicodeEncodeError, RecursionError):
+        raise StateError(
+            "the state has half of a surrogate pair in it, or is nested too deeply to be written"
+        ) from None
     state = _migrated(deepcopy(document), migrations)
     if not isinstance(state.get("owner", {}), dict):
         raise StateError("the state's 'owner' is not an object, so it is not known whose it is")
     for name, entry in state.get("bookmarks", {}).items():
         _check_entry(name, entry)
     read_fields(state)
-    try:
-        msgspec.json.encode(state)
-    except (UnicodeEncodeError, RecursionError):
-        raise StateError(
-            "the state has half of a surrogate pair in it, or is nested too deeply to be written"
-        ) from None
     return state
 
 
