@@ -16,9 +16,21 @@ from typing import NamedTuple
 LEVELS = 4
 """So many times over a text may be escaped."""
 
-# Characters that count as printable, and show as nothing or as a gap: joiners, fillers, variation selectors.
-_GAPS = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
-_GAP = re.compile(f"[{_GAPS}]")
+# Characters that show as nothing or as a gap, some of which count as printable. Of Unicode 17: all that have the
+# property Default_Ignorable_Code_Point (DerivedCoreProperties.txt);
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+# those of which the code charts say that they only join, stack or turn others: the property Indic_Syllabic_Category is
+# Invisible_Stacker or Number_Joiner (IndicSyllabicCategory.txt), and the ones of Tifinagh, hieroglyphs and Duployan;
+_JOINERS = (
+    "\u1039\u17d2\u1a60\u1bab\u2d7f\uaaf6\U00010a3f\U0001107f\U00011133\U000113d0\U0001193e\U00011a47\U00011a99"
+    "\U00011d45\U00011d97\U00011f42\U00013440\U0001bc9d"
+)
+# and those whose glyph is blank by their names: of Braille, hieroglyphs, Khitan and music, and of objects.
+_BLANKS = "\u2800\ufffc\U00013441\U00013442\U00016fe4\U0001d159"
+_GAP = re.compile(f"[{_IGNORABLE}{_JOINERS}{_BLANKS}]")
 _HEX = "[0-9a-fA-F]"
 _NEXT = f"%[89abAB]{_HEX}"
 _PERCENT = f"%u{_HEX}{{4}}|%[cdCD]{_HEX}{_NEXT}|%[eE]{_HEX}(?:{_NEXT}){{2}}|%[fF][0-7](?:{_NEXT}){{3}}|%{_HEX}{{2}}"
