@@ -30,6 +30,7 @@ TEXTS = (
     "]]> <script>alert(1)</script> | [x](javascript:1) `",
     "\x00\x07\x1b[2J\x1b]0;owned\x07",
     "\u202eevil\u202c\u200b\ufeff",
+    "\u2800\u3164evil\U0001d159",
     "\uff50\uff41\uff47\uff45\uff02\uff09\uff1b\uff45\uff56\uff41\uff4c",
     "日本語",
     "\U0001f4b8" * 3,
@@ -57,6 +58,7 @@ TEXTS = (
     "fmt: off",
     "noqa",
 )
+BLANKS = {*"\u2800\u3164\U0001d159"}
 WORDS = ("", "one", "two", "three", "four", "five", "a b", "c.d")
 PAGING = ("page", "pageNumber", "limit", "size", "offset", "cursor", "next_token")
 URLS = (
@@ -68,6 +70,11 @@ URLS = (
     "http://",
     "https://[::1",
 )
+
+
+def is_clear(text: str) -> bool:
+    """Whether nothing in a text is unseen, as far as these documents have such characters."""
+    return text.isprintable() and not BLANKS & {*text}
 
 
 class Drawn:

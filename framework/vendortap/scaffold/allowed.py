@@ -8,6 +8,7 @@ from keyword import iskeyword
 
 from vendortap.decode import schemas
 from vendortap.scaffold import names
+from vendortap.support.encodings import is_seen
 
 LONGEST = 200
 """Characters of a property's or a parameter's name. A longer one is no name."""
@@ -61,7 +62,7 @@ def free(name: str, taken: Collection[str]) -> str:
 
 def is_plain(name: str) -> bool:
     """Whether a property or a parameter can be called so: in print, not too long, and as msgspec can read it."""
-    return 0 < len(name) <= LONGEST and name.isprintable() and not {'"', "\\"} & {*name}
+    return 0 < len(name) <= LONGEST and is_seen(name) and not {'"', "\\"} & {*name}
 
 
 def is_of_xml(name: str) -> bool:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
+from vendortap.support.encodings import is_seen
+
 COMMENT_WIDTH = 112
 """What a comment may take: it stands up to eight columns to the right, and the formatter does not wrap it."""
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -28,7 +30,7 @@ def text(value: str) -> str:
 def _escaped(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
-    if character.isprintable():
+    if is_seen(character):
         return character
     number = ord(character)
     if 0xD800 <= number <= 0xDFFF:
@@ -47,8 +49,8 @@ def markdown(value: str) -> str:
 
 
 def printable(value: str) -> str:
-    """Return a text without what a terminal or an editor would act on: control characters, marks of direction, …"""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value)
+    """Return a text without what is not seen or acted on: control characters, marks of direction, blank glyphs, …"""
+    return "".join(character if is_seen(character) else "\N{REPLACEMENT CHARACTER}" for character in value)
 
 
 def names(values: Sequence[str]) -> str:
