@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import html
+import html.entities
 import json
 import logging
 import re
@@ -29,12 +30,14 @@ from tests.http.kit import Got, Say, Vendor
 from vendortap.errors import VendorError
 from vendortap.plugins import host
 from vendortap.plugins.validation import settings as settings_of
+from vendortap.testing import recording
+from vendortap.testing.harness import served
 
 if TYPE_CHECKING:
     from tests.conftest import Files
 
-SECRET = 'Pl4nted/s3cret+~<7>&="two"'
-"""With what URLs, JSON, XML and Base64 treat in their own ways."""
+SECRET = 'Pl4nted/s3cret+~<7>&="two"%4Ax'
+"""With what URLs, JSON, XML and Base64 treat in their own ways, and what they take for an escape."""
 NAME = "t0k3n-Planted.4711_Name"
 """One that may be a name in XML and HTTP: the token that the vendor gives out."""
 FORGED = "forged: all is well"
@@ -46,6 +49,7 @@ def _packed(before: str, encode: Callable[[bytes], bytes] = base64.b64encode) ->
     return lambda secret: encode(f"{before}{secret} and more".encode()).decode()
 
 
+NAMES = {text: name for name, text in html.entities.html5.items() if name.endswith(";")}
 WAYS: Mapping[str, Callable[[str], str]] = {
     "as it is": str,
     "in capitals": str.upper,
@@ -62,6 +66,10 @@ WAYS: Mapping[str, Callable[[str], str]] = {
     "XML": lambda secret: html.escape(secret),
     "XML, decimal": lambda secret: "".join(f"&#{ord(char)};" for char in secret),
     "XML, hexadecimal": lambda secret: "".join(f"&#x{ord(char):X};" for char in secret),
+    "XML, with zeros": lambda secret: "".join(f"&#{ord(char):011};" for char in secret),
+    "XML, percent": lambda secret: quote(html.escape(secret), ""),
+    "XML of JSON": lambda secret: html.escape(json.dumps(secret)),
+    "names of HTML": lambda secret: "".join(f"&{NAMES[char]}" if char in NAMES else char for char in secret),
     "hexadecimal": lambda secret: secret.encode().hex(),
     "hexadecimal, capitals": lambda secret: secret.encode().hex().upper(),
     "Base64": _packed(""),
@@ -72,6 +80,7 @@ WAYS: Mapping[str, Callable[[str], str]] = {
     "behind much": lambda secret: "w" * 45 + secret,
     "behind more": lambda secret: "word " * 38 + secret,
     "with no width": lambda secret: "\u200b".join(secret),
+    "with blank glyphs": lambda secret: "\u2800\U0001d159".join(secret),
     "with marks": lambda secret: "\u202e".join(secret),
     "with controls": lambda secret: f"\x1b]0;{secret[:9]}\x00{secret[9:]}\x07\n{FORGED}",
 }
@@ -80,7 +89,7 @@ SAFE = re.compile(r"[A-Za-z_][A-Za-z0-9._-]*")
 
 def readings(text: str) -> Iterator[str]:
     """Yield what a patient reader makes of a text."""
-    text = "".join(char for char in text if char.isprintable() or char == "\n")
+    text = "".join(char for char in text if (char.isprintable() and char not in "\u2800\U0001d159") or char == "\n")
     texts = {text}
     for _ in range(3):
         for one in list(texts):
@@ -173,6 +182,21 @@ def _cdata(echo: str) -> bytes:
 
 
 @contextmanager
+def answering(answer: Callable[[Got], Say]) -> Iterator[str]:
+    """A vendor that answers so, by its address."""
+    vendor = Vendor(answer)
+    thread = threading.Thread(target=vendor.serve_forever)
+    thread.start()
+    try:
+        yield vendor.url
+    finally:
+        vendor.over.set()
+        vendor.shutdown()
+        thread.join()
+        vendor.server_close()
+
+
+@contextmanager
 def echoing() -> Iterator[str]:
     """A vendor that signs in, and then answers as the path says: ``/<place>/<way>/<which secret>/…``."""
     places, ways = list(PLACES.values()), list(WAYS.values())
@@ -185,16 +209,8 @@ def echoing() -> Iterator[str]:
             return places[int(place)](ways[int(way)]((SECRET, NAME)[int(which)]))
         return said({"errors": [{"id": "1", "type": "x", "message": "gone"}]}, 404)
 
-    vendor = Vendor(answer)
-    thread = threading.Thread(target=vendor.serve_forever)
-    thread.start()
-    try:
-        yield vendor.url
-    finally:
-        vendor.over.set()
-        vendor.shutdown()
-        thread.join()
-        vendor.server_close()
+    with answering(answer) as url:
+        yield url
 
 
 def config(url: str, place: str, way: str, which: int, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -323,6 +339,60 @@ def test_commands_show_no_secret_in_tables_reports_and_messages(place: str, file
     for text in said_by:
         assert not shows(text, SECRET), text
         assert all(char.isprintable() or char == "\n" for char in text), text
+
+
+# --- recordings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.promise("No secret that a vendor sends back is in a recording made for tests, tokens included")
+@pytest.mark.parametrize("secret", [SECRET, NAME])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_recording_has_no_secret_that_the_vendor_sends_back(way: str, secret: str, tmp_path: Path) -> None:
+    """Neither in a path that is asked for, nor in a header or a body; and no part of one that is like a name."""
+    echo = WAYS[way](secret)
+    kind = f"application/json; x={echo}"
+
+    def answer(got: Got) -> Say:
+        name = got.target.rpartition("/")[2]
+        if name.startswith("token"):
+            return said({"access_token": NAME, "expires_in": 3600})
+        if name.startswith("invoices?"):
+            return said(listing(row(echo), row("90002", currencyCode=echo)), 200, kind)
+        beside = {"contactName": "s3cret", "unheardOf": "Planted", echo: {echo: [echo, "Planted"]}}
+        return said(row(unquote(name.partition("?")[0])) | beside, 200, kind)
+
+    with answering(answer) as url:
+        given = {**config(url, "error", way, 0), "base_url": url, "token_url": f"{url}/token"}
+        kept = recording.record(
+            host.load("ingram-micro"), given, tmp_path / "kept", streams=["invoices", "invoice_details"]
+        )
+    written = "\n".join(path.read_text(encoding="utf-8") for path in (tmp_path / "kept").iterdir())
+    assert not [one for one in (SECRET, NAME) if shows(written, one)], written
+    assert "***" in written
+    assert {exchange.media_type for exchange in kept.exchanges} == {"application/json"}
+    assert sum("%2A%2A%2A" in exchange.asked.path for exchange in kept.exchanges) == 1
+    if way in ("as it is", "inside a word"):
+        assert not re.search("s3cr|4711|Pl4nted|t0k3n", written), written
+
+
+def test_a_recording_of_a_vendor_that_echoes_secrets_can_be_replayed(tmp_path: Path) -> None:
+    def answer(got: Got) -> Say:
+        name = got.target.rpartition("/")[2]
+        if name.startswith("token"):
+            return said({"access_token": NAME, "expires_in": 3600})
+        if name.startswith("invoices?"):
+            return said(listing(row(NAME), row("90002")))
+        return said(row(name.partition("?")[0]))
+
+    connector = host.load("ingram-micro")
+    with answering(answer) as url:
+        given = {**config(url, "error", "as it is", 0), "base_url": url, "token_url": f"{url}/token"}
+        given["sender_id"] = f"={SECRET}"
+        kept = recording.record(connector, given, tmp_path / "kept", streams=["invoice_details"])
+    assert kept.config["sender_id"] == "=***"
+    with served(connector, config={}, recording=tmp_path / "kept") as subject:
+        numbers = [record["invoiceNumber"] for record in subject.full().records("invoice_details")]
+    assert sorted(numbers) == ["***", "90002"]
 
 
 def test_each_secret_setting_is_planted_by_one_of_these_tests() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import threading
 from collections.abc import Callable
+from html.entities import html5
+from itertools import product
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
@@ -233,6 +236,55 @@ def test_a_secret_is_known_in_any_mixture_of_escapes(data: st.DataObject) -> Non
     written = "".join(data.draw(st.sampled_from(ways))(char) for char in secret)
     told = Redactor([secret]).blank(f"before {written} after")
     assert told == "before *** after"
+
+
+ESCAPES: tuple[Callable[[str], str], ...] = (
+    lambda text: quote(text, ""),
+    html.escape,
+    lambda text: json.dumps(text)[1:-1],
+)
+
+
+@pytest.mark.promise("A secret is recognised in any mixture of escapes")
+@pytest.mark.parametrize(
+    "secret", ['a&b%41"c9Xq', r"Do\bin&<r>9%3Fx", "x&amp;y%2541-z", r"a\\b\u0041&#65;&lt;z", '%\\"b/c&copy#c']
+)
+def test_a_secret_with_escapes_of_its_own_is_known_in_mixtures_of_them(secret: str) -> None:
+    redact = Redactor([secret])
+    for ways in (ways for levels in (1, 2, 3, 4) for ways in product(ESCAPES, repeat=levels)):
+        text = secret
+        for write in ways:
+            text = write(text)
+        assert redact.blank(f"before {text} after") == "before *** after"
+
+
+def test_a_secret_that_the_vendor_has_decoded_is_known() -> None:
+    assert Redactor(["key%2Fof%2Fmine"])("a key/of/mine b") == "a *** b"
+
+
+@pytest.mark.parametrize("zeros", [1, 9, 6_000])
+@pytest.mark.parametrize("end", [";", ""])
+def test_references_may_begin_with_zeros(zeros: int, end: str) -> None:
+    secret = "Zwölf-<3>"
+    for write in ("&#{0}{1:d}{2}", "&#x{0}{1:x}{2}", "&#X{0}{1:X}{2}"):
+        text = " ".join(write.format("0" * zeros, ord(char), end) for char in secret)
+        assert "***" in Redactor([" ".join(secret)]).blank(text)
+
+
+def test_references_may_have_any_name_of_html() -> None:
+    for name, text in html5.items():
+        assert Redactor([f"k3y{text}more"]).blank(f"k3y&{name}more") == "***"
+    assert Redactor(["k3y&more&no"]).blank("k3y&more&no &other;") == "*** &other;"
+
+
+@pytest.mark.parametrize("secret", ["İzmir1", "ẞig-key", "oﬃce-1", "k\u0131ş-1", "kiln-id", "KILN-ID"])
+def test_a_secret_is_known_in_any_case_of_its_letters(secret: str) -> None:
+    """Also where it is short, and its letters become more; and in the cases that Turkish has."""
+    redact = Redactor([secret, "a-secret-that-is-longer-than-that"])
+    turkish = str.maketrans("i\u0131I\u0130", "\u0130I\u0131i")
+    written = {secret, *(case(secret) for case in (str.upper, str.lower, str.title, str.swapcase, str.casefold))}
+    written |= {secret.translate(turkish), secret.translate(turkish).upper()}
+    assert {redact(text) for text in written} == {"***"}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from vendortap.decode import schemas
 from vendortap.errors import UsageError
 from vendortap.plugins import host
 from vendortap.sandbox import serve
+from vendortap.support.redact import Redactor
 from vendortap.testing import fake_data, recording, tape
 from vendortap.testing.checks import CHECKS
 from vendortap.testing.harness import NotApplicable, served
@@ -102,6 +103,12 @@ def test_only_the_owner_can_read_a_recording(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
     with pytest.raises(UsageError, match="cannot be written: File exists"):
         tape.write(tmp_path / "twice", kept, {tape.INDEX: b"{}"})
+
+
+def test_what_a_client_has_learned_is_secret_but_not_who_signs_in() -> None:
+    client, redact = Redactor(["s3cret-setting", "client", "t0ken-4711"]), Redactor(["s3cret-setting"])
+    redact.learn_of(client, but={"client"})
+    assert redact.blank("client t0ken-4711 s3cret-setting") == "client *** ***"
 
 
 def test_too_much_is_refused_and_nothing_is_written(vendor: serve.Served, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 r"""A text as it reads once its escapes are undone, and where in the text each of its characters stands.
 
 Undone are percent-encoding (RFC 3986, 2.1, in either case; bytes that are not UTF-8 are read as Latin-1), the escapes
-of strings in JSON and programs (RFC 8259, 7; ``\\xNN``), and the references of XML and HTML (XML 1.0, 4.1): each of the
-three by itself and all together, up to ``LEVELS`` times over. Characters that are not seen, such as controls and those
-of no width, are left out.
+of strings in JSON and programs (RFC 8259, 7; ``\\xNN``), and the references of XML and HTML (XML 1.0, 4.1; all names of
+HTML, and as HTML reads them without ``;``): each of the three by itself and all together, up to ``LEVELS`` times over.
+Characters that are not seen, such as controls and those of no width, are left out.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html.entities import html5
 from typing import NamedTuple
 
-LEVELS = 4
-"""So many times over a text may be escaped."""
+LEVELS = 6
+"""So many times over escapes are undone: four, and two for what looks like an escape in a secret that was escaped."""
 
 # Characters that show as nothing or as a gap, some of which count as printable. Of Unicode 17: all that have the
 # property Default_Ignorable_Code_Point (DerivedCoreProperties.txt);
@@ -35,7 +36,8 @@ _HEX = "[0-9a-fA-F]"
 _NEXT = f"%[89abAB]{_HEX}"
 _PERCENT = f"%u{_HEX}{{4}}|%[cdCD]{_HEX}{_NEXT}|%[eE]{_HEX}(?:{_NEXT}){{2}}|%[fF][0-7](?:{_NEXT}){{3}}|%{_HEX}{{2}}"
 _BACKSLASH = rf"\\u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|\\u{_HEX}{{4}}|\\x{_HEX}{{2}}|\\[nrtbf/\"'\\]"
-_REFERENCE = rf"&\#[0-9]{{1,7}};|&\#[xX]{_HEX}{{1,6}};|&[A-Za-z]{{2,8}};"
+_BARE = "|".join(sorted((name for name in html5 if name[-1] != ";"), reverse=True))  # HTML has these without ";" too
+_REFERENCE = rf"&\#0*[0-9]{{1,7}};?|&\#[xX]0*{_HEX}{{1,6}};?|&[A-Za-z][A-Za-z0-9]{{1,31}};|&(?:{_BARE})"
 _KINDS = tuple(
     re.compile(pattern) for pattern in (_PERCENT, _BACKSLASH, _REFERENCE, f"{_PERCENT}|{_BACKSLASH}|{_REFERENCE}")
 )
@@ -53,8 +55,9 @@ class Reading(NamedTuple):
     def folded(self) -> Reading:
         """Return the reading in which neither case nor ``+`` for a blank makes a difference."""
         if self.text.isascii():
-            return self._replace(text=self.text.lower().replace("+", " "))
-        made = _made(zip(map(str.casefold, self.text), self.begins, self.ends, strict=True))
+            return Reading(self.text.lower().replace("+", " "), self.begins, self.ends)
+        text = self.text.replace("\u0130", "I").replace("\u0131", "i")  # whose other case depends on the language
+        made = _made(zip(map(str.casefold, text), self.begins, self.ends, strict=True))
         return made._replace(text=made.text.replace("+", " "))
 
 
@@ -69,7 +72,9 @@ def readings(text: str) -> Iterator[Reading]:
         for _ in range(LEVELS):
             if kind.search(reading.text) is None:
                 break
-            reading = _undone(reading, kind)
+            before, reading = reading.text, _undone(reading, kind)
+            if reading.text == before:  # what looked like a name is none
+                break
             yield reading
 
 
@@ -83,11 +88,6 @@ def visible(text: str) -> str:
     if is_seen(text):
         return text
     return "".join(char if char == "\n" or is_seen(char) else " " for char in text)
-
-
-def folded(text: str) -> str:
-    """Return a text as ``Reading.folded`` has it."""
-    return _as_it_is(text).folded().text
 
 
 def _as_it_is(text: str) -> Reading:
@@ -128,6 +128,9 @@ def _undone(reading: Reading, kind: re.Pattern[str]) -> Reading:
 
 def _plain(escape: str) -> str:
     """Return what an escape stands for."""
+    if escape[:2] == "&#":
+        digits, base = (escape[3:], 16) if escape[2] in "xX" else (escape[2:], 10)
+        return html.unescape(f"&#{int(digits.rstrip(';').lstrip('0') or '0', base)};")  # int refuses 5,000 zeros
     if escape[0] == "&":
         return html.unescape(escape)
     if escape[1] in "uU":

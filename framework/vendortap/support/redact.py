@@ -33,7 +33,7 @@ import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from vendortap.support.encodings import Reading, folded, readings, visible
+from vendortap.support.encodings import Reading, readings, visible
 
 E = TypeVar("E", bound=BaseException)
 
@@ -55,6 +55,7 @@ class Redactor:
     """Knows secrets, and makes foreign text fit to be shown."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._values: frozenset[str] = frozenset()
         self._known: frozenset[str] = frozenset()
         self._packed: frozenset[str] = frozenset()
         self._shortest = sys.maxsize
@@ -66,12 +67,19 @@ class Redactor:
     def learn(self, secrets: Iterable[str]) -> None:
         """Blank these values out from now on."""
         values = _long_enough(secrets)
-        known = _long_enough(folded(form) for value in values for form in _forms(value))
+        # A mixture of escapes is undone as a whole, and what looks like an escape in the secret itself with it.
+        read = (reading for value in values for form in _forms(value) for reading in readings(form))
+        known = _long_enough(reading.folded().text for reading in read)
         packed = _long_enough(form for value in values for form in _packed(value))
         with self._lock:
+            self._values |= {*values}
             self._known |= known
             self._packed |= packed
             self._shortest = min(map(len, self._known | self._packed), default=sys.maxsize)
+
+    def learn_of(self, other: Redactor, *, but: Collection[str] = ()) -> None:
+        """Blank out what another one knows by now as well, but for these values."""
+        self.learn(other._values.difference(but))
 
     def __call__(self, text: str) -> str:
         """Return a vendor's sentence as it may be shown: one short line, without mail addresses as well."""
@@ -83,7 +91,8 @@ class Redactor:
 
     def spans(self, reading: Reading) -> Iterator[tuple[int, int]]:
         """Yield from where to where secrets are in the original of a reading of it."""
-        if len(reading.text) * 3 < self._shortest:  # case folding makes three characters of one at the most
+        is_ascii = reading.text.isascii()  # other letters may become more when they are folded
+        if not (self._known or self._packed) or (is_ascii and len(reading.text) < self._shortest):
             return
         plain = reading.folded()
         for secret in self._known:
@@ -212,6 +221,7 @@ def _long_enough(texts: Iterable[str]) -> frozenset[str]:
 def _forms(secret: str) -> Iterator[str]:
     """Yield a secret as it may be echoed, escapes and case aside."""
     yield secret
+    yield secret.lower()  # of "İ", two characters
     yield one_line(secret)
     yield secret.encode("utf-8", "replace").decode("latin-1")
     for data in _bytes(secret):

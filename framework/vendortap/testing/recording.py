@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ MOST = 200
 """So many replies are recorded at most, unless told otherwise: what is recorded is to be read by a person."""
 Replies = list[tuple[Request, Reply]]
 Bodies = dict[str, bytes]
+Change = Callable[[str], str]
 
 
 def record(
@@ -53,9 +54,10 @@ def record(
     schemas.check_config(filled, schema, connector.name)
     chosen = [stream for stream in chosen if _has_keys(stream, filled)]
     replies: Replies = []
+    redact = Redactor(schemas.secrets(filled, schema))
     for form in formats(schema["properties"]):
         asking = {**filled, **({"format": form} if form else {})}
-        for exchange in _read(connector, asking, schema, chosen):
+        for exchange in _read(connector, asking, schema, chosen, redact):
             replies.append(exchange)
             if len(replies) > most:
                 raise UsageError(
@@ -63,7 +65,7 @@ def record(
                     "start, a few invoice numbers), name fewer streams, or raise the limit"
                 )
     of_chosen = validation.settings(replace(connector, streams=tuple(chosen)))
-    kept, bodies = _redacted(connector, chosen, given, filled, of_chosen, replies)
+    kept, bodies = _redacted(connector, chosen, given, filled, of_chosen, replies, redact.blank)
     tape.write(folder, kept, bodies)
     return kept
 
@@ -94,9 +96,9 @@ def _until_today(streams: Iterable[Stream]) -> dict[str, Any]:
 
 
 def _read(
-    connector: Connector, config: Config, schema: schemas.Schema, streams: Iterable[Stream]
+    connector: Connector, config: Config, schema: schemas.Schema, streams: Iterable[Stream], redact: Redactor
 ) -> Iterator[tuple[Request, Reply]]:
-    """Yield what is asked and answered while the streams are read."""
+    """Yield what is asked and answered while the streams are read; ``redact`` learns the tokens in the end."""
     with closing(connect(connector, config, schema)) as client:
         answered: Replies = []
 
@@ -114,6 +116,8 @@ def _read(
                     while answered:
                         yield answered.pop(0)
         yield from answered
+        # Who signs in is no secret, and may be called like an ordinary word; where it is personal, it is made up.
+        redact.learn_of(client.redact, but={value for value in config.values() if isinstance(value, str)})
 
 
 # --- without what is nobody's business ---------------------------------------------------------------
@@ -126,12 +130,13 @@ def _redacted(
     filled: Config,
     schema: schemas.Schema,
     replies: Replies,
+    blank: Change,
 ) -> tuple[tape.Recording, Bodies]:
+    """Return what is recorded. ``blank`` comes first for each text: who makes a part of a secret up hides the rest."""
     maker = fake_data.MadeUp(_names(connector, filled))
-    settings = _settings(connector, given, schema, maker)  # first, so that what they name is known
+    settings = _settings(connector, given, schema, maker, blank)  # first, so that what they name is known
     for _, reply in replies:
-        fake_data.changed(reply.body, reply.media_type, maker.learn)
-    blank = Redactor(schemas.secrets(filled, schema)).blank
+        fake_data.changed(reply.body, reply.media_type, _blanking(blank, maker.learn))
     base = connector.base_url(filled).rstrip("/")
     exchanges: dict[tuple[str, ...], tape.Exchange] = {}
     bodies: Bodies = {}
@@ -139,10 +144,19 @@ def _redacted(
         asked = _asked(request, base, maker, blank)
         before = exchanges.get(asked.key)
         name = before.file if before else _file_name(len(exchanges) + 1, reply)
-        body = fake_data.changed(reply.body, reply.media_type, maker.replace).replace(base.encode(), tape.URL.encode())
-        bodies[name] = blank(body.decode()).encode()
-        exchanges[asked.key] = tape.Exchange(asked, reply.status, reply.headers.get("content-type", ""), name)
+        body = fake_data.changed(reply.body, reply.media_type, _blanking(blank, maker.replace))
+        bodies[name] = blank(body.replace(base.encode(), tape.URL.encode()).decode()).encode()  # names, too
+        exchanges[asked.key] = tape.Exchange(asked, reply.status, _media_type(reply, blank), name)
     return tape.Recording(connector.name, settings, [s.name for s in streams], list(exchanges.values())), bodies
+
+
+def _blanking(blank: Change, leaf: fake_data.Leaf) -> fake_data.Leaf:
+    return lambda path, value: leaf(path, blank(value) if isinstance(value, str) else value)
+
+
+def _media_type(reply: Reply, blank: Change) -> str:
+    """Return the media type without parameters: the vendor's charset is not that of what is written, which is UTF-8."""
+    return replace(reply, headers={"content-type": blank(reply.headers.get("content-type", ""))}).media_type
 
 
 def _file_name(number: int, reply: Reply) -> str:
@@ -159,12 +173,14 @@ def _names(connector: Connector, config: Config) -> fake_data.Names:
     return names
 
 
-def _settings(connector: Connector, config: Config, schema: schemas.Schema, maker: fake_data.MadeUp) -> dict[str, Any]:
+def _settings(
+    connector: Connector, config: Config, schema: schemas.Schema, maker: fake_data.MadeUp, blank: Change
+) -> dict[str, Any]:
     """Return the settings that a replay needs: no secret, no address, no file, and nobody's name."""
     sandbox = connector.sandbox.config if connector.sandbox else {}
     described = schema["properties"]  # without those that are about streams that are not recorded
     return {
-        name: _replayed(name, value, described[name], sandbox, maker)
+        name: _changed(_replayed(name, value, described[name], sandbox, maker), blank)
         for name, value in config.items()
         if name in described and name != "format" and not name.endswith(("_file", "_dir"))
     }
@@ -177,16 +193,24 @@ def _replayed(name: str, value: Any, setting: Mapping[str, Any], sandbox: Config
         return tape.URL
     if not value or not setting.get("personal", bool(fake_data.PERSONAL.search(name))):
         return value
+    return _changed(value, maker.text)
+
+
+def _changed(value: Any, change: Change) -> Any:
+    """Return a text, or a list of them, changed; anything else as it is."""
     if isinstance(value, list):
-        return [maker.text(str(v)) for v in value]
-    return maker.text(value) if isinstance(value, str) else value
+        return [_changed(item, change) for item in value]
+    return change(value) if isinstance(value, str) else value
 
 
-def _asked(request: Request, base: str, maker: fake_data.MadeUp, blank: Any) -> tape.Asked:
+def _asked(request: Request, base: str, maker: fake_data.MadeUp, blank: Change) -> tape.Asked:
+    def fit(text: str) -> str:
+        return maker.mention(blank(text))
+
     path = "/" + request.path.removeprefix(base).lstrip("/")
-    parts = [quote(maker.mention(unquote(part)), safe="") for part in path.split("/")]
+    parts = [quote(fit(unquote(part)), safe="") for part in path.split("/")]
+    params = {blank(name): fit(value) for name, value in request.params.items()}
     headers = {name.lower(): value for name, value in request.headers.items()}
-    kind, mentioned = headers.get("content-type", ""), lambda _, v: maker.mention(v) if isinstance(v, str) else v
-    sent = fake_data.changed(request.body or b"", kind, mentioned)
-    params = {name: blank(maker.mention(value)) for name, value in request.params.items()}
-    return tape.Asked(request.method, "/".join(parts), params, headers.get("accept", ""), blank(sent.decode()))
+    sent = fake_data.changed(request.body or b"", headers.get("content-type", ""), lambda _, v: _changed(v, fit))
+    accept, body = blank(headers.get("accept", "")), blank(sent.decode())
+    return tape.Asked(blank(request.method), blank("/".join(parts)), params, accept, body)
