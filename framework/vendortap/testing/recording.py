@@ -180,20 +180,23 @@ def _settings(
     sandbox = connector.sandbox.config if connector.sandbox else {}
     described = schema["properties"]  # without those that are about streams that are not recorded
     return {
-        name: _changed(_replayed(name, value, described[name], sandbox, maker), blank)
+        name: _replayed(name, value, described[name], sandbox, maker, blank)
         for name, value in config.items()
         if name in described and name != "format" and not name.endswith(("_file", "_dir"))
     }
 
 
-def _replayed(name: str, value: Any, setting: Mapping[str, Any], sandbox: Config, maker: fake_data.MadeUp) -> Any:
+def _replayed(
+    name: str, value: Any, setting: Mapping[str, Any], sandbox: Config, maker: fake_data.MadeUp, blank: Change
+) -> Any:
     if setting.get("secret"):
         return sandbox.get(name, next(iter(setting.get("examples", ())), "recorded-without-secret"))
     if "://" in str(value):
         return tape.URL
-    if not value or not setting.get("personal", bool(fake_data.PERSONAL.search(name))):
-        return value
-    return _changed(value, maker.text)
+    is_personal = value and setting.get("personal", bool(fake_data.PERSONAL.search(name)))
+    if is_personal and isinstance(value, list):
+        return [maker.text(str(item)) for item in value]
+    return _changed(value, maker.text if is_personal else blank)
 
 
 def _changed(value: Any, change: Change) -> Any:
