@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from benchmarks import invoices
+from benchmarks.invoices import Shape
 
 Form = Literal["json", "xml"]
 FORMS: tuple[Form, ...] = ("json", "xml")
@@ -79,13 +81,13 @@ def _renumber(documents: bytes, first: int) -> bytes:
     return _NUMBER.sub(lambda _: invoices.number(next(numbers)).encode(), documents)
 
 
-def folder(work: Path) -> Path:
-    """Return where the files belong; another generator has another folder."""
+def folder(work: Path, shape: Shape = "schema") -> Path:
+    """Return where the files of a shape belong; another generator has another folder."""
     source = Path(invoices.__file__).read_bytes() + Path(__file__).read_bytes()
-    return work / "data" / hashlib.sha256(source).hexdigest()[:12]
+    return work / "data" / hashlib.sha256(source).hexdigest()[:12] / shape
 
 
-def build(folder: Path, form: Form, count: int) -> None:
+def build(folder: Path, form: Form, count: int, shape: Shape = "schema") -> None:
     """Write the files of a format, unless they are there and hold as many invoices."""
     starts = _file(folder, form, "starts")
     if starts.exists() and starts.stat().st_size > 8 * count:
@@ -93,7 +95,7 @@ def build(folder: Path, form: Form, count: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     places, sums = array("q", [0]), {"total": array("q"), "prices": array("q")}
     with _file(folder, form, "documents").open("wb") as file:
-        for document, total, prices in _rendered(form, count):
+        for document, total, prices in _rendered(form, count, shape):
             places.append(places[-1] + file.write(document))
             sums["total"].append(total)
             sums["prices"].append(prices)
@@ -102,24 +104,30 @@ def build(folder: Path, form: Form, count: int) -> None:
     starts.write_bytes(places.tobytes())  # last: it says that the others are complete
 
 
-def _rendered(form: Form, count: int) -> Iterator[tuple[bytes, int, int]]:
+def _rendered(form: Form, count: int, shape: Shape) -> Iterator[tuple[bytes, int, int]]:
     """Yield each document with its sums in cents; many are made by as many processes as there are cores."""
     if count <= _CHUNK:
-        yield from _render(form, range(count))
+        yield from _render(form, shape, range(count))
         return
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         parts = [range(first, min(first + _CHUNK, count)) for first in range(0, count, _CHUNK)]
-        for chunk in pool.map(_render, [form] * len(parts), parts):
+        for chunk in pool.map(partial(_render, form, shape), parts):
             yield from chunk
 
 
-def _render(form: Form, part: range) -> list[tuple[bytes, int, int]]:
+def _render(form: Form, shape: Shape, part: range) -> list[tuple[bytes, int, int]]:
     write = invoices.as_json if form == "json" else invoices.as_xml
     rendered: list[tuple[bytes, int, int]] = []
     for index in part:
         document = invoices.invoice(index)
         prices = sum(line["Price"] for line in document["InvoiceLines"])
-        rendered.append((write(document) + _SEPARATORS[form], _cents(document["Total"]), _cents(prices)))
+        rendered.append(
+            (
+                write(invoices.shaped(document, shape, index)) + _SEPARATORS[form],
+                _cents(document["Total"]),
+                _cents(prices),
+            )
+        )
     return rendered
 
 

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 import msgspec
 from tap_bench import BENCH
 
-from vendortap.declare.model import Reply, Rows
+from vendortap.declare.model import RecordSelector, Reply
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import dates
 from vendortap.plugins.validation import shapes
@@ -30,21 +30,21 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
 @cache
-def reader(*, structs: bool) -> Reader:
+def reader() -> Reader:
     """Return what reads the list, once in each process."""
     stream = BENCH.stream("invoices")
-    assert isinstance(stream.rows, Rows)
-    return Reader(shapes(BENCH)[stream.name].row, stream.rows, stream.keys, dates("UTC", None), structs=structs)
+    assert isinstance(stream.rows, RecordSelector)
+    return Reader(shapes(BENCH)[stream.name].row, stream.rows, stream.keys, dates("UTC", None))
 
 
 def records(form: str, body: bytes) -> list[Any]:
     """Decode a page into records that can be pickled."""
-    return list(reader(structs=False).read(_reply(form, body)).rows)
+    return list(reader().read(_reply(form, body)).rows)
 
 
 def lines(form: str, body: bytes) -> bytes:
     """Decode a page and write its records, by the quick way where the format has one."""
-    return written(reader(structs=True).read(_reply(form, body)).rows)
+    return written(reader().read(_reply(form, body)).rows)
 
 
 def written(rows: Iterable[Any]) -> bytes:

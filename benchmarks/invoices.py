@@ -5,15 +5,27 @@ An invoice is about 5.2 kB of JSON or 7 kB of XML. Amounts have two decimals, as
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Literal
 from xml.sax.saxutils import escape
 
 import msgspec
 
 Invoice = dict[str, Any]
+
+Shape = Literal["schema", "shuffled", "undeclared", "sparse-15", "sparse-50", "strings"]
+SHAPES: Mapping[Shape, str] = {
+    "schema": "fields in the schema's order",
+    "shuffled": "fields in another order",
+    "undeclared": "an undeclared field in each record and each line",
+    "sparse-15": "15 % of the fields left out",
+    "sparse-50": "50 % of the fields left out",
+    "strings": "amounts as strings",
+}
+"""Vendors do all of these. The order of ``shuffled`` is the same in all records, as it is of a vendor's program."""
 
 LINES = 10
 FIRST_CHANGE = datetime(2024, 1, 1)
@@ -117,6 +129,35 @@ def invoice(index: int) -> Invoice:
         "InvoiceLines": [line(place, currency) for place in range(1, LINES + 1)],
         "TrackingNumbers": [code("1Z", 16), code("1Z", 16)],
     }
+
+
+_KEPT = ("InvoiceNumber", "LastChanged", "Total", "Currency", "InvoiceLines", "LineNumber", "Price")
+"""Fields that are never left out: what the runs are checked by, and what records are known by."""
+
+
+def shaped(document: Invoice, shape: Shape, index: int) -> Invoice:
+    """Return the invoice at this place as a vendor with other habits has it."""
+    if shape == "schema":
+        return document
+    random = Random(index)
+    share = {"sparse-15": 0.15, "sparse-50": 0.5}.get(shape, 0)
+
+    def change(value: Any) -> Any:
+        if isinstance(value, list):
+            return [change(item) for item in value]
+        if isinstance(value, Decimal) and shape == "strings":
+            return str(value)
+        if not isinstance(value, dict):
+            return value
+        members = {name: change(member) for name, member in value.items()}
+        if shape == "shuffled":
+            return {name: members[name] for name in sorted(members, key=lambda name: Random(name).random())}
+        if shape == "undeclared" and not members.keys().isdisjoint(_KEPT):
+            return {**members, "Undeclared": "not in the schema"}
+        return {name: member for name, member in members.items() if name in _KEPT or random.random() >= share}
+
+    changed: Invoice = change(document)
+    return changed
 
 
 def as_json(document: Invoice) -> bytes:

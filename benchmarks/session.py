@@ -15,6 +15,7 @@ from pathlib import Path
 from benchmarks import dataset, environments, results, server
 from benchmarks.dataset import Dataset, Form, Truth
 from benchmarks.environments import Environment, NotInstalled
+from benchmarks.invoices import Shape
 from benchmarks.measure import Failed
 from benchmarks.paths import WORK
 from benchmarks.results import Part, Run
@@ -42,10 +43,10 @@ class Session:
         return self.made[name]
 
     @contextmanager
-    def serving(self, form: Form, count: int) -> Iterator[server.Served]:
-        """Serve so many distinct invoices of a format."""
-        folder = dataset.folder(WORK)
-        dataset.build(folder, form, count)
+    def serving(self, form: Form, count: int, shape: Shape = "schema") -> Iterator[server.Served]:
+        """Serve so many distinct invoices of a format and a shape."""
+        folder = dataset.folder(WORK, shape)
+        dataset.build(folder, form, count, shape)
         with server.serving(folder, [form]) as served:
             yield served
 

@@ -11,15 +11,13 @@ from typing import Any
 
 import msgspec
 
-from vendortap.declare.model import Record
-
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T.*")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def load(path: Path) -> Record:
+def load(path: Path) -> dict[str, Any]:
     """Read a record: a text of digits is a decimal, one in RFC 3339 is a date-time (no text of a sample is either)."""
-    record: Record = _typed(json.loads(path.read_text(encoding="utf-8")))
+    record: dict[str, Any] = _typed(json.loads(path.read_text(encoding="utf-8")))
     return record
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vendortap.declare.model import Node
-from vendortap.decode import xml
+from vendortap.decode import xml_tree
+from vendortap.decode.structs import Row, as_dict
 
 NIL = {"@xsi:nil": "true"}
 
@@ -95,11 +96,15 @@ def members_of(value: Mapping[str, Any], node: Node, *, drop_nulls: bool) -> dic
 def to_xml(value: Any, node: Node, *, drop_nulls: bool) -> bytes:
     """Write XML; nulls are written as ``xsi:nil`` or left out."""
     tree = to_tree(value, node, drop_nulls=drop_nulls)
-    return xml.dumps({node.xml_name or "Root": {"@xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance", **tree}})
+    return xml_tree.dumps(
+        {node.xml_name or "Root": {"@xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance", **tree}}
+    )
 
 
 def exact(value: Any) -> Any:
-    """Make equal only what is the same digit for digit: 1.0 is not 1.00, True is not 1."""
+    """Make equal only what is the same digit for digit: 1.0 is not 1.00, True is not 1; a row is a dict."""
+    if isinstance(value, Row):
+        value = as_dict(value)
     if isinstance(value, dict):
         return {name: exact(member) for name, member in value.items()}
     if isinstance(value, list):

@@ -14,9 +14,8 @@ import pytest
 
 from tests.pumping import slow_text
 from vendortap.declare import empty
-from vendortap.declare.model import Node
-from vendortap.decode import verbatim, xml_rows
-from vendortap.decode.reader import page_node
+from vendortap.declare.model import Node, RecordSelector
+from vendortap.decode import xml_rows
 from vendortap.decode.values import Dates
 from vendortap.duckdb import quick
 from vendortap.plugins import host, validation
@@ -134,15 +133,15 @@ def recorded(module: Any, make: Callable[[], object]) -> list[re.Pattern[Any]]:
     return list({pattern.pattern: pattern for pattern in recorder.made}.values())
 
 
-def streams() -> Iterator[tuple[Node, Node]]:
-    """The schemas of pages and records of all streams of the connectors."""
+def streams() -> Iterator[tuple[Node, RecordSelector]]:
+    """The schemas of the records of all streams of the connectors, and where they are."""
     for name in CONNECTORS:
         connector = host.load(name)
         properties = validation.settings(connector)["properties"]
         config = {key: value.get("default") for key, value in properties.items()}
         for stream in connector.streams:
             row = validation.shapes(connector)[stream.name].record
-            yield page_node(row, context.rows_of(stream, config)), row
+            yield row, context.rows_of(stream, config)
 
 
 DATES = Dates()
@@ -173,26 +172,33 @@ def _alike() -> list[tuple[re.Pattern[Any], str]]:
     return [(re.compile(between.join(name).encode(), re.IGNORECASE), "finditer") for name in ("nexttoken", "aaaa")]
 
 
-@made_by("vendortap.decode.verbatim:_form")
-def _verbatim() -> list[tuple[re.Pattern[Any], str]]:
-    made = recorded(verbatim, lambda: [verbatim._form(row, DATES, ()) for _, row in streams()])
-    return [(pattern, "match") for pattern in made]
-
-
-@made_by("vendortap.decode.verbatim:__init__")
-def _verbatim_beginnings() -> list[tuple[re.Pattern[Any], str]]:
-    paths: list[tuple[str, ...]] = [(), ("invoices",), ("payload", "items")]
-    return [(re.compile(verbatim._beginning(path).encode()), "search") for path in paths]
-
-
 @made_by(
-    "vendortap.decode.xml_rows:_quick",
+    "vendortap.decode.xml_rows:_beginning",
     "vendortap.decode.xml_rows:_record_reader",
     "vendortap.decode.xml_rows:__init__",
 )
 def _xml_rows() -> list[tuple[re.Pattern[Any], str]]:
-    made = recorded(xml_rows, lambda: [xml_rows._quick(page, row, DATES, 250) for page, row in streams()])
+    made = recorded(xml_rows, _make_expressions)
     return [(pattern, _method_in_xml(pattern.pattern)) for pattern in made]
+
+
+def _make_expressions() -> None:
+    """Make the expressions of each stream: in the order of its schema, and in one that pages have shown."""
+    for row, where in streams():
+        xml_rows._beginning(where.path, row.xml_name)
+        for order in ({}, _backwards(row, ())):
+            xml_rows._record_reader(row, DATES, order)
+
+
+def _backwards(node: Node, path: tuple[str, ...]) -> dict[tuple[str, ...], list[str]]:
+    """All elements in another order, and some that are not declared between them."""
+    names = [tag for name in reversed(xml_rows._members(node)) for tag in (name, f"{name}.{len(path)}")]
+    order = {path: names}
+    for name, member in node.fields.items():
+        inner = member.item or member
+        if inner.kind == "object":
+            order |= _backwards(inner, (*path, name))
+    return order
 
 
 def _method_in_xml(pattern: bytes) -> str:

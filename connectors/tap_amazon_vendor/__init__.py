@@ -16,9 +16,9 @@ from vendortap.declare import (
     Keyed,
     Limit,
     Plan,
+    RecordSelector,
     Reply,
     Request,
-    Rows,
     Sandbox,
     Setting,
     Stream,
@@ -59,10 +59,12 @@ def _rows(*path: str, many: bool) -> Setting:
     versions = {"v1": ("payload",), "2021-12-28": ()}
     errors = {"errors": Value(("errors",), "any")}
 
-    def rows(payload: tuple[str, ...]) -> Rows:
+    def rows(payload: tuple[str, ...]) -> RecordSelector:
         paging = {"next": Value((*payload, "pagination", "nextToken"))} if many else {}
         place = (*payload, *path)
-        return Rows(place, many, {**paging, **errors}, empty=(absent(*place, beside=("pagination", "errors")),))
+        return RecordSelector(
+            place, many, {**paging, **errors}, empty=(absent(*place, beside=("pagination", "errors")),)
+        )
 
     return by("api_version", {version: rows(payload) for version, payload in versions.items()})
 

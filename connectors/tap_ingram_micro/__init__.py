@@ -18,8 +18,8 @@ from vendortap.declare import (
     Keyed,
     Limit,
     Plan,
+    RecordSelector,
     Reply,
-    Rows,
     Sandbox,
     Stream,
     Value,
@@ -127,7 +127,7 @@ INGRAM_MICRO = Connector(
             plan=_SINCE,
             # The same number may stand on several pages: re-issued, with a later date. In this order the last one
             # that a target is handed is the newest.
-            rows=Rows(
+            rows=RecordSelector(
                 ("invoices",),
                 more={"found": Value(("recordsFound",), "integer"), **_FAULT},
                 any_type=True,
@@ -157,7 +157,9 @@ INGRAM_MICRO = Connector(
                 echo=("invoiceNumber",),
                 same=ignoring_marks,
             ),
-            rows=Rows(many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True, any_type=True),
+            rows=RecordSelector(
+                many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True, any_type=True
+            ),
             check=both(no_errors(*_FAULT), present("number")),
             keys=("requestedNumber",),
             add={"requestedNumber": "invoice_number"},
@@ -185,7 +187,7 @@ INGRAM_MICRO = Connector(
                 echo=("globalorderid", "invoicenumber"),
                 same=_same_order,
             ),
-            rows=Rows(
+            rows=RecordSelector(
                 _V4,
                 many=False,
                 more={

@@ -14,7 +14,7 @@ from vendortap.declare import (
     Limit,
     Plan,
     Record,
-    Rows,
+    RecordSelector,
     Sandbox,
     Stream,
     Value,
@@ -81,7 +81,7 @@ VISIBLESCM = Connector(
             title="The list of invoices: amounts, status, dates",
             request=get("/api/Invoice/InvoiceList", InvoiceStatus="{invoice_status}", IssuedDateStart="{issued_from}"),
             plan=Plan(since=since_date("issued_from", start="start_date")),
-            rows=Rows(("List",), more={**_OUTCOME, **_EXTENT}),
+            rows=RecordSelector(("List",), more={**_OUTCOME, **_EXTENT}),
             pages=stable(
                 page_number(
                     "PageNumber",
@@ -111,7 +111,7 @@ VISIBLESCM = Connector(
                 changed="IssuedDate",
                 echo=("InvoiceRefNumber",),
             ),
-            rows=Rows(many=False, more=_OUTCOME),
+            rows=RecordSelector(many=False, more=_OUTCOME),
             check=flag("successful", message="message"),
             finish=_charge_type_display,
             keys=("RequestedInvoiceRefNumber",),

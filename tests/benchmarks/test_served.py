@@ -19,8 +19,9 @@ from benchmarks import invoices, server
 from benchmarks.check import check
 from benchmarks.dataset import FORMS, Dataset, Form, Truth, build
 from benchmarks.paths import PLUGIN
-from vendortap.declare.model import Connector, Reply, Rows
+from vendortap.declare.model import Connector, RecordSelector, Reply
 from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import dates
 from vendortap.plugins import validation
 
@@ -80,14 +81,14 @@ def test_the_declaration_of_the_plugin_is_sound(connector: Connector) -> None:
 
 def test_both_formats_give_the_same_records(data: Path, served: server.Served, connector: Connector) -> None:
     stream = connector.stream("invoices")
-    assert isinstance(stream.rows, Rows)
+    assert isinstance(stream.rows, RecordSelector)
     reader = Reader(validation.shapes(connector)["invoices"].row, stream.rows, stream.keys, dates("UTC", None))
     read = {}
     for form in FORMS:
         body = fetch(f"{served.plain}/{COUNT}/invoices?page=1&size=20", form)
         page = reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC)))
         assert page.more["next"] == 2
-        read[form] = list(page.rows)
+        read[form] = [as_dict(row) for row in page.rows]
     assert read["json"] == read["xml"]
     assert [row["Total"] for row in read["xml"]] == [invoices.invoice(index)["Total"] for index in range(20)]
 

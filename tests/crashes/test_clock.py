@@ -19,7 +19,19 @@ from hypothesis import strategies as st
 
 import vendortap
 from vendortap.declare.limits import x_rate_limit
-from vendortap.declare.model import Bookmark, Connector, Keyed, Node, Pace, Plan, Reply, Request, Rows, Stream, Windows
+from vendortap.declare.model import (
+    Bookmark,
+    Connector,
+    Keyed,
+    Node,
+    Pace,
+    Plan,
+    RecordSelector,
+    Reply,
+    Request,
+    Stream,
+    Windows,
+)
 from vendortap.declare.plan import since_date
 from vendortap.declare.request import get
 from vendortap.decode import schemas
@@ -42,7 +54,7 @@ LIST = Stream(
     title="",
     request=get("/list", since="{since}"),
     plan=Plan(since=since_date("since", start="start", follows=lambda _: True)),
-    rows=Rows(("rows",)),
+    rows=RecordSelector(("rows",)),
     keys=("Id",),
     replication_key="At",
 )
@@ -56,7 +68,7 @@ DOCUMENTS = replace(
     LIST,
     name="documents",
     request=get("/documents/{id}"),
-    rows=Rows(many=False),
+    rows=RecordSelector(many=False),
     keyed=Keyed("id", parent="list", field="Id"),
 )
 GIVEN = Node("object", nullable=False, fields={"Id": NODE.fields["Id"]}, required=frozenset({"Id"}))

@@ -205,7 +205,7 @@ def test_a_state_that_finds_no_room_fails_the_run_although_all_is_loaded(
 SPOOL = """
     import json, resource, sys
     from datetime import datetime, timezone
-    from vendortap.declare import Connector, Keyed, Reply, Rows, Stream, get
+    from vendortap.declare import Connector, Keyed, RecordSelector, Reply, Stream, get
     from vendortap.decode import schemas
     from vendortap.errors import VendortapError
     from vendortap.plugins.validation import Shape
@@ -217,7 +217,7 @@ SPOOL = """
     node = schemas.compile_record(schema, "row")
     rows = [{"Id": f"{number:040}"} for number in range(80_000)]
     body = json.dumps({"rows": rows}).encode()
-    common = {"title": "", "rows": Rows(("rows",)), "keys": ("Id",)}
+    common = {"title": "", "rows": RecordSelector(("rows",)), "keys": ("Id",)}
     list_ = Stream(name="list", request=get("/list"), distinct=True, **common)
     documents = Stream(name="documents", request=get("/{id}"), keyed=Keyed("id", parent="list", field="Id"), **common)
     acme = {"name": "acme", "title": "", "docs": "", "schemas": "", "base_url": lambda _: ""}

@@ -93,7 +93,7 @@ def test_a_repeated_page_is_noticed_although_the_records_were_changed_meanwhile(
     first = page(1, 2)
     steps.send(first)
     for row in first.rows:
-        row.clear()
+        row["number"] = 0
     steps.send(page(1, 2))
     with pytest.raises(BodyError, match="repeats"):
         steps.send(page(1, 2))

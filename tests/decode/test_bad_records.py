@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.conftest import Figure, Output, StartVendor, Vendor, Warehouse, make_catalog, marked
-from vendortap.declare.model import Bookmark, Connector, Keyed, Node, Plan, Reply, Request, Rows, Stream
+from vendortap.declare.model import Bookmark, Connector, Keyed, Node, Plan, RecordSelector, Reply, Request, Stream
 from vendortap.declare.request import get
 from vendortap.decode import schemas
 from vendortap.errors import BodyError, ConfigError, InternalError, MissingError, QuarantineError, RecordError
@@ -448,7 +448,7 @@ def connector(form: str, *, distinct: bool, keyed: bool) -> Connector:
         name="rows",
         title="",
         request=get("/rows", page="0"),
-        rows=Rows(("list",)),
+        rows=RecordSelector(("list",)),
         pages=pages,
         keys=("Id",),
         replication_key="At",
@@ -459,7 +459,7 @@ def connector(form: str, *, distinct: bool, keyed: bool) -> Connector:
         name="documents",
         title="",
         request=get("/document/{id}"),
-        rows=Rows(many=False),
+        rows=RecordSelector(many=False),
         keyed=Keyed("id", parent="rows", field="Id"),
         keys=("Id",),
         replication_key="At",
@@ -549,7 +549,7 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
     }
     given_node = replace(NODE, fields={**NODE.fields, "At": Node("given")})
     shapes = {"rows": Shape(SCHEMA, NODE, NODE), "documents": Shape(SCHEMA, NODE, given_node)}
-    source = Source(made, settings_, send, shapes, structs=True, quarantine=Quarantine(folder, "acme"))
+    source = Source(made, settings_, send, shapes, quarantine=Quarantine(folder, "acme"))
     bookmark = None if mark is None else Bookmark(NOW - timedelta(days=mark))
     tally, handed_on = Tally(), []
     for item in reading.read(source, stream, lambda _: bookmark, tally):

@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from vendortap.declare.model import Node
-from vendortap.decode import xml
+from tests.decode.kit import list_decoder
+from vendortap.declare.model import Node, RecordSelector
+from vendortap.decode import xml_tree
 from vendortap.decode.values import Dates, Malformed
 
 INVOICE = Node("object", fields={"No": Node("string")}, xml_name="Invoice")
-INVOICES = Node("array", item=INVOICE, xml_wrapped=True)
 FILL = b"<Invoice><No>1</No></Invoice>" * 9
 
 WAYS: dict[str, Callable[[bytes], Any]] = {
-    "whole": xml.compile(INVOICES, Dates()),
-    "pieces": xml.compile(INVOICES, Dates(), piece=64),
-    "untyped": xml.loads,
+    "whole": list_decoder(INVOICE, RecordSelector(), Dates()),
+    "pieces": list_decoder(INVOICE, RecordSelector(), Dates(), piece=16),
+    "untyped": xml_tree.loads,
 }
 every_way = pytest.mark.parametrize("way", WAYS)
 

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
-from vendortap.declare.model import UNKNOWN, Node, Page, Reply, Rows, Value
+from tests.decode.kit import coerced
+from vendortap.declare.model import UNKNOWN, Node, Page, RecordSelector, Reply, Value
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import FEWER_DIGITS, Dates
 from vendortap.errors import RecordError
@@ -38,28 +38,26 @@ MORE = {
     "next": Value(("next",)),
 }
 NOW = datetime(2025, 1, 31, tzinfo=UTC)
-LISTED = Rows(("list",), more=MORE)
+LISTED = RecordSelector(("list",), more=MORE)
 LONG = ["1e100", "-1e3000000000", "1e-100", "0e-999999999", "1e" + "9" * 40, "9" * 101, "9" * 5000]
-WAYS: dict[str, dict[str, Any]] = {
-    "rows": {"structs": True},
-    "dicts": {},
-    "own bytes": {"structs": True, "verbatim": ("Number",)},
-    "unknown kept": {"keep_unknown": True},
-}
-every_way = pytest.mark.parametrize("way", WAYS)
+READINGS = ("typed", "coerced", "unknown kept")
+every_reading = pytest.mark.parametrize("reading", READINGS)
 every_number = pytest.mark.parametrize("text", LONG, ids=lambda text: f"{text[:12]} of {len(text)}")
 
 
-def reader(way: str, rows: Rows = LISTED) -> Callable[..., Page]:
-    """What reads a page, and is past the first one, which some ways do not take."""
-    kept = {UNKNOWN: Node("given")} if way == "unknown kept" else {}
+def reader(reading: str, rows: RecordSelector = LISTED) -> Callable[..., Page]:
+    """What reads a page, and is past the first one, of which XML is always coerced."""
+    is_kept = reading == "unknown kept"
+    kept = {UNKNOWN: Node("given")} if is_kept else {}
     made = Reader(
         Node("object", fields={**ROW.fields, **kept}, required=ROW.required, xml_name=ROW.xml_name),
         rows,
         ("Number",),
         Dates(),
-        **WAYS[way],
+        keep_unknown=is_kept,
     )
+    if reading == "coerced":
+        coerced(made)
 
     def read(body: str, form: str = "json") -> Page:
         return made.read(Reply(200, {"content-type": f"application/{form}"}, body.encode(), NOW))
@@ -70,14 +68,14 @@ def reader(way: str, rows: Rows = LISTED) -> Callable[..., Page]:
 
 
 def is_bad(page: Page, index: int, path: str) -> bool:
-    misfit = page.misfits.get(index)
-    return page.misfits.keys() == {index} and misfit is not None and misfit.path == path
+    bad = page.invalid.get(index)
+    return page.invalid.keys() == {index} and bad is not None and bad.path == path
 
 
-@every_way
+@every_reading
 @every_number
-def test_a_record_with_a_number_that_is_too_long_is_a_bad_one(way: str, text: str) -> None:
-    read = reader(way)
+def test_a_record_with_a_number_that_is_too_long_is_a_bad_one(reading: str, text: str) -> None:
+    read = reader(reading)
     for member, place in (
         ('"Total": {}', "Total"),
         ('"Total": "{}"', "Total"),
@@ -94,8 +92,8 @@ def test_a_record_with_a_number_that_is_too_long_is_a_bad_one(way: str, text: st
 
 @every_number
 def test_an_xml_record_with_a_number_that_is_too_long_is_a_bad_one(text: str) -> None:
-    for way, (member, place) in itertools.product(
-        ("rows", "dicts"),
+    for reading, (member, place) in itertools.product(
+        ("typed", "coerced"),
         (
             (f"<Total>{text}</Total>", "Total"),
             (f"<Count>{text}</Count>", "Count"),
@@ -103,17 +101,17 @@ def test_an_xml_record_with_a_number_that_is_too_long_is_a_bad_one(text: str) ->
             (f"<Rates><n>1</n><n>{text}</n></Rates>", "Rates[1]"),
         ),
     ):
-        read = reader(way, Rows(("list",)))
+        read = reader(reading, RecordSelector(("list",)))
         rows = "<Invoice><Number>1</Number></Invoice>", f"<Invoice><Number>2</Number>{member}</Invoice>"
         for _ in range(3):
             assert is_bad(read(f"<r><list>{''.join(rows)}</list></r>", "xml"), 1, f"$.list[1].{place}")
 
 
-@every_way
+@every_reading
 @every_number
 @pytest.mark.parametrize("name", ["count", "sum", "errors"])
-def test_a_number_beside_the_records_that_is_too_long_refuses_the_page(name: str, text: str, way: str) -> None:
-    read = reader(way)
+def test_a_number_beside_the_records_that_is_too_long_refuses_the_page(name: str, text: str, reading: str) -> None:
+    read = reader(reading)
     members = {"count": "1", "sum": "1", "errors": "[]", name: text}
     beside = ", ".join(f'"{name}": {value}' for name, value in members.items())
     if name == "errors" and float(text) == 0:
@@ -131,29 +129,29 @@ def test_an_unknown_number_that_is_too_long_makes_its_record_a_bad_one_where_it_
     for body, place in ((f'"New": {text}', "New"), (f'"Lines": [{{"a": [{{"b": {text}}}]}}]', "Lines[0].a[0].b")):
         page = read(f'{{"list": [{{"Number": "1", {body}}}, {{"Number": "2", "New": 1e99}}]}}')
         assert is_bad(page, 0, f"$.list[0].{place}")
-        assert page.misfits[0].expected == FEWER_DIGITS
+        assert page.invalid[0].expected == FEWER_DIGITS
         assert page.rows[1][UNKNOWN] == {"New": Decimal("1e99")}
-    assert not reader("rows")(f'{{"list": [{{"Number": "1", "New": {text}}}]}}').misfits  # nothing is kept of it
+    assert not reader("typed")(f'{{"list": [{{"Number": "1", "New": {text}}}]}}').invalid  # nothing is kept of it
 
 
-@every_way
-def test_numbers_that_are_just_short_enough_are_kept_digit_for_digit(way: str) -> None:
-    read = reader(way)
+@every_reading
+def test_numbers_that_are_just_short_enough_are_kept_digit_for_digit(reading: str) -> None:
+    read = reader(reading)
     for text in ("1e99", "1e-99", "9" * 100, "0." + "1" * 99, "9" * 50 + "." + "9" * 50, "0e-99"):
         page = read(
             f'{{"list": [{{"Number": "1", "Total": {text}, "Rates": [{text}], "Lines": [{{"Price": {text}}}]}}]}}'
         )
-        assert not page.misfits
+        assert not page.invalid
         assert str(page.rows[0]["Total"]) == str(Decimal(text))
     assert read(f'{{"list": [{{"Number": "1", "Count": {"9" * 100}}}]}}').rows[0]["Count"] == 10**100 - 1
 
 
-@every_way
-def test_no_page_of_long_numbers_takes_long_to_read_or_to_write(way: str) -> None:
-    read, began = reader(way), time.process_time()
+@every_reading
+def test_no_page_of_long_numbers_takes_long_to_read_or_to_write(reading: str) -> None:
+    read, began = reader(reading), time.process_time()
     for text in ("1e3000000000", "0e-3000000000", "1e999999999999999999"):
         records = ", ".join(f'{{"Number": "{number}", "Total": {text}}}' for number in range(200))
         page = read(f'{{"list": [{records}]}}')
-        assert len(page.misfits) == 200
+        assert len(page.invalid) == 200
         assert len(ENCODER.encode([str(row) for row in page.rows])) < 100_000
     assert time.process_time() - began < 20

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Output, StartVendor, Vendor, make_catalog
 from tests.decode.test_bad_records import DETAIL, LIST, Spoiled, quarantined, stopped
-from vendortap.declare.model import Node, Reply, Rows
+from vendortap.declare.model import Node, RecordSelector, Reply
 from vendortap.decode.drift import Drift
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import Dates
@@ -88,10 +88,10 @@ def test_declared_documents_are_no_drift(start: StartVendor, caplog: pytest.LogC
 ROW = Node("object", nullable=False, fields={"Id": Node("string")}, required=frozenset({"Id"}), xml_name="Invoice")
 
 
-IN_LIST = Rows(("List",))
+IN_LIST = RecordSelector(("List",))
 
 
-def read_list(body: str, *, watched: bool = True, rows: Rows = IN_LIST) -> tuple[list[Any], list[str]]:
+def read_list(body: str, *, watched: bool = True, rows: RecordSelector = IN_LIST) -> tuple[list[Any], list[str]]:
     drift = Drift("acme", "invoices", ROW) if watched else None
     reader = Reader(ROW, rows, ("Id",), Dates(UTC), drift=drift)
     reply = Reply(200, {"content-type": "application/xml"}, body.encode(), datetime.now(UTC))
@@ -114,7 +114,7 @@ def test_what_may_be_a_record_under_another_name_is_an_error(items: str, watched
     with pytest.raises(BodyError, match="the list of records, <List>, has the element <"):
         read_list(f"<R><List>{items}</List></R>", watched=watched)
     with pytest.raises(BodyError, match="the list of records, <R>, has the element <"):
-        read_list(f"<R>{items}</R>", watched=watched, rows=Rows())
+        read_list(f"<R>{items}</R>", watched=watched, rows=RecordSelector())
 
 
 def test_what_cannot_be_a_record_is_drift() -> None:
@@ -153,20 +153,20 @@ def xml(encoding: str | None, declared: str | None, charset: str | None) -> Repl
     ],
 )
 def test_xml_is_read_in_its_encoding(encoding: str, declared: str | None, charset: str | None) -> None:
-    reader = Reader(ROW, Rows(("List",)), ("Id",), Dates(UTC), structs=True)
+    reader = Reader(ROW, RecordSelector(("List",)), ("Id",), Dates(UTC))
     for _ in range(3):  # by the parser, and where it can be by expression
         assert [row["Id"] for row in reader.read(xml(encoding, declared, charset)).rows] == [NAME]
 
 
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "unicode_escape", "zlib", "utf-7", "x" * 500])
 def test_a_charset_that_is_none_is_refused_by_name(charset: str) -> None:
-    reader = Reader(ROW, Rows(("List",)), ("Id",), Dates(UTC))
+    reader = Reader(ROW, RecordSelector(("List",)), ("Id",), Dates(UTC))
     with pytest.raises(BodyError, match=f"charset '{charset[:59]}"):
         reader.read(xml("utf-8", None, charset))
 
 
 def test_a_body_that_is_not_in_its_charset_is_refused() -> None:
-    reader = Reader(ROW, Rows(("List",)), ("Id",), Dates(UTC))
+    reader = Reader(ROW, RecordSelector(("List",)), ("Id",), Dates(UTC))
     with pytest.raises(BodyError, match="not in the charset that it says, 'utf-16'"):
         reader.read(Reply(200, {"content-type": "text/xml; charset=utf-16"}, b"<a/>x", datetime.now(UTC)))
 

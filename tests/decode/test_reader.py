@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vendortap.declare.model import Node, Page, Reply, Rows, Value
-from vendortap.decode import json as json_wire
-from vendortap.decode.coerce import repair
+from tests.decode.kit import coerced, findings, in_dicts, json_decoder, plain
+from tests.strategies import to_json
+from vendortap.declare.model import Node, Page, RecordSelector, Reply, Value
+from vendortap.decode import coerce
+from vendortap.decode import json as json_format
+from vendortap.decode.drift import strict
 from vendortap.decode.reader import Reader
 from vendortap.decode.reader import refusal as refusal_of
-from vendortap.decode.values import Dates
+from vendortap.decode.values import Dates, SchemaMismatch
 from vendortap.errors import BodyError, RecordError
 
 LINE = Node("object", False, fields={"Price": Node("number"), "Text": Node("string")}, xml_name="Line")
@@ -39,34 +42,42 @@ INVOICE = Node(
     required=frozenset({"Number"}),
 )
 NULLS = dict.fromkeys(INVOICE.fields)
-ONE = Rows(many=False)
+ONE = RecordSelector(many=False)
 SECRET = "Jane Doe 4711"
 
 
 def read(
-    body: str | bytes, content_type: str | None = "application/json", rows: Rows = ONE, max_depth: int = 250
+    body: str | bytes,
+    content_type: str | None = "application/json",
+    rows: RecordSelector = ONE,
+    max_depth: int = 250,
+    *,
+    alike: bool = True,
 ) -> Page:
+    """Read a reply; where it is read ``alike``, it comes to the same coerced."""
     headers = {} if content_type is None else {"content-type": content_type}
     data = body.encode() if isinstance(body, str) else body
-    return Reader(INVOICE, rows, ("Customer", "Number"), Dates(), max_depth=max_depth).read(
-        Reply(200, headers, data, datetime.now(UTC))
-    )
+    reply = Reply(200, headers, data, datetime.now(UTC))
+    reader, other = (Reader(INVOICE, rows, ("Customer", "Number"), Dates(), max_depth=max_depth) for _ in range(2))
+    page = reader.read(reply)
+    assert not alike or repr(page) == repr(coerced(other).read(reply))
+    return in_dicts(page)
 
 
 def members(**given: Any) -> Any:
     """Read a document with these members; return what is not null in it."""
-    (record,) = read(json.dumps({"Number": "1", **given})).rows
+    (record,) = map(plain, read(json.dumps({"Number": "1", **given})).rows)
     return {name: value for name, value in record.items() if name != "Number" and value is not None}
 
 
-def refusal(body: str | bytes, content_type: str = "application/json", rows: Rows = ONE) -> str:
+def refusal(body: str | bytes, content_type: str = "application/json", rows: RecordSelector = ONE) -> str:
     """Read what does not fit; return the sentence of the first record, or of what is beside the records."""
     try:
         page = read(body, content_type, rows)
     except RecordError as error:
         message = str(error)
     else:
-        message = str(refusal_of(page.misfits[min(page.misfits)].sentence))
+        message = str(refusal_of(page.invalid[min(page.invalid)].sentence))
     assert SECRET not in message
     assert message.endswith("Report it to the vendor, or mend the schema of the stream")
     return message.partition(";")[0]
@@ -165,7 +176,7 @@ def test_a_reply_may_be_nested_as_deeply_as_the_setting_says(levels: int) -> Non
 
 # --- rows --------------------------------------------------------------------------------------------
 
-INNER = Rows(
+INNER = RecordSelector(
     path=("payload", "items"), more={"next": Value(("payload", "next")), "count": Value(("count",), "integer")}
 )
 
@@ -180,37 +191,37 @@ def test_the_rows_and_what_the_pager_needs_are_found_in_both_formats() -> None:
 
 
 def test_a_list_of_none_is_a_page_without_rows() -> None:
-    assert read("[]", "application/json", Rows()) == Page([])
+    assert read("[]", "application/json", RecordSelector()) == Page([])
 
 
 def test_whether_a_root_without_elements_is_a_list_is_not_for_the_reader_to_say() -> None:
-    assert read("<ArrayOfInvoice/>", "application/xml", Rows()) == Page([], absent=True)
+    assert read("<ArrayOfInvoice/>", "application/xml", RecordSelector()) == Page([], absent=True)
 
 
 @pytest.mark.parametrize(
     ("body", "content_type", "rows"),
     [
-        ("null", "application/json", Rows()),
+        ("null", "application/json", RecordSelector()),
         (
             '<ArrayOfInvoice xmlns="urn:v" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:nil="true"/>',
             "text/xml",
-            Rows(),
+            RecordSelector(),
         ),
         ("{}", "application/json", INNER),
         ('{"payload": null}', "application/json", INNER),
         ('{"payload": {"items": null}}', "application/json", INNER),
         ("<r><payload/></r>", "application/xml", INNER),
-        ('{"payload": null}', "application/json", Rows(("payload",), many=False)),
-        ("{}", "application/json", Rows(("payload",), many=False)),
-        ("<r/>", "application/xml", Rows(("payload",), many=False)),
+        ('{"payload": null}', "application/json", RecordSelector(("payload",), many=False)),
+        ("{}", "application/json", RecordSelector(("payload",), many=False)),
+        ("<r/>", "application/xml", RecordSelector(("payload",), many=False)),
     ],
 )
-def test_a_reply_without_the_place_of_its_rows_says_so(body: str, content_type: str, rows: Rows) -> None:
+def test_a_reply_without_the_place_of_its_rows_says_so(body: str, content_type: str, rows: RecordSelector) -> None:
     assert read(body, content_type, rows) == Page([], dict.fromkeys(rows.more), absent=True)
 
 
 def test_a_single_object_where_a_list_is_expected_is_a_list_of_one() -> None:
-    assert read('{"Number": "1"}', rows=Rows()).rows == [{**NULLS, "Number": "1"}]
+    assert read('{"Number": "1"}', rows=RecordSelector()).rows == [{**NULLS, "Number": "1"}]
     assert read('{"payload": {"items": {"Number": "1"}}}', rows=INNER).rows == [{**NULLS, "Number": "1"}]
 
 
@@ -238,6 +249,7 @@ def test_a_single_object_where_a_list_is_expected_is_a_list_of_one() -> None:
         ({"Tags": 5}, {"Tags": ["5"]}),
         ({"Tags": ["", 5]}, {"Tags": ["", "5"]}),
         ({"total": "", "TOTAL": 5, "Count": "1"}, {"Total": Decimal(5), "Count": 1}),
+        ({"At": "", "Lines": [{"Price": ""}]}, {"Lines": [{"Price": None, "Text": None}]}),
     ],
 )
 def test_known_habits_are_repaired(given: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -256,8 +268,10 @@ def test_keys_in_another_case_are_repaired_at_every_depth() -> None:
 
 def test_keys_in_another_case_are_read_even_where_nothing_else_is_wrong_if_the_vendor_is_known_for_it() -> None:
     body = '{"Number": "1", "total": 1.50}'
-    assert read(body).rows == [{**NULLS, "Number": "1"}]
-    assert read(body, rows=Rows(many=False, any_case=True)).rows == [{**NULLS, "Number": "1", "Total": Decimal("1.50")}]
+    assert read(body, alike=False).rows == [{**NULLS, "Number": "1"}]
+    assert read(body, rows=RecordSelector(many=False, any_case=True)).rows == [
+        {**NULLS, "Number": "1", "Total": Decimal("1.50")}
+    ]
 
 
 def test_a_key_as_declared_goes_before_one_in_another_case() -> None:
@@ -268,8 +282,8 @@ def test_a_key_as_declared_goes_before_one_in_another_case() -> None:
 @pytest.mark.promise("One bad row does not change how the others are read")
 def test_one_bad_row_does_not_change_how_the_others_are_read() -> None:
     clean = '{"Number": "1", "Total": 10.00, "At": "2025-01-18T00:00:00"}'
-    alone = read(f"[{clean}]", rows=Rows()).rows[0]
-    beside = read(f'[{clean}, {{"Number": 2}}]', rows=Rows()).rows[0]
+    alone = read(f"[{clean}]", rows=RecordSelector()).rows[0]
+    beside = read(f'[{clean}, {{"Number": 2}}]', rows=RecordSelector()).rows[0]
     assert beside == alone
     assert str(beside["Total"]) == "10.00"
 
@@ -283,7 +297,7 @@ def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None
         assert refusal(f'{{"Number": "1", "Count": {text}}}').endswith("expected at $.Count")
     for name in ("Total", "Text"):
         assert refusal(f'{{"Number": 1, "{name}": 1e999999999}}').endswith(f"expected at $.{name}")
-        assert read(f'{{"Number": 1, "{name}": 1e99}}').rows[0][name] in (Decimal("1e99"), "1E+99")
+        assert read(f'{{"Number": 1, "{name}": 1e99}}').rows[0][name] in (Decimal("1e99"), "1e99")
 
 
 # --- what does not fit -------------------------------------------------------------------------------
@@ -294,20 +308,20 @@ def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None
     ("given", "why"),
     [
         ({"Total": SECRET}, "a number expected at $.Total"),
-        ({"Total": "NaN"}, "a finite number expected at $.Total"),
+        ({"Total": "NaN"}, "a number expected at $.Total"),
         ({"Total": "1,234.56"}, "a number expected at $.Total"),
-        ({"Total": [SECRET]}, "a number or null expected at $.Total"),
-        ({"Count": 1.5}, "an integer or null expected at $.Count"),
-        ({"Paid": SECRET}, "true or false or null expected at $.Paid"),
+        ({"Total": [SECRET]}, "a number expected at $.Total"),
+        ({"Count": 1.5}, "an integer expected at $.Count"),
+        ({"Paid": SECRET}, "true or false expected at $.Paid"),
         ({"At": SECRET}, "a date-time expected at $.At"),
         ({"Day": "2025-02-30"}, "a date expected at $.Day"),
-        ({"Text": True}, "a string or null expected at $.Text"),
-        ({"Text": {"a": SECRET}}, "a string or null expected at $.Text"),
-        ({"To": SECRET}, "an object or null expected at $.To"),
-        ({"To": [SECRET]}, "an object or null expected at $.To"),
+        ({"Text": True}, "a string expected at $.Text"),
+        ({"Text": {"a": SECRET}}, "a string expected at $.Text"),
+        ({"To": SECRET}, "an object expected at $.To"),
+        ({"To": [SECRET]}, "an object expected at $.To"),
         ({"Lines": [{}, {"Price": SECRET}]}, "a number expected at $.Lines[1].Price"),
-        ({"Lines": [{}, ""]}, "an object expected at $.Lines[1]"),
-        ({"Tags": ["a", None]}, "a string expected at $.Tags[1]"),
+        ({"Lines": [{}, ""]}, "a value expected at $.Lines[1]"),
+        ({"Tags": ["a", None]}, "a value expected at $.Tags[1]"),
     ],
 )
 def test_a_document_that_does_not_fit_is_named_by_key_and_path(given: dict[str, Any], why: str) -> None:
@@ -328,8 +342,8 @@ def test_an_xml_document_that_does_not_fit_is_named_by_key_and_path(members: str
     assert refusal(body, "application/xml") == f"Number INV-1: {why}"
 
 
-@pytest.mark.parametrize(("rows", "prefix"), [(Rows(), "$"), (INNER, "$.payload.items")])
-def test_the_bad_record_of_a_page_is_named_by_its_key(rows: Rows, prefix: str) -> None:
+@pytest.mark.parametrize(("rows", "prefix"), [(RecordSelector(), "$"), (INNER, "$.payload.items")])
+def test_the_bad_record_of_a_page_is_named_by_its_key(rows: RecordSelector, prefix: str) -> None:
     items: list[Any] = [{"Number": f"INV-{n}", "Text": SECRET, "Lines": [{"Price": n}]} for n in range(12)]
     items[10]["Lines"][0]["Price"] = "x"
     items[11]["Lines"][0]["Price"] = "x"
@@ -337,8 +351,8 @@ def test_the_bad_record_of_a_page_is_named_by_its_key(rows: Rows, prefix: str) -
     assert refusal(json.dumps(body), rows=rows) == f"Number INV-10: a number expected at {prefix}[10].Lines[0].Price"
 
 
-@pytest.mark.parametrize(("rows", "prefix"), [(Rows(), "$"), (INNER, "$.payload.items")])
-def test_the_bad_record_of_an_xml_page_is_named_by_its_key(rows: Rows, prefix: str) -> None:
+@pytest.mark.parametrize(("rows", "prefix"), [(RecordSelector(), "$"), (INNER, "$.payload.items")])
+def test_the_bad_record_of_an_xml_page_is_named_by_its_key(rows: RecordSelector, prefix: str) -> None:
     def item(n: int) -> str:
         price = "x" if n > 9 else n
         return f"<Invoice><Lines><Line><Price>{price}</Price></Line></Lines><Number>INV-{n}</Number></Invoice>"
@@ -350,13 +364,15 @@ def test_the_bad_record_of_an_xml_page_is_named_by_its_key(rows: Rows, prefix: s
 
 def test_a_record_without_its_key_is_named_by_its_place_and_not_by_its_neighbour() -> None:
     items = [{"Number": "A"}, {"Text": SECRET}, {"Number": "B"}]
-    assert refusal(json.dumps(items), rows=Rows()) == "record 2 of the page: a value expected at $[1].Number"
+    assert refusal(json.dumps(items), rows=RecordSelector()) == "record 2 of the page: a value expected at $[1].Number"
     keyless_first = [{"Text": SECRET, "Number": ["x"]}, {"Number": "B"}]
-    assert refusal(json.dumps(keyless_first), rows=Rows()).startswith("record 1 of the page: ")
+    assert refusal(json.dumps(keyless_first), rows=RecordSelector()).startswith("record 1 of the page: ")
     xml = "<list><Invoice><Number>A</Number></Invoice><Invoice/><Invoice><Number>B</Number></Invoice></list>"
-    assert refusal(xml, "application/xml", Rows()) == "record 2 of the page: a value expected at $[1].Number"
+    assert refusal(xml, "application/xml", RecordSelector()) == "record 2 of the page: a value expected at $[1].Number"
     nested = "<list><Invoice><Number><b>x</b></Number></Invoice></list>"
-    assert refusal(nested, "application/xml", Rows()).startswith("record 1 of the page: a value without elements")
+    assert refusal(nested, "application/xml", RecordSelector()).startswith(
+        "record 1 of the page: a value without elements"
+    )
 
 
 def test_a_document_without_its_key_is_named_as_such() -> None:
@@ -364,13 +380,13 @@ def test_a_document_without_its_key_is_named_as_such() -> None:
     assert refusal("<Invoice><Total>1</Total></Invoice>", "application/xml") == (
         "the document: a value expected at $.Number"
     )
-    assert refusal("[1]", rows=Rows()) == "record 1 of the page: an object expected at $[0]"
+    assert refusal("[1]", rows=RecordSelector()) == "record 1 of the page: an object expected at $[0]"
 
 
 def test_what_is_wrong_beside_the_rows_is_named_too() -> None:
     for items in ([{"Number": "1"}], []):
         body = {"payload": {"items": items}, "count": 1.5}
-        assert refusal(json.dumps(body), rows=INNER) == "the page: an integer or null expected at $.count"
+        assert refusal(json.dumps(body), rows=INNER) == "the page: an integer expected at $.count"
     xml = "<r><payload><items><Invoice><Number>1</Number></Invoice></items></payload><count>many</count></r>"
     assert refusal(xml, "application/xml", INNER) == "the page: an integer expected at $.count"
 
@@ -381,14 +397,14 @@ def test_a_key_is_fit_for_one_line_of_a_log() -> None:
     assert len(message) < 120
 
 
-# --- repair, in general ------------------------------------------------------------------------------
+# --- coercion, in general ------------------------------------------------------------------------------
 
-convert = json_wire.converter(INVOICE, Dates())
+decode = json_decoder(strict(INVOICE, ()), Dates())
 scalars = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
-    st.decimals(),
+    st.decimals(allow_nan=False, allow_infinity=False),
     st.text(max_size=5),
     st.sampled_from(["", " ", "1.50", " 7 ", "true", "NaN", "1e999999999", "2025-01-18", "0001-01-01T00:00:00"]),
 )
@@ -417,15 +433,24 @@ conforming = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(value=conforming)
-def test_repair_leaves_alone_what_conforms(value: dict[str, Any]) -> None:
-    assert repair(value, INVOICE) == value
+def test_coercion_leaves_alone_what_conforms(value: dict[str, Any]) -> None:
+    decode(written(value))
+    assert findings(json_format.parse(written(value)), coerce.compile(INVOICE, Dates())) == []
 
 
 @settings(deadline=None, max_examples=200)
 @given(value=st.dictionaries(keys, anything) | anything)
-def test_repair_never_fails_and_there_is_nothing_to_repair_twice(value: Any) -> None:
-    once = repair(value, INVOICE)
-    assert repr(repair(once, INVOICE)) == repr(once)  # NaN is not equal to itself
+def test_coercion_names_what_does_not_fit_and_there_is_nothing_to_mend_twice(value: Any) -> None:
+    try:
+        once = decode(written(value))
+    except SchemaMismatch as error:
+        assert error.path.startswith("$")  # noqa: PT017 - the other way out is fine as well
+        return
+    assert repr(decode(written(once))) == repr(once)
+
+
+def written(value: Any) -> bytes:
+    return to_json(value, drop_nulls=False).encode()
 
 
 def mangle(draw: st.DrawFn, value: Any, node: Node) -> Any:
@@ -450,6 +475,6 @@ def mangled(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
 
 @settings(deadline=None, max_examples=200)
 @given(example=mangled())
-def test_repair_restores_what_vendors_are_known_to_do(example: tuple[dict[str, Any], Any]) -> None:
+def test_coercion_restores_what_vendors_are_known_to_do(example: tuple[dict[str, Any], Any]) -> None:
     value, as_sent = example
-    assert repr(convert(repair(as_sent, INVOICE))) == repr(convert(value))
+    assert repr(decode(written(as_sent))) == repr(decode(written(value)))

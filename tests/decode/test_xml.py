@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import subprocess
 import sys
@@ -14,9 +13,12 @@ from typing import Any
 
 import pytest
 
-from vendortap.declare.model import Node
-from vendortap.decode import incremental, xml
-from vendortap.decode.values import FEWER_DIGITS, Dates, Malformed, Mismatch
+from tests.decode.kit import list_decoder, page_decoder, xml_decoder
+from vendortap.declare.model import Node, RecordSelector, Value
+from vendortap.decode import incremental, xml_tree
+from vendortap.decode.values import FEWER_DIGITS, Dates, Malformed, SchemaMismatch
+from vendortap.decode.xml import XmlDecoder
+from vendortap.errors import BodyError
 
 XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 LINE = Node("object", False, fields={"Price": Node("number"), "Text": Node("string")}, xml_name="Line")
@@ -39,21 +41,11 @@ INVOICE = Node(
     },
     required=frozenset({"Number"}),
 )
-NULLS: dict[str, Any] = {**dict.fromkeys(INVOICE.fields), "Tags": []}
+NULLS: dict[str, Any] = dict.fromkeys(INVOICE.fields)
 
 
 def decode(body: str | bytes, node: Node = INVOICE) -> Any:
-    """Decode a document; in pieces it has to come to the same, an error included."""
-    written = body.encode() if isinstance(body, str) else body
-    in_pieces = xml.compile(node, Dates(), piece=16)
-    try:
-        value = xml.compile(node, Dates())(written)
-    except (Malformed, Mismatch) as error:
-        with pytest.raises(type(error), match=f"^{re.escape(str(error))}$"):
-            in_pieces(written)
-        raise
-    assert in_pieces(written) == value
-    return value
+    return xml_decoder(node, Dates())(body.encode() if isinstance(body, str) else body)
 
 
 def invoice(members: str, attributes: str = XSI) -> Any:
@@ -64,7 +56,7 @@ def invoice(members: str, attributes: str = XSI) -> Any:
 
 
 def mismatch(members: str, node: Node = INVOICE) -> tuple[str, str]:
-    with pytest.raises(Mismatch) as caught:
+    with pytest.raises(SchemaMismatch) as caught:
         decode(f"<Invoice {XSI}>{members}</Invoice>", node)
     return caught.value.path, caught.value.expected
 
@@ -174,7 +166,7 @@ def test_a_required_attribute_is_present_and_not_blank() -> None:
     node = Node("object", False, fields={"n": number}, required=frozenset({"n"}))
     assert decode('<x n="7"/>', node) == {"n": 7}
     for body in ("<x/>", '<x n=" "/>'):
-        with pytest.raises(Mismatch) as caught:
+        with pytest.raises(SchemaMismatch) as caught:
             decode(body, node)
         assert (caught.value.path, caught.value.expected) == ("$.n", "a value")
 
@@ -188,11 +180,16 @@ def test_wrapped_and_unwrapped_lists_of_any_length(count: int) -> None:
     tags = "".join(f"<Tag>{n}</Tag>" for n in range(count))
     read = decode(f"<Invoice><No>1</No><Lines>{lines}</Lines>{tags}</Invoice>")
     assert read["Lines"] == [{"Price": n, "Text": None} for n in range(count)]
-    assert read["Tags"] == [str(n) for n in range(count)]
+    assert read["Tags"] == ([str(n) for n in range(count)] or None)
 
 
-def test_a_list_without_its_wrapper_is_null_and_one_without_wrapping_is_empty() -> None:
+def test_a_list_of_which_there_is_nothing_is_null_where_it_may_be_and_else_empty_if_it_has_no_wrapper() -> None:
     assert decode("<Invoice><No>1</No></Invoice>") == {**NULLS, "Number": "1"}
+    tags = replace(INVOICE.fields["Tags"], nullable=False)
+    node = replace(INVOICE, fields={**INVOICE.fields, "Tags": tags}, required=frozenset({"Number", "Tags"}))
+    assert decode("<Invoice><No>1</No></Invoice>", node) == {**NULLS, "Number": "1", "Tags": []}
+    wrapped = replace(node, fields={**node.fields, "Tags": replace(tags, xml_wrapped=True)})
+    assert mismatch("<No>1</No>", wrapped) == ("$.Tags", "a value")
 
 
 def test_the_items_of_an_unwrapped_list_may_stand_anywhere() -> None:
@@ -298,7 +295,7 @@ def test_what_does_not_fit_is_named_by_path(members: str, path: str, expected: s
 
 
 def test_an_attribute_that_does_not_fit_is_named_by_path() -> None:
-    with pytest.raises(Mismatch) as caught:
+    with pytest.raises(SchemaMismatch) as caught:
         decode('<Invoice version="x"><No>1</No></Invoice>')
     assert (caught.value.path, caught.value.expected) == ("$.Version", "an integer")
 
@@ -345,7 +342,7 @@ HOSTILE = {
 @pytest.mark.promise("A body that cannot be read is refused without being quoted")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_no_plain_xml_is_malformed_and_never_quoted(name: str) -> None:
-    for read in (decode, xml.loads):
+    for read in (decode, xml_tree.loads):
         with pytest.raises(Malformed) as caught:
             read(HOSTILE[name])
         assert len(str(caught.value)) < 100
@@ -393,20 +390,20 @@ def test_nothing_external_is_asked_for(listener: socket.socket) -> None:
 
 def test_a_body_of_unknown_shape_becomes_dicts_lists_and_text() -> None:
     body = b'<Error code="7"><Message>no</Message><Message>way</Message><Detail/></Error>'
-    assert xml.loads(body) == {"Error": {"@code": "7", "Message": ["no", "way"], "Detail": None}}
+    assert xml_tree.loads(body) == {"Error": {"@code": "7", "Message": ["no", "way"], "Detail": None}}
 
 
 def test_an_encoding_that_only_one_parser_knows_is_refused() -> None:
     body = '<?xml version="1.0" encoding="shift_jis"?><Error>\u65e5\u672c</Error>'.encode("shift_jis")
     with pytest.raises(Malformed, match=r"^not readable: "):
-        xml.loads(body)
+        xml_tree.loads(body)
 
 
 def test_a_body_that_is_written_is_read_again() -> None:
     document = {"Request": {"@version": "1", "No": "<1> & \u20ac", "Line": ["a", "b"]}}
-    body = xml.dumps(document)
+    body = xml_tree.dumps(document)
     assert body.startswith(b'<?xml version="1.0" encoding="utf-8"?>')
-    assert xml.loads(body) == document
+    assert xml_tree.loads(body) == document
 
 
 # --- large documents ---------------------------------------------------------------------------------
@@ -416,48 +413,60 @@ def test_a_body_that_is_written_is_read_again() -> None:
 @pytest.mark.parametrize("item", ["Line", None])
 def test_a_list_is_read_while_the_rest_is_parsed(piece: int, item: str | None) -> None:
     """Whatever stands around the list: white space, other elements in it and beside it, text, its own null."""
-    rows = Node("array", xml_wrapped=True, item=replace(LINE, xml_name=item, nullable=True))
-    page = Node("object", fields={"List": Node("object", fields={"Rows": rows}), "Next": Node("integer")})
-    others = "<Other><Price>9</Price></Other>" if item else ""
+    selector = RecordSelector(("List", "Rows"), more={"Next": Value(("Next",), "integer")})
+    others = "<Other>9</Other>" if item else ""
     lines = "".join(f"\n <Line><Price>{n}.10</Price><!-- {n} --><Text>\u00fc</Text></Line>" for n in range(50))
     body = f"""<?xml version="1.0" encoding="utf-8"?><?pi x?>
         <p:Page xmlns:p="urn:p" {XSI}><List><Rows xsi:nil="true">text{others}{lines}{others}
         </Rows></List><Next>2</Next></p:Page>"""
     expected = [{"Price": Decimal(f"{n}.10"), "Text": "\u00fc"} for n in range(50)]
-    assert xml.compile(page, Dates(), piece=piece)(body.encode()) == {"List": {"Rows": expected}, "Next": 2}
+    found = page_decoder(replace(LINE, xml_name=item), selector, Dates(), piece=piece)(body.encode())
+    assert (found.records, found.more, list(found.siblings)) == (expected, {"Next": 2}, ["Other"] if item else [])
 
 
 @pytest.mark.parametrize("count", [3, 2000])
 @pytest.mark.parametrize("item", ["Line", None])
 def test_each_record_can_be_had_by_itself_from_small_and_large_documents(count: int, item: str | None) -> None:
     row = replace(LINE, xml_name=item)
-    page = Node("object", fields={"Rows": Node("array", xml_wrapped=True, item=row)})
+    selector = RecordSelector(("Rows",))
     others = "<Other/>" if item else ""
     lines = "\n".join(f"<p:Line><Price>{n}</Price><p:Text>\u00fc</p:Text></p:Line>" for n in range(count))
     body = f'<p:Page xmlns:p="urn:p"><Rows>text{others}{lines}{others}</Rows></p:Page>'.encode()
     assert (len(body) > incremental.PIECE_BYTES) == (count > 1000)
-    records = [decode(raw, replace(LINE, nullable=False)) for raw in xml.split(body, ("Rows",), row, many=True)]
-    assert records == decode(body, page)["Rows"] == [{"Price": n, "Text": "\u00fc"} for n in range(count)]
+    records = [decode(raw, LINE) for raw in XmlDecoder(row, selector, Dates()).split(body)]
+    assert records == list_decoder(row, selector, Dates())(body)
+    assert records == [{"Price": n, "Text": "\u00fc"} for n in range(count)]
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        "<x><R><a>1</a></R><R><a>2</a></R></x>",
-        f'<x {XSI}><R xsi:nil="true"><a>1</a></R><R><a>2</a></R></x>',
-        "<x><R><a>1</a><a>b</a></R></x>",
-        "<x><R><a>1</a></R><n>b</n></x>",
-        "<x><R><a>b</a></R><n>1</n>",
-        "<x><R><a>1</a></R></x></x>",
-        "<x><R><a>1</a></R>" + " " * 99 + "<n>&e;</n></x>",
-        '<!DOCTYPE x [<!ENTITY e "1">]><x><R><a>1</a></R><n>&e;</n></x>',
+        "<x><R>A1B</R><R>A2B</R></x>",
+        "<x><R>A1B</R><R/></x>",
+        f'<x {XSI}><R xsi:nil="true">A1B</R><R>A2B</R></x>',
+        "<x><R>A1BAbB</R></x>",
+        "<x><R>A1B</R><n>b</n></x>",
+        "<x><R>A1B</R><n>1</n><n>1</n></x>",
+        "<x><R>AbB</R><n>1</n>",
+        "<x><R>A1B</R></x></x>",
+        "<x><R>A1B<other><n>1</n></other></R></x>",
+        "<x><R>A1B</R>" + " " * 99 + "<n>&e;</n></x>",
+        '<!DOCTYPE x [<!ENTITY e "1">]><x><R>A1B</R><n>&e;</n></x>',
         "no XML at all, though longer than a piece",
     ],
 )
 def test_what_is_wrong_with_a_document_in_pieces_is_told_as_of_the_whole(body: str) -> None:
-    rows = Node("array", xml_wrapped=True, item=Node("integer", False, xml_name="a"))
-    with pytest.raises((Malformed, Mismatch)):
-        decode(body, Node("object", fields={"R": rows, "n": Node("integer")}))
+    row = Node("object", False, fields={"n": Node("integer", False)}, required=frozenset({"n"}), xml_name="a")
+    content = body.replace("A", "<a><n>").replace("B", "</n></a>").encode()
+    told = set()
+    for piece in (1, 7, 64, 1 << 20):
+        decode_page = page_decoder(
+            row, RecordSelector(("R",), more={"n": Value(("n",), "integer")}), Dates(), piece=piece
+        )
+        with pytest.raises((Malformed, SchemaMismatch, BodyError)) as caught:
+            decode_page(content)
+        told.add(str(caught.value))
+    assert len(told) == 1
 
 
 def test_a_large_document_is_never_there_as_a_tree() -> None:
@@ -466,11 +475,13 @@ def test_a_large_document_is_never_there_as_a_tree() -> None:
     program = """
 import resource, sys
 from vendortap.declare import Node
-from vendortap.decode import xml
+from vendortap.declare.model import RecordSelector
+from vendortap.decode import xml_tree
 from vendortap.decode.values import Dates
-xml.parse(b"<x/>")
+from tests.decode.kit import list_decoder
+xml_tree.parse(b"<x/>")
 row = Node("object", fields={"n": Node("boolean")}, xml_name="row")
-decode = xml.compile(Node("array", False, item=row, xml_wrapped=True), Dates())
+decode = list_decoder(row, RecordSelector(), Dates())
 body = b"<rows>" + b"<row><n>true</n><a/><b/><c/><d/><e/></row>" * 20_000 + b"</rows>"
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from tests.strategies import values
 from vendortap import StreamBatch, StreamRecord, StreamState, errors, read, read_arrow
 from vendortap.declare.model import Node
-from vendortap.embed.arrow import arrow_schema, to_batch
+from vendortap.embed.arrow import Holds, arrow_schema, to_batch, unfit
 
 if TYPE_CHECKING:
     from tests.conftest import Output, StartVendor, Vendor
@@ -155,13 +155,25 @@ NODE = Node(
 )
 
 
+def batch_of(record: dict[str, Any]) -> pa.RecordBatch:
+    """A batch of one record, made as ``read_arrow`` makes it."""
+    schema, lines = arrow_schema(NODE, 38, 9), as_json.encode_lines([record])
+    try:
+        if not Holds(NODE, 38, 9)([record]):
+            raise ValueError
+        return to_batch(lines, schema)
+    except ValueError:
+        error = unfit(lines, NODE, schema, ["Number"])
+        assert error is not None
+        raise error from None
+
+
 @settings(deadline=None)
 @given(record=values(NODE))
 @example(record={**dict.fromkeys(NODE.fields), "Number": "7", "Total": Decimal("9.99999999999995805696E-24")})
 def test_a_record_is_in_a_batch_as_it_is_or_refused_by_key_and_path(record: dict[str, Any]) -> None:
-    schema = arrow_schema(NODE, 38, 9)
     try:
-        batch = to_batch([record], NODE, schema, ["Number"])
+        batch = batch_of(record)
     except errors.RecordError as error:
         refusal = str(error)
         assert refusal.startswith(f"Number {record['Number']}: the value at $.")
@@ -185,13 +197,13 @@ def test_a_record_is_in_a_batch_as_it_is_or_refused_by_key_and_path(record: dict
 def test_what_a_column_cannot_hold_is_named_and_never_rounded(record: dict[str, Any], path: str) -> None:
     whole = {**dict.fromkeys(NODE.fields), "Number": "7", **record}
     with pytest.raises(errors.RecordError, match=f"Number 7: the value at {path}"):
-        to_batch([whole], NODE, arrow_schema(NODE, 38, 9), ["Number"])
+        batch_of(whole)
 
 
 def test_dates_and_times_keep_their_moment() -> None:
     at = datetime(2025, 1, 31, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
     whole = {**dict.fromkeys(NODE.fields), "Number": "7", "At": at, "Day": date(2025, 1, 31)}
-    (row,) = to_batch([whole], NODE, arrow_schema(NODE, 38, 9), ["Number"]).to_pylist()
+    (row,) = batch_of(whole).to_pylist()
     assert (row["At"], row["Day"]) == (at, date(2025, 1, 31))
 
 

@@ -60,11 +60,12 @@ def seeds() -> Mapping[str, tuple[bytes, ...]]:
 
 KINDS: Mapping[str, str] = {
     "json pages": "json",
-    "json rows": "json",
+    "json pages coerced": "json",
+    "json pages watched": "json",
     "json typed": "json",
-    "json rows typed": "json",
     "json untyped": "json",
     "xml pages": "xml",
+    "xml pages watched": "xml",
     "xml typed": "xml",
     "xml in pieces": "xml",
     "xml untyped": "xml",

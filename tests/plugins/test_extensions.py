@@ -191,7 +191,7 @@ def test_what_is_replayed_from_the_quarantine_is_acted_on(install: Install, sand
     )
     install("mask", action("for record in records: record['PONumber'] = '***'"))
     tap = tap_class(vendor.connector)(config=vendor.config())
-    again = reading.again(tap.source(), entry)
+    again = reading.redecode(tap.source(), entry)
     tap.client.close()
     assert (again["InvoiceNumber"], again["PONumber"]) == (record["InvoiceNumber"], "***")
 

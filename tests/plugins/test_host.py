@@ -25,7 +25,7 @@ FIRST_PARTY = list(host.find())
 VENDORTAP = str(Path(sysconfig.get_path("scripts")) / "vendortap")
 
 GOOD = """
-from vendortap.declare import Connector, Rows, Stream, get, hookimpl, setting
+from vendortap.declare import Connector, RecordSelector, Stream, get, hookimpl, setting
 
 CONNECTOR = Connector(
     name={name!r},
@@ -34,7 +34,9 @@ CONNECTOR = Connector(
     schemas={package!r},
     base_url=setting("url"),
     streams=(
-        Stream(name="bills", title="Bills", request=get("/bills"), rows=Rows(path=("bills",)), keys=("number",)),
+        Stream(
+            name="bills", title="Bills", request=get("/bills"), rows=RecordSelector(path=("bills",)), keys=("number",)
+        ),
     ),
 )
 

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from tests.decode.test_parity import LEAVES, arrays, objects
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap.declare.model import Node, Reply, Rows
+from vendortap.declare.model import Node, RecordSelector, Reply
 from vendortap.decode import schemas
 from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import Dates
 from vendortap.errors import DeclarationError, UsageError
 from vendortap.plugins import host
@@ -45,8 +46,8 @@ def read(result: Inferred, sample: Sample) -> list[dict[str, Any]]:
     node = schemas.compile_record(result.schema, "drafted")
     reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
     page = Reader(node, result.rows, result.keys, Dates()).read(reply)
-    assert not page.misfits
-    return list(page.rows)
+    assert not page.invalid
+    return [as_dict(row) for row in page.rows]
 
 
 def said(result: Inferred, sentence: str) -> list[str]:
@@ -66,10 +67,10 @@ SAMPLES = {
     ("ingram-micro", "invoice_details_v4"): ["ingram_micro/v4-strings.json", "ingram_micro/v4-numbers.json"],
 }
 ROWS = {
-    ("amazon-vendor", "customer_invoices"): Rows(("payload", "customerInvoices")),
-    ("ingram-micro", "invoices"): Rows(("invoices",), any_type=True),
-    ("ingram-micro", "invoice_details"): Rows(many=False, any_case=True, any_type=True),
-    ("ingram-micro", "invoice_details_v4"): Rows(
+    ("amazon-vendor", "customer_invoices"): RecordSelector(("payload", "customerInvoices")),
+    ("ingram-micro", "invoices"): RecordSelector(("invoices",), any_type=True),
+    ("ingram-micro", "invoice_details"): RecordSelector(many=False, any_case=True, any_type=True),
+    ("ingram-micro", "invoice_details_v4"): RecordSelector(
         ("serviceresponse", "invoicedetailresponse"), many=False, any_type=True
     ),
 }
@@ -105,7 +106,7 @@ def declared_node(connector: str, stream: str) -> Node:
 @pytest.mark.parametrize(("connector", "stream"), SAMPLES)
 def test_a_vendors_samples_give_what_was_declared_by_hand(connector: str, stream: str) -> None:
     result = drafted(connector, stream)
-    assert result.rows == ROWS.get((connector, stream), Rows(many=False))
+    assert result.rows == ROWS.get((connector, stream), RecordSelector(many=False))
     declared = dict(leaves(declared_node(connector, stream)))
     found = dict(leaves(schemas.compile_record(result.schema, "drafted")))
     both = declared.keys() & found.keys()
@@ -127,7 +128,7 @@ def test_a_drafted_schema_reads_a_vendors_samples_as_the_declared_one_does(conne
         sample = read_sample(FIXTURES / name)
         reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
         rows = Reader(shape, result.rows, (), Dates()).read(reply).rows
-        for mine, theirs in zip(read(result, sample), rows, strict=True):
+        for mine, theirs in zip(read(result, sample), map(as_dict, rows), strict=True):
             for field in mine.keys() & theirs.keys():
                 assert as_text(mine[field]) == as_text(theirs[field]), field
 
@@ -305,7 +306,7 @@ def test_numbers_in_quotes_are_numbers_and_no_drift() -> None:
     result = infer([as_json([{"id": "1", "due": 1.5}, {"id": "2", "due": "2.50"}])])
     assert properties(result)["due"] == {"type": ["number", "null"]}
     assert said(result, kinds.QUOTED) == ["$.due"]
-    assert result.rows == Rows(any_type=True)
+    assert result.rows == RecordSelector(any_type=True)
 
 
 def test_what_the_samples_leave_open_is_said() -> None:
@@ -333,7 +334,7 @@ def test_numbers_and_text_become_text_and_one_entry_or_several_become_a_list() -
 def test_names_that_differ_only_in_case_are_one_where_no_document_has_both_and_said_where_one_has() -> None:
     apart = infer([as_json([{"Number": "1", "total": 1.5}, {"number": "2", "Total": 2.5}])])
     assert list(properties(apart)) == ["Number", "total"]
-    assert apart.rows == Rows(any_case=True)
+    assert apart.rows == RecordSelector(any_case=True)
     assert said(apart, OTHER_CASE) == ["$.Number", "$.total"]
     together = infer([as_json([{"number": "1", "tax": 1.5, "Tax": 2.5}])])
     assert list(properties(together)) == ["number", "tax", "Tax"]
@@ -347,15 +348,15 @@ def test_an_object_that_reads_like_a_table_is_said() -> None:
 @pytest.mark.parametrize(
     ("document", "rows"),
     [
-        ([{"id": 1}], Rows()),
-        ({"id": 1, "lines": [{"x": 1}]}, Rows(many=False)),
-        ({"invoices": [{"id": 1}], "page": 1, "totalCount": 7}, Rows(("invoices",))),
-        ({"data": {"items": [{"id": 1}]}, "meta": {"next": "x"}}, Rows(("data", "items"))),
-        ({"status": "ok", "invoice": {"id": 1, "lines": [{"x": 1}]}}, Rows(("invoice",), many=False)),
-        ({"bills": [{"id": 1}], "credits": [{"id": 1}]}, Rows(many=False)),
+        ([{"id": 1}], RecordSelector()),
+        ({"id": 1, "lines": [{"x": 1}]}, RecordSelector(many=False)),
+        ({"invoices": [{"id": 1}], "page": 1, "totalCount": 7}, RecordSelector(("invoices",))),
+        ({"data": {"items": [{"id": 1}]}, "meta": {"next": "x"}}, RecordSelector(("data", "items"))),
+        ({"status": "ok", "invoice": {"id": 1, "lines": [{"x": 1}]}}, RecordSelector(("invoice",), many=False)),
+        ({"bills": [{"id": 1}], "credits": [{"id": 1}]}, RecordSelector(many=False)),
     ],
 )
-def test_where_the_records_are_is_guessed_and_said(document: Any, rows: Rows) -> None:
+def test_where_the_records_are_is_guessed_and_said(document: Any, rows: RecordSelector) -> None:
     result = infer([as_json(document)])
     assert result.rows == rows
     assert any(line.startswith("the records are taken to be") for line in result.notes)
@@ -365,7 +366,7 @@ def test_where_the_records_are_can_be_told() -> None:
     result = infer([as_json({"bills": [{"id": 1}], "credits": [{"no": 1}]})], rows=("credits",))
     assert list(properties(result)) == ["no"]
     assert not any(line.startswith("the records are taken to be") for line in result.notes)
-    assert rows_text(result.rows) == 'Rows(("credits",))'
+    assert rows_text(result.rows) == 'RecordSelector(("credits",))'
 
 
 def test_a_key_can_be_told_and_has_to_be_there() -> None:
@@ -431,13 +432,13 @@ def test_attributes_of_a_text_are_left_out_and_said() -> None:
 
 def test_a_list_of_records_in_xml_is_found_with_and_without_an_element_around_it() -> None:
     wrapped = infer([as_xml("<P><page>1</page><invoices><invoice><id>a</id></invoice></invoices></P>")])
-    assert wrapped.rows == Rows(("invoices",))
+    assert wrapped.rows == RecordSelector(("invoices",))
     assert wrapped.schema["xml"] == {"name": "invoice"}
     bare = infer([as_xml("<P><page>1</page><invoice><id>a</id></invoice><invoice><id>b</id></invoice></P>")])
-    assert bare.rows == Rows()
+    assert bare.rows == RecordSelector()
     assert bare.schema["xml"] == {"name": "invoice"}
     array = infer([as_xml("<ArrayOfInvoice><Invoice><Id>a</Id></Invoice></ArrayOfInvoice>")])
-    assert array.rows == Rows()
+    assert array.rows == RecordSelector()
     assert array.schema["xml"] == {"name": "Invoice"}
 
 

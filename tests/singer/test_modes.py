@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from singer_sdk import Stream, Tap
 
 from tests.conftest import without_times
-from vendortap.decode import expressions
-from vendortap.decode.verbatim import Verbatim
+from vendortap.decode import xml_rows
+from vendortap.decode.structs import Row
 from vendortap.errors import ConfigError
 from vendortap.singer.stream import ConnectorStream
 from vendortap.singer.tap import ConnectorTap
@@ -248,7 +248,7 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     if batches:
         config["batch_config"] = batch_config(tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(expressions, "WORTH", 1)
+        patch.setattr(xml_rows, "WORTH", 1)
         quick = read_tap(config, catalog=chosen)
         patch.setattr(ConnectorStream, "_as_they_are", False)
         slow = read_tap(config, catalog=chosen)
@@ -256,40 +256,46 @@ def test_the_quick_way_writes_the_very_bytes_of_the_other_way(
     assert [content for _, content in batch_files(quick)] == [content for _, content in batch_files(slow)]
 
 
-def test_a_list_is_passed_on_where_it_is_written_as_it_came(
+def test_records_are_written_as_they_were_decoded_unless_something_alters_them(
     vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[bool] = []
 
     class Noticed(MessageWriter):
         def serialize_records(self, stream: str, records: Any, *rest: Any, **options: Any) -> bytearray:
-            written.extend(isinstance(record, Verbatim) for record in records if stream == "invoices")
+            written.extend(isinstance(record, Row) for record in records if stream == "invoices")
             return super().serialize_records(stream, records, *rest, **options)
 
-    monkeypatch.setattr(expressions, "WORTH", 1)
     monkeypatch.setattr(ConnectorTap, "message_writer_class", Noticed)
-    for changes, is_passed_on in (
-        ({}, True),
-        ({"use_singer_decimal": True}, False),
-        ({"nested": "json"}, False),
-        ({"format": "xml"}, False),
+    maps = {"invoices": {"PONumber": "md5(PONumber)"}}
+    for changes, are_as_decoded in (
+        ({}, [True]),
+        ({"use_singer_decimal": True}, [True]),
+        ({"format": "xml"}, [True]),
+        ({"stream_maps": maps}, []),
     ):
         written.clear()
         output = read_tap(some(vendor, **changes))
-        assert written == [is_passed_on] * len(output.records("invoices"))
+        assert written == are_as_decoded * len(output.records("invoices"))
         assert {record["CustomerNumber"] for record in output.records("invoices")} == {"1000012345"}
 
 
 def test_a_list_in_xml_is_read_by_expression(
     vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expressions, "WORTH", 1)
+    monkeypatch.setattr(xml_rows, "WORTH", 1)
     slow = read_tap(some(vendor, format="json", use_singer_decimal=True))
-    notes: list[bool] = []
-    monkeypatch.setattr(expressions.Trial, "note", lambda _, *, was_read: notes.append(was_read))
+    expressions: list[xml_rows.Expression] = []
+    read = xml_rows.Expression.read
+
+    def noted(self: xml_rows.Expression, body: bytes) -> Any:
+        found = read(self, body)
+        expressions.append(self)
+        return found
+
+    monkeypatch.setattr(xml_rows.Expression, "read", noted)
     quick = read_tap(some(vendor, format="xml", use_singer_decimal=True))
-    assert notes
-    assert all(notes)
+    assert expressions
     assert sorted(map(by_text, quick.records("invoices"))) == sorted(map(by_text, slow.records("invoices")))
 
 
@@ -297,7 +303,7 @@ def test_a_run_that_ends_at_a_number_of_records_writes_them_as_others_do(
     vendor: Vendor, read_tap: Callable[..., Output], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `--test` does: it writes record by record."""
-    monkeypatch.setattr(expressions, "WORTH", 1)
+    monkeypatch.setattr(xml_rows, "WORTH", 1)
     whole = read_tap(some(vendor))
     monkeypatch.setattr(ConnectorStream, "ABORT_AT_RECORD_COUNT", 10_000)
     assert timeless(read_tap(some(vendor))) == timeless(whole)

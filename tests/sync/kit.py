@@ -14,7 +14,18 @@ from typing import Any
 
 from hypothesis import settings as hypothesis_settings
 
-from vendortap.declare.model import Bookmark, Connector, Keyed, Plan, Record, Reply, Request, Rows, Stream, Unit
+from vendortap.declare.model import (
+    Bookmark,
+    Connector,
+    Keyed,
+    Plan,
+    Record,
+    RecordSelector,
+    Reply,
+    Request,
+    Stream,
+    Unit,
+)
 from vendortap.declare.paging import page_number
 from vendortap.declare.request import get
 from vendortap.decode import schemas
@@ -55,7 +66,7 @@ DETAILS = Stream(
     request=get("/document/{part}/{id}"),
     plan=_PLAN,
     keyed=Keyed(param="id", parent="rows", field="Id", sources=(lambda config: config.get("ids"),)),
-    rows=Rows(many=False),
+    rows=RecordSelector(many=False),
     keys=("Part", "Id"),
     replication_key="At",
     add={"Part": "part"},

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vendortap.declare.model import Record
 from vendortap.errors import ConfigError, RecordError
 from vendortap.support import files
 from vendortap.sync.documents import Documents, companion_names, media_type
@@ -28,11 +27,11 @@ PDF = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00\x00"
 
 
-def record(data: bytes | None) -> Record:
+def record(data: bytes | None) -> dict[str, Any]:
     return {"id": "1", "content": None if data is None else base64.b64encode(data).decode()}
 
 
-def kept(documents: Documents, data: bytes) -> Record:
+def kept(documents: Documents, data: bytes) -> dict[str, Any]:
     row = record(data)
     documents.keep(row, "content")
     return row
@@ -82,7 +81,7 @@ def test_the_same_document_twice_is_one_file_that_is_not_touched_again(documents
 
 def test_blanks_and_line_breaks_inside_the_text_are_passed_over(documents: Documents) -> None:
     text = base64.encodebytes(PDF * 5).decode()
-    row: Record = {"content": f"  {text}\r\n"}
+    row: dict[str, Any] = {"content": f"  {text}\r\n"}
     documents.keep(row, "content")
     assert Path(row["content_path"]).read_bytes() == PDF * 5
 

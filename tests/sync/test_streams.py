@@ -29,9 +29,9 @@ from vendortap.declare.model import (
     Node,
     Plan,
     Record,
+    RecordSelector,
     Reply,
     Request,
-    Rows,
     Stream,
     Value,
     Windows,
@@ -62,7 +62,9 @@ SCHEMA: Mapping[str, Any] = {
     "required": ["Id"],
 }
 NODE = schemas.compile_record(SCHEMA, "row")
-ROWS = Rows(("rows",), more={"next": Value(("next",)), "ok": Value(("ok",), "boolean"), "said": Value(("said",))})
+ROWS = RecordSelector(
+    ("rows",), more={"next": Value(("next",)), "ok": Value(("ok",), "boolean"), "said": Value(("said",))}
+)
 WINDOWS = Windows("start", "end", "window_days", ("after", "before"))
 
 LIST = Stream(name="rows", title="", request=get("/list", since="{since}"), rows=ROWS, keys=("Id",))
@@ -327,7 +329,7 @@ def test_an_answer_without_the_place_of_its_rows_is_an_error_unless_that_is_the_
     assert run(source(always({}), may_be_absent), may_be_absent).records == []
     with pytest.raises(BodyError, match=r"rows is null"):
         run(source(always({"rows": None}), may_be_absent), may_be_absent)
-    deep = replace(LIST, rows=Rows(("payload", "rows")))
+    deep = replace(LIST, rows=RecordSelector(("payload", "rows")))
     with pytest.raises(BodyError, match=r"no list of records at \$\.payload\.rows: \$\.payload has nothing in it"):
         run(source(always({"payload": {}}), deep), deep)
 
@@ -374,7 +376,7 @@ KEYED = replace(
     LIST,
     name="documents",
     request=get("/document/{id}"),
-    rows=Rows(many=False),
+    rows=RecordSelector(many=False),
     keyed=Keyed("id", (listed("ids"),)),
     add={"Id": "id"},
     document="Document",

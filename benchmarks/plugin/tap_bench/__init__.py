@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from vendortap.declare import Connector, Keyed, Rows, Stream, Value, by, get, hookimpl, setting, token
+from vendortap.declare import Connector, Keyed, RecordSelector, Stream, Value, by, get, hookimpl, setting, token
 
 _LIST = get("/invoices", page="1", size="{page_size}")
-_ROWS = Rows(("Invoices",), more={"next": Value(("NextPage",), "integer")})
+_ROWS = RecordSelector(("Invoices",), more={"next": Value(("NextPage",), "integer")})
 _PAGES = token("page", found="next")
 
 BENCH = Connector(
@@ -54,7 +54,7 @@ BENCH = Connector(
             title="The documents, one request each",
             schema="invoices",
             request=get("/invoices/{invoice_number}"),
-            rows=Rows(many=False),
+            rows=RecordSelector(many=False),
             keyed=Keyed("invoice_number", parent="invoice_index", field="InvoiceNumber"),
             keys=("InvoiceNumber",),
             replication_key="LastChanged",

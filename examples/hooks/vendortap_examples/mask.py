@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from vendortap.declare import Connector, PageAction, Record, Stream, hookimpl
+from vendortap.declare import Connector, PageAction, Stream, hookimpl
 
 MASK = "***"
 MAIL = re.compile(r"[^\s@<>,;:\"]+@[^\s@<>,;:\"]+")
@@ -21,7 +21,7 @@ def page_action(connector: Connector, stream: Stream, options: Mapping[str, Any]
     del connector
     fields = frozenset(options.get("fields", ())) - frozenset(stream.keys)
 
-    def act(records: Sequence[Record]) -> None:
+    def act(records: Sequence[dict[str, Any]]) -> None:
         for record in records:
             for name, value in record.items():
                 if name not in stream.keys:

@@ -20,7 +20,7 @@ _NOT_FOUND = re.compile(r"not\W?found|(?:does|do) not exist|\b404\b", re.IGNOREC
 def flag(name: str, *, message: str) -> Check:
     """Hold a page to a value that is false when the call failed; ``message`` names the vendor's sentence.
 
-    Both are names of ``Rows.more``.
+    Both are names of ``RecordSelector.more``.
 
     Raises (the check):
         RefusedError: it is false, with the vendor's sentence.
@@ -37,7 +37,7 @@ def flag(name: str, *, message: str) -> Check:
 def status(
     name: str, *, good: Collection[str], message: str, missing: Collection[str] = (), partly: Collection[str] = ()
 ) -> Check:
-    """Hold a page to a status word; ``message`` names the vendor's sentence. Both are names of ``Rows.more``.
+    """Hold a page to a status word; ``message`` names the vendor's sentence. Both are names of ``RecordSelector.more``.
 
     ``missing`` are the sentences, or other status words, that mean that the vendor does not hand the record out;
     case does not count. So does a good status with no record. ``partly`` are status words of a record that the vendor
@@ -62,7 +62,7 @@ def status(
 
 
 def no_errors(*names: str) -> Check:
-    """Hold a page to errors that are empty or absent when the call went well: names of ``Rows.more``.
+    """Hold a page to errors that are empty or absent when the call went well: names of ``RecordSelector.more``.
 
     Each is a list of errors, one error, or a sentence.
 
@@ -81,7 +81,7 @@ def no_errors(*names: str) -> Check:
 def present(name: str, *, errors: str | None = None) -> Check:
     """Hold a single document to a value that it has wherever the vendor has the document.
 
-    ``name`` is a name of ``Rows.more``; so is ``errors``, for vendors that put a list of errors in its place.
+    ``name`` is a name of ``RecordSelector.more``; so is ``errors``, for vendors that put a list of errors in its place.
 
     Raises (the check):
         MissingError: there is no value, and no error or one that says that nothing was found.

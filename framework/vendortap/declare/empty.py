@@ -1,4 +1,4 @@
-"""Replies by which a vendor says that there are no records: what ``Rows.empty`` is made of.
+"""Replies by which a vendor says that there are no records: what ``RecordSelector.empty`` is made of.
 
 Each is a function of the reply as it came. A reply that none of them knows, and that has no place for records, is an
 error: a gateway's answer, another version of the API, or a wrong address.

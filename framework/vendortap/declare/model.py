@@ -6,13 +6,21 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Config = Mapping[str, Any]
 """A connector's settings, checked against its config schema, defaults filled in."""
 
-Record = dict[str, Any]
-"""One typed record: str, bool, int, Decimal, aware datetime, date, None, and dicts and lists of these."""
+
+class Record(Protocol):
+    """One typed record, or an object inside one; it is read and changed by property name.
+
+    Values are str, bool, int, Decimal, aware datetime, date, None, lists of these, and objects like the record.
+    """
+
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __setitem__(self, name: str, value: Any, /) -> None: ...
+
 
 UNKNOWN = "_unknown"
 """The property that, with `keep_unknown`, has what is not declared: place in the record → what stands there."""
@@ -151,7 +159,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
+class InvalidRecord:
     """A record that does not fit its schema: the JSON path in the reply, and what should stand there.
 
     ``raw`` are its own bytes: as received in JSON, its element in XML. ``sentence`` names it, by its key if it can.
@@ -167,10 +175,10 @@ class Misfit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The records of one reply, and the values beside them that the pager asked for (``Rows.more``).
+    """The records of one reply, and the values beside them that the pager asked for (``RecordSelector.more``).
 
     ``absent`` says that the reply does not even have the place where they should be, or as the one document nothing.
-    ``misfits`` are those rows, by index, that do not fit their schema: what can be read of one is in ``rows`` all the
+    ``invalid`` are those rows, by index, that do not fit their schema: what can be read of one is in ``rows`` all the
     same, so that pagers and checks see how many there are; the rest of it is null. The rows are given away when the
     pager yields another request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for
     vendors that say there where the next page is; their names are lower case. ``is_recounted`` says that rows came
@@ -180,7 +188,7 @@ class Page:
     rows: list[Record]
     more: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
-    misfits: Mapping[int, Misfit] = field(default_factory=dict)
+    invalid: Mapping[int, InvalidRecord] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     is_recounted: bool = False
 
@@ -241,11 +249,11 @@ class PageAction:
 
     ``act`` is called with the records of a page, in the order of the run and by one thread. Only where it ``alters``
     them (in place) it may change values: within the schema, and neither the number of records nor their properties.
-    Where it does not, it may get rows that are read by property name like dicts, and reading is all it may do. ``end``
-    is called once when the stream is over, however that came about.
+    Then they are dicts, all the way down. Where it does not, they are read by property name, and reading is all it may
+    do. ``end`` is called once when the stream is over, however that came about.
     """
 
-    act: Callable[[Sequence[Record]], None]
+    act: Callable[[Sequence[Any]], None]
     alters: bool = True
     end: Callable[[], None] = lambda: None
 
@@ -318,7 +326,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RecordSelector:
     """Where the records are inside a reply.
 
     ``path`` leads from the root to them (empty: the root itself), ``many`` says whether there is a list of
@@ -420,7 +428,7 @@ class Stream:
     request: Build
     keys: tuple[str, ...]
     schema: str | None = None
-    rows: Rows | Setting = field(default_factory=Rows)
+    rows: RecordSelector | Setting = field(default_factory=RecordSelector)
     pages: Pager | None = None
     plan: Plan = field(default_factory=Plan)
     keyed: Keyed | None = None

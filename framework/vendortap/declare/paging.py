@@ -53,8 +53,8 @@ def page_number(
         size_param: Query parameter of the page's size.
         size: The setting with the rows to ask for.
         first: The setting with the number of the first page.
-        pages: Name in ``Rows.more`` of the number of pages.
-        rows: Name in ``Rows.more`` of the number of rows; beside ``pages`` it is what these are held against.
+        pages: Name in ``RecordSelector.more`` of the number of pages.
+        rows: Name in ``RecordSelector.more`` of the number of rows; beside ``pages`` it is what these are held against.
 
     Raises (the pager):
         BodyError: a page has come before, or is empty in the middle, twice.
@@ -170,7 +170,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
         param: Query parameter of the offset of the first row, counted from 0.
         size_param: Query parameter of the page's size.
         size: The setting with the rows to ask for.
-        rows: Name in ``Rows.more`` of the number of all rows, for vendors that state it.
+        rows: Name in ``RecordSelector.more`` of the number of all rows, for vendors that state it.
 
     Raises (the pager):
         BodyError: rows have come before, or there are none in the middle, twice.
@@ -256,7 +256,7 @@ def _with(document: Mapping[str, Any], path: tuple[str, ...], value: Any) -> dic
 def token(param: str, *, found: str) -> Pager:
     """Send back the token that each page holds, with all other parameters, until a page holds none.
 
-    An empty page with a token is not the last. ``found`` is the token's name in ``Rows.more``.
+    An empty page with a token is not the last. ``found`` is the token's name in ``RecordSelector.more``.
 
     Raises (the pager):
         BodyError: a token, or a page, has come before, twice; or there are empty pages without end.
@@ -371,6 +371,6 @@ def stable(pager: Pager, *by: str, total: str | None = None) -> Stable:
     Args:
         pager: What reads the list once.
         by: The properties that tell the list's rows apart.
-        total: The number of rows that the vendor states: its name in ``Rows.more``, or a property of each row.
+        total: How many rows the vendor states: its name in ``RecordSelector.more``, or a property of each row.
     """
     return Stable(pager, by, total)

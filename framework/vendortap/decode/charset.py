@@ -46,7 +46,7 @@ def xml_as_utf8(body: bytes, content_type: str) -> bytes:
     return re.sub(r"^\ufeff?\s*<\?xml\s[^>]{0,200}\?>", "", text, count=1).encode()
 
 
-def hold_json(body: bytes, content_type: str) -> None:
+def check_json(body: bytes, content_type: str) -> None:
     """Refuse a JSON body that is not UTF-8, once a decoder has stumbled over it.
 
     Raises:

@@ -97,15 +97,19 @@ def with_extra(node: Node, place: tuple[str | int, ...]) -> Node:
 
 
 def text(place: Iterable[str | int]) -> str:
-    """Return a place inside a record as text: ``Lines[2].Price``."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    """Return a place inside a record as text: ``Lines[2].Price``; ``["a.b"]`` where a name could be taken for two."""
+    parts = (f"[{part}]" if isinstance(part, int) else _step(part) for part in place)
     return "".join(parts).removeprefix(".")
 
 
 def field_name(place: Iterable[str | int]) -> str:
     """Return what all places are called that differ in nothing but indexes: ``Lines[].Price``."""
-    parts = ("[]" if isinstance(part, int) else f".{part}" for part in place)
+    parts = ("[]" if isinstance(part, int) else _step(part) for part in place)
     return "".join(parts).removeprefix(".")
+
+
+def _step(name: str) -> str:
+    return f"[{json.dumps(name, ensure_ascii=False)}]" if any(mark in name for mark in '.[]"') else f".{name}"
 
 
 # --- one stream --------------------------------------------------------------------------------------

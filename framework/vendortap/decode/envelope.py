@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from vendortap.declare.model import Reply, Rows, is_xml
-from vendortap.decode import json as json_wire
-from vendortap.decode import xml as xml_wire
+from vendortap.declare.model import RecordSelector, Reply, is_xml
+from vendortap.decode import json as json_format
+from vendortap.decode import xml_tree
 from vendortap.decode.charset import without_lone_surrogates, xml_as_utf8
 from vendortap.decode.values import Malformed
 from vendortap.support.redact import shown_name
@@ -21,14 +21,14 @@ def content(reply: Reply, path: Sequence[str]) -> str:
     """Say what a reply has where ``path`` should lead: the last place on the way that is there, and what it is."""
     try:
         if is_xml(reply.media_type):
-            return _in_xml(xml_wire.parse(reply.body), path)
-        return _in_json(json_wire.loads(reply.body), path)
+            return _in_xml(xml_tree.parse(reply.body), path)
+        return _in_json(json_format.loads(reply.body), path)
     except Malformed:
         return "the answer cannot be read"
 
 
-def misspelt(reply: Reply, rows: Rows) -> str | None:
-    """Say which name of ``Rows.more`` a reply that has been read writes in another way; ``None`` where it does not.
+def misspelt(reply: Reply, rows: RecordSelector) -> str | None:
+    """Say which name of ``RecordSelector.more`` a reply writes in another way; ``None`` where it does not.
 
     Only letter case and marks are looked past: ``NextToken`` or ``next_token`` stands for a ``nextToken`` that is not
     there, and a list would end where it does not. The reply is parsed only where it has such a name somewhere.
@@ -39,7 +39,7 @@ def misspelt(reply: Reply, rows: Rows) -> str | None:
         return None
     mended = None if is_in_xml else without_lone_surrogates(body)
     try:
-        document = xml_wire.parse(body) if is_in_xml else json_wire.loads(mended[0] if mended else body)
+        document = xml_tree.parse(body) if is_in_xml else json_format.loads(mended[0] if mended else body)
     except Malformed as error:
         return f"the answer has a name like a declared one, but cannot be read as a whole ({error})"
     members = _elements if is_in_xml else _members
@@ -98,7 +98,7 @@ def _in_xml(root: Any, path: Sequence[str]) -> str:
 
 def has_elements(body: bytes, path: Sequence[str]) -> bool:
     """Tell whether there are elements where ``path`` leads in an XML document."""
-    element = xml_wire.parse(body)
+    element = xml_tree.parse(body)
     for name in path:
         element = next((child for child in element if _local(child) == name), ())
     return len(element) > 0

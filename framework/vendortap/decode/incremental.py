@@ -6,13 +6,12 @@ with a document, and where, is left to ``xml`` to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from vendortap.declare.model import Node
-from vendortap.decode.values import Malformed
+from vendortap.decode.values import Malformed, SchemaMismatch
 
 PIECE_BYTES = 64 * 1024
 """Documents larger than this are parsed in pieces of this size."""
@@ -30,42 +29,14 @@ _HEAD_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The outermost list of a document: the properties and the elements that lead to it, and its items.
+    """The list of a document: the elements that lead to it, the name of its items, and what reads these.
 
-    ``item`` is the name of the items' elements (``None``: whatever they are called), ``read`` makes values of them,
-    and sees to how deep they are nested.
+    ``item`` is ``None`` where they may be called anything. ``read`` sees to how deep they are nested.
     """
 
-    path: tuple[str, ...]
     elements: tuple[str, ...]
     item: str | None
     read: Callable[[Any], Any]
-
-    def put(self, value: Any, items: list[Any]) -> Any:
-        """Return the value of a document, which was read without its items, with them."""
-        if not items:
-            return value
-        if not self.path:
-            return items
-        place = value
-        for name in self.path[:-1]:
-            place = place[name]
-        place[self.path[-1]] = items
-        return value
-
-
-def listed(node: Node, reader: Callable[[Node, int], Callable[[Any], Any]], above: int = 1) -> Listed | None:
-    """Return the outermost list of a schema; ``None`` where there is none.
-
-    ``reader`` makes what reads its items, of their schema and the number of elements that they are in.
-    """
-    if node.item is not None:
-        return Listed((), (), node.item.xml_name, reader(node.item, above)) if node.xml_wrapped else None
-    for name, member in node.fields.items():
-        if inner := listed(member, reader, above + 1):
-            elements = (member.xml_name or name, *inner.elements)
-            return Listed((name, *inner.path), elements, inner.item, inner.read)
-    return None
 
 
 def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[Any]]:
@@ -73,7 +44,6 @@ def parse(body: bytes, where: Listed, piece: int, most: int) -> tuple[Any, list[
 
     Raises:
         Malformed: not XML, a DTD, or nested more than ``most`` levels deep; without a place.
-        Mismatch: an item does not fit.
     """
     from lxml import etree
 
@@ -115,6 +85,24 @@ def find(root: Any, elements: tuple[str, ...]) -> Any:
         element = next((child for child in element if is_named(child, name)), None)
         if element is None:
             return None
+    return element
+
+
+def single(root: Any, elements: Sequence[str]) -> Any:
+    """Return the element of a whole document that these lead to; ``None`` where there is none.
+
+    Raises:
+        SchemaMismatch: there are two of a name on the way; with its path in the page.
+    """
+    element, path = root, "$"
+    for name in elements:
+        path = f"{path}.{name}"
+        found = [child for child in element if is_named(child, name)]
+        if len(found) > 1:
+            raise SchemaMismatch(path, "a single element")
+        if not found:
+            return None
+        element = found[0]
     return element
 
 

@@ -1,320 +1,335 @@
-"""JSON to rows: the values that ``json`` gives, in structs instead of dicts, for records that go out as they came.
+"""The types of records: a msgspec struct for each object of a schema, for JSON, for what comes of XML, and for lists.
 
-A struct costs about a third less than a dict to make, to hold and to write. A row is read and changed by property
-name like a record; its properties are in the schema's order, and all there. A page that does not fit is left to
-``json`` and its coercion, as a whole; so nothing that is wrong is named here.
+msgspec parses, checks and types a page in one step, in C. What is left to be done to it is done by ``completer``:
+amounts are bounded, date-times read by the vendor's rules, and known extra fields dropped. Both only ever accept: what
+does not fit is left to ``coerce``, which mends it, or names it.
 """
 
 from __future__ import annotations
 
-import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from functools import partial
-from operator import attrgetter, is_not
-from typing import Annotated, Any, TypedDict
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from vendortap.declare.model import Node
-from vendortap.decode.json import hold_numbers
-from vendortap.decode.values import Dates, Decode, Mismatch, Undeclared
-from vendortap.support.numbers import LongNumber, hold
+from vendortap.declare.model import UNKNOWN, Node
+from vendortap.decode.values import Dates, day
+from vendortap.support.numbers import LongNumber, hold, is_short
 
-Settle = Callable[[Any], None]
-"""Completes a row in place; raises Mismatch where the page has to be read the other way."""
+DATES_AT_MOST = 4096
+"""So many different dates of a stream are kept as they were read."""
+
+Complete = Callable[[Any], Any]
+"""Completes a value in place where it can, and returns it; raises DoesNotFit."""
+
+
+class DoesNotFit(ValueError):
+    """A page, or something in it, is not quite as its schema has it; another reading says what."""
 
 
 class Row(msgspec.Struct, gc=False):
-    """One record, or an object inside one; by property name like a dict."""
+    """A record, or an object inside one; by property name like a dict. Its properties are in the schema's order.
+
+    A property whose name cannot be an attribute's has another one (``_attributes``). Where a name needs escapes in
+    JSON, which msgspec writes none of, the row is not ``_is_writable`` as it is: ``as_dict`` is.
+    """
+
+    _attributes: ClassVar[Mapping[str, str]] = {}
+    _names: ClassVar[tuple[str, ...]] = ()
+    _is_writable: ClassVar[bool] = True
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
+        return getattr(self, self._attributes.get(name, name))
 
     def __setitem__(self, name: str, value: Any) -> None:
-        setattr(self, name, value)
+        setattr(self, self._attributes.get(name, name), value)
 
     def __repr__(self) -> str:
-        """Return the repr of the dict that ``json`` would have made: pages are told apart by it."""
-        members = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        return repr({name: value for name, value in members if value is not msgspec.UNSET})
+        """Return the repr of the record as a dict: pages are told apart by it."""
+        return repr(_set_members(self))
 
+
+def as_dict(record: Any) -> dict[str, Any]:
+    """Return a record as a dict of typed values, objects inside it too; one that is a dict already, as it is."""
+    if isinstance(record, dict):
+        return record
+    if record._is_writable:
+        made: dict[str, Any] = msgspec.to_builtins(record, builtin_types=(Decimal, datetime, date))
+        return made
+    return {name: plain(value) for name, value in _set_members(record).items()}
+
+
+def _set_members(row: Row) -> dict[str, Any]:
+    members = {name: row[name] for name in row._names}
+    return {name: value for name, value in members.items() if value is not msgspec.UNSET}
+
+
+def plain(value: Any) -> Any:
+    """Return a value with dicts in the place of rows."""
+    if isinstance(value, Row):
+        return {name: plain(member) for name, member in _set_members(value).items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+# --- types -------------------------------------------------------------------------------------------
 
 _LEAVES: Mapping[str, Any] = {
     "string": str,
     "number": Decimal,
-    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],  # longer ones are left to the other way
+    "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)],  # longer ones are left to coerce
     "boolean": bool,
-    "date-time": datetime,
-    "date": date,
+    "date-time": str,  # read by the vendor's rules
+    "date": str,
     "any": Any,
     "given": Any,
 }
 
 
-def compile(page: Node, row: Node, dates: Dates) -> Decode | None:  # noqa: A001 - like re.compile
-    """Return the decoder of pages whose records are rows, or ``None`` where structs cannot hold them.
-
-    ``row`` is the schema of a record, as it stands inside ``page``.
-
-    Raises (the decoder):
-        Mismatch: anything at all is not as the schema has it; without a path.
-        Undeclared: an object has a name that its schema does not let pass.
-    """
-    if dates.pattern or not _can_hold(row):
-        return None
-    decoder = msgspec.json.Decoder(_type(page, row))
-    settle = _settle(row, dates)
-    find = _finder(page, row)
-    around = tuple(_numbers_around(page, row))
-
-    def decode(body: bytes) -> Any:
-        try:
-            value = decoder.decode(body)
-        except msgspec.ValidationError as error:
-            raise _refusal(error) from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise Mismatch("$", "another document") from None
-        for record in find(value):
-            settle(record)
-        for path in around:
-            hold_numbers(_at(value, path))
-        return value
-
-    return decode
+def has_plain_names(node: Node) -> bool:
+    """Whether all names of a schema stand in JSON as they are; msgspec reads and writes no others."""
+    inner = node.fields.values() if node.item is None else (node.item,)
+    return all(map(is_plain, node.fields)) and all(map(has_plain_names, inner))
 
 
-def _refusal(error: msgspec.ValidationError) -> Mismatch | Undeclared:
-    """Tell a name that is not declared, which msgspec has no exception of its own for, from all else."""
-    if str(error).startswith("Object contains unknown field"):
-        return Undeclared("a name that is not declared")
-    return Mismatch("$", "another document")
+def is_plain(name: str) -> bool:
+    """Whether a name needs no escape in JSON (RFC 8259, 7)."""
+    return not any(character in '"\\' or character < " " for character in name)
 
 
-def names(page: Node, row: Node) -> Callable[[bytes], None]:
-    """Return what looks at nothing but the names in a page, for decoders that cannot forbid any.
-
-    Raises (the function):
-        Undeclared: an object has a name that its schema does not let pass.
-    """
-    decoder = msgspec.json.Decoder(_names_type(page, row))
-
-    def look(body: bytes) -> None:
-        try:
-            decoder.decode(body)
-        except msgspec.ValidationError as error:
-            if isinstance(refusal := _refusal(error), Undeclared):
-                raise refusal from None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            pass  # the decoder says it better
-
-    return look
+def attributes(names: Iterable[str]) -> dict[str, str]:
+    """Return the attribute of each property: its name, where it can be one."""
+    return {n: n if n.isidentifier() and n[0] != "_" else f"_{number}" for number, n in enumerate(names)}
 
 
-def _names_type(node: Node, row: Node, *, inside: bool = False) -> Any:
-    """Return a msgspec type that knows names and is content with any value."""
+def type_of(node: Node) -> Any:
+    """Return the msgspec type of a schema; of an object, a subclass of Row."""
     if node.kind == "object":
-        inside = inside or node.fields is row.fields
-        if not inside:
-            members = {name: _names_type(member, row) for name, member in node.fields.items()}
-            return TypedDict("Wrapper", members, total=False) | None  # type: ignore[operator] # likewise
-        types = {name: _names_type(member, row, inside=True) for name, member in node.fields.items()}
-        fields = [(f"_{i}", kind, _unset(name)) for i, (name, kind) in enumerate(types.items())]
-        return msgspec.defstruct("Names", [*fields, *_extra(node)], forbid_unknown_fields=node.extra is not None) | None
-    if node.item is not None and node.item.kind in ("object", "array"):
-        return list[_names_type(node.item, row, inside=inside)] | None  # type: ignore[misc] # a type made at run time
-    return msgspec.Raw
-
-
-def _unset(name: str) -> Any:
-    return msgspec.field(default=msgspec.UNSET, name=name)
-
-
-def _extra(node: Node) -> list[tuple[str, Any, Any]]:
-    """Return the members that are let pass and not kept; as they are unset again, they are not written either."""
-    extra = sorted(node.extra or ())
-    return [(f"_extra_{i}", msgspec.Raw | msgspec.UnsetType, _unset(name)) for i, name in enumerate(extra)]
-
-
-def _can_hold(node: Node) -> bool:
-    """Whether every property's name can be an attribute's."""
-    inner = [*node.fields.values(), *((node.item,) if node.item else ())]
-    names_fit = all(n.isascii() and n.isidentifier() and n[0] != "_" and not keyword.iskeyword(n) for n in node.fields)
-    return names_fit and all(map(_can_hold, inner))
-
-
-def _type(node: Node, row: Node, *, inside: bool = False) -> Any:
-    """Return the msgspec type: dicts down to the records, structs from there on."""
-    if node.kind == "object":
-        inside = inside or node.fields is row.fields
-        kind: Any = _struct(node, row) if inside else _wrapper(node, row)
+        kind: Any = _struct(node)
     elif node.item is not None:
-        kind = list[_type(node.item, row, inside=inside)]  # type: ignore[misc] # a type made at run time
+        kind = list[type_of(node.item)]  # type: ignore[misc] # a type made at run time
     else:
         kind = _LEAVES[node.kind]
     return kind | None if node.nullable else kind
 
 
-def _wrapper(node: Node, row: Node) -> Any:
-    members = {name: _type(member, row) for name, member in node.fields.items()}
-    return TypedDict("Wrapper", members, total=False)  # type: ignore[operator] # likewise
+def row_type(node: Node) -> type[Row]:
+    """Return the struct of an object whose members have been read: it takes any."""
+    return _made(node, [(attribute, Any, None) for attribute in attributes(node.fields).values()])
 
 
-def _struct(node: Node, row: Node) -> Any:
-    types = {name: _type(member, row, inside=True) for name, member in node.fields.items()}
-    fields = [(name, kind) if name in node.required else (name, kind, None) for name, kind in types.items()]
-    strict = node.extra is not None
-    return msgspec.defstruct(
-        "Row", [*fields, *_extra(node)], bases=(Row,), kw_only=True, gc=False, forbid_unknown_fields=strict
+def _struct(node: Node) -> type[Row]:
+    """Return the struct of an object; properties that need not be there are None without.
+
+    Extra names are read over: they are unset again, and so neither written nor part of the record.
+    """
+    own = attributes(node.fields)
+    types = {name: type_of(member) for name, member in node.fields.items()}
+    fields = [(own[name], k) if name in node.required else (own[name], k, None) for name, k in types.items()]
+    extra = {f"_extra_{number}": name for number, name in enumerate(_extra(node))}
+    unset = [(attribute, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET) for attribute in extra]
+    return _made(node, [*fields, *unset], extra)
+
+
+def _made(node: Node, fields: list[Any], extra: Mapping[str, str] = {}) -> type[Row]:
+    own = attributes(node.fields)
+    renamed = {name: attribute for name, attribute in own.items() if name != attribute}
+    made: type[Row] = msgspec.defstruct(  # type: ignore[assignment] # a subclass of its bases
+        "Row",
+        fields,
+        bases=(Row,),
+        namespace={"_attributes": renamed, "_names": tuple(own), "_is_writable": has_plain_names(node)},
+        rename={attribute: name for name, attribute in renamed.items() if is_plain(name)} | dict(extra),
+        forbid_unknown_fields=node.extra is not None,
+        kw_only=True,
+        gc=False,
     )
+    return made
 
 
-def _finder(node: Node, row: Node) -> Callable[[Any], Any]:
-    """Return what finds the records in a decoded page."""
-    if node.fields is row.fields:
-        return lambda value: () if value is None else (value,)
+def _extra(node: Node) -> list[str]:
+    return sorted(filter(is_plain, node.extra or ()))
+
+
+# --- what is left to do ------------------------------------------------------------------------------
+
+_is_finite = Decimal.is_finite
+
+
+def completer(node: Node, dates: Dates) -> Complete:
+    """Return what completes a value of the schema's type.
+
+    Raises (the function):
+        DoesNotFit: a number is too long, or not finite; a date is none; or the vendor has a field called ``UNKNOWN``.
+    """
+    readers = {"date-time": lru_cache(DATES_AT_MOST)(dates.parse), "date": lru_cache(DATES_AT_MOST)(day)}
+    return _complete(node, readers) or (lambda value: value)
+
+
+Readers = Mapping[str, Callable[[str], Any]]
+
+
+def _complete(node: Node, readers: Readers) -> Complete | None:
+    """Return what completes a value that is not null; ``None`` where there is nothing to do."""
+    if node.kind == "object":
+        return _object(node, readers)
     if node.item is not None:
-        return lambda value: value or ()
-    for name, member in node.fields.items():
-        if _holds(member, row):
-            find = _finder(member, row)
-            return lambda value: find(value.get(name) if value else None)
-    raise AssertionError("the page has no place for records")
+        return _list(node.item, readers)
+    if node.kind in readers:
+        return _date(readers[node.kind], nullable=node.nullable)
+    return {"number": _number, "any": _any}.get(node.kind)
 
 
-def _numbers_around(node: Node, row: Node) -> Iterator[tuple[str, ...]]:
-    """Yield where a page has numbers, or what may have some, beside its records."""
-    if node.fields is row.fields:
-        return
-    if node.kind in ("number", "any"):
-        yield ()
-    for name, member in node.fields.items():
-        yield from ((name, *path) for path in _numbers_around(member, row))
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        value = value.get(name) if value else None
+def _number(value: Decimal) -> Decimal:
+    _check_numbers((value,))
     return value
 
 
-def _holds(node: Node, row: Node) -> bool:
-    inner = [*node.fields.values(), *((node.item,) if node.item else ())]
-    return node.fields is row.fields or any(_holds(member, row) for member in inner)
+def _check_numbers(values: Iterable[Decimal | None]) -> None:
+    try:
+        if all(map(_is_finite, map(hold, [value for value in values if value is not None]))):
+            return
+    except LongNumber:
+        pass
+    raise DoesNotFit("a number")
 
 
-_is_finite = Decimal.is_finite
-_is_there = partial(is_not, None)
+def _any(value: Any) -> Any:
+    if isinstance(value, dict):
+        list(map(_any, value.values()))
+    elif isinstance(value, list):
+        list(map(_any, value))
+    elif isinstance(value, int | Decimal) and not is_short(value):
+        raise DoesNotFit("a number")
+    return value
 
 
-def _settle(node: Node, dates: Dates) -> Settle:
-    """Return what holds numbers to be short, makes date-times aware and drops extra names, in a row and inside it."""
-    numbers = [name for name, member in node.fields.items() if member.kind == "number"]
-    stamps = [_settle_stamp(name, member, dates) for name, member in node.fields.items() if member.kind == "date-time"]
-    inner = [(name, found) for name, member in node.fields.items() if (found := _settle_inside(member, dates))]
-    amounts = _getter(numbers)
-
-    def settle(row: Any) -> None:
+def _date(parse: Callable[[str], Any], *, nullable: bool) -> Complete:
+    def read(text: str) -> Any:
         try:
-            are_finite = all(map(_is_finite, map(hold, filter(_is_there, amounts(row)))))
-        except LongNumber:
-            are_finite = False
-        if not are_finite:
-            raise Mismatch("$", "a number")
-        for stamp in stamps:
-            stamp(row)
-        for name, settle_inside in inner:
-            if (value := getattr(row, name)) is not None:
-                settle_inside(value)
-
-    return _forgetting(settle, node) if node.extra else settle
-
-
-def _forgetting(settle: Settle, node: Node) -> Settle:
-    extra = [name for name, _, _ in _extra(node)]
-
-    def forget(row: Any) -> None:
-        for name in extra:
-            setattr(row, name, msgspec.UNSET)
-        settle(row)
-
-    return forget
-
-
-def _settle_stamp(name: str, node: Node, dates: Dates) -> Settle:
-    settled = _settled(node, dates)
-
-    def settle(row: Any) -> None:
-        value = getattr(row, name)
-        if value is not None and (after := settled(value)) is not value:
-            setattr(row, name, after)
-
-    return settle
-
-
-def _settled(node: Node, dates: Dates) -> Callable[[datetime], datetime | None]:
-    """Return what makes a date-time aware, or null where it is .NET's unset one."""
-    zone, nullable = dates.zone, node.nullable
-
-    def settled(value: datetime) -> datetime | None:
-        if value.year == 1:
-            if not nullable:
-                raise Mismatch("$", "a date-time")
-            return None
-        return value if value.tzinfo is not None else value.replace(tzinfo=zone)
-
-    return settled
-
-
-def leaf(node: Node, dates: Dates) -> Decode:
-    """Return the decoder of one value by itself, which is neither an object nor an array, as it is in a row.
-
-    Raises (the decoder):
-        Mismatch: it is not as the schema has it.
-    """
-    decode = msgspec.json.Decoder(_type(node, node)).decode
-    settled = _settled(node, dates) if node.kind == "date-time" else lambda value: value
-
-    def read(raw: bytes) -> Any:
-        try:
-            value = decode(raw)
-        except msgspec.DecodeError:  # or, below it, ValidationError
-            raise Mismatch("$", "another value") from None
-        return None if value is None else settled(value)
+            value = parse(text)
+        except ValueError:
+            raise DoesNotFit("a date") from None
+        if value is None and not nullable:
+            raise DoesNotFit("a date")
+        return value
 
     return read
 
 
-def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return (lambda row: (getattr(row, names[0]),)) if names else (lambda _: ())
+def _list(item: Node, readers: Readers) -> Complete | None:
+    if item.kind == "object":
+        return _list_of_objects(item, readers)
+    complete = _complete(item, readers)
+    return complete and (lambda values: [v if v is None else complete(v) for v in values])
 
 
-def _settle_inside(node: Node, dates: Dates) -> Settle | None:
-    """Return the settle of an object or of a list of objects; ``None`` where there is nothing to do."""
-    if node.kind == "object":
-        return _settle(node, dates) if _has_work(node) else None
-    if node.item is None or not _has_work(node.item):
+def _list_of_objects(item: Node, readers: Readers) -> Complete | None:
+    """Check the numbers of all objects at once: lines are most of what there is."""
+    numbers, complete = _numbers(item), _others(item, readers)
+    if numbers is None and complete is None:
         return None
-    if node.item.kind != "object":
-        return _refuse_lists  # of numbers or date-times: rare, and left to the other way
-    item = _settle(node.item, dates)
 
-    def settle(rows: Any) -> None:
-        for row in rows:
-            if row is not None:
-                item(row)
+    def complete_all(rows: list[Any]) -> list[Any]:
+        there = [row for row in rows if row is not None] if item.nullable else rows
+        if numbers is not None:
+            _check_numbers(chain.from_iterable(map(numbers, there)))
+        if complete is not None:
+            for row in there:
+                complete(row)
+        return rows
 
-    return settle
-
-
-def _refuse_lists(values: Any) -> None:
-    if values:
-        raise Mismatch("$", "a list that the other way reads")
+    return complete_all
 
 
-def _has_work(node: Node) -> bool:
-    inner = [*node.fields.values(), *((node.item,) if node.item else ())]
-    return node.kind in ("number", "date-time") or bool(node.extra) or any(map(_has_work, inner))
+def _object(node: Node, readers: Readers) -> Complete | None:
+    numbers, complete = _numbers(node), _others(node, readers)
+    if numbers is None:
+        return complete
+
+    def complete_object(row: Any) -> Any:
+        _check_numbers(numbers(row))
+        return row if complete is None else complete(row)
+
+    return complete_object
+
+
+def _numbers(node: Node) -> Callable[[Any], tuple[Any, ...]] | None:
+    """Return what gets the numbers that are properties of an object themselves."""
+    own = attributes(node.fields)
+    found = [own[name] for name, member in node.fields.items() if member.kind == "number"]
+    if len(found) == 1:
+        return lambda row: (getattr(row, found[0]),)
+    return attrgetter(*found) if found else None
+
+
+def _others(node: Node, readers: Readers) -> Complete | None:
+    """Return what completes all properties of an object but its numbers."""
+    own = attributes(node.fields)
+    members = [
+        (own[name], complete)
+        for name, member in node.fields.items()
+        if member.kind != "number" and (complete := _complete(member, readers))
+    ]
+    extra = [f"_extra_{number}" for number in range(len(_extra(node)))]
+    unknown = own.get(UNKNOWN)
+    given = [own[name] for name, member in node.fields.items() if member.kind == "given" and name != UNKNOWN]
+    if not members and not extra and not given and unknown is None:
+        return None
+
+    def complete_members(row: Any) -> Any:
+        for attribute, complete in members:
+            if (value := getattr(row, attribute)) is not None and (after := complete(value)) is not value:
+                setattr(row, attribute, after)
+        for attribute in extra:
+            setattr(row, attribute, msgspec.UNSET)
+        for attribute in given:  # the request knows it, whatever the reply says
+            setattr(row, attribute, None)
+        if unknown is not None and getattr(row, unknown) is not None:
+            raise DoesNotFit("a field of the vendor's own")
+        return row
+
+    return complete_members
+
+
+def gatherer(node: Node) -> Callable[[Any, list[Decimal]], None]:
+    """Return what appends the numbers in a record, or in its dict, to a list."""
+    numbers, names = _numbers(node), [name for name, member in node.fields.items() if member.kind == "number"]
+    inner = {name: found for name, member in node.fields.items() if (found := _inner_gatherer(member))}
+
+    def gather(record: Any, into: list[Decimal]) -> None:
+        if numbers is not None:
+            own = numbers(record) if isinstance(record, Row) else [record[name] for name in names]
+            into += [value for value in own if value is not None]
+        for name, gather_inside in inner.items():
+            if (value := record[name]) is not None:
+                gather_inside(value, into)
+
+    return gather
+
+
+def _inner_gatherer(node: Node) -> Callable[[Any, list[Decimal]], None] | None:
+    if not has_numbers(node) or node.kind == "number":
+        return None
+    if node.item is None:
+        return gatherer(node)
+    if node.item.kind == "number":
+        return lambda values, into: into.extend(value for value in values if value is not None)
+    each = _inner_gatherer(node.item)
+
+    def gather_all(values: list[Any], into: list[Decimal]) -> None:
+        for value in values:
+            if value is not None and each is not None:
+                each(value, into)
+
+    return gather_all
+
+
+def has_numbers(node: Node) -> bool:
+    """Whether there are amounts in a schema."""
+    inner = node.fields.values() if node.item is None else (node.item,)
+    return node.kind == "number" or any(map(has_numbers, inner))

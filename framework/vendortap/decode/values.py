@@ -1,16 +1,9 @@
-"""Bytes to typed values, driven by a compiled schema: one module a format, each with one ``compile``.
-
-Each gives the same value for the same document: every declared property is present (``None`` where the vendor
-left it out), numbers are Decimals, date-times are aware. What does not fit raises ``Mismatch`` with its place.
-
-Each also takes replies apart for those who look closer: ``split`` into the records' own bytes, ``undeclared`` into
-what a record has beside its schema.
-"""
+"""How a value is written: one table of lexical rules, by which JSON and XML are read alike."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
@@ -20,9 +13,6 @@ import msgspec
 
 from vendortap.errors import ConfigError
 from vendortap.support.numbers import MOST_DIGITS, is_short
-
-Decode = Callable[[bytes], Any]
-"""Body → value of the compiled schema. Raises Mismatch, Malformed or Undeclared."""
 
 Place: TypeAlias = tuple[str | int, ...]
 """Names and indexes that lead from a record to something inside it."""
@@ -40,7 +30,7 @@ class TooDeep(Malformed):
     """The body is nested more deeply than it may be."""
 
 
-class Mismatch(ValueError):
+class SchemaMismatch(ValueError):
     """A value does not fit its schema; ``path`` is a JSON path, ``expected`` what should stand there.
 
     Raised with the path relative to the value, and completed on the way out (``inside``), so that values that
@@ -52,17 +42,13 @@ class Mismatch(ValueError):
         self.path = path
         self.expected = expected
 
-    def inside(self, place: str) -> Mismatch:
+    def inside(self, place: str) -> SchemaMismatch:
         """Return the same mismatch as it is called one level further out."""
-        return Mismatch(place + self.path, self.expected)
+        return SchemaMismatch(place + self.path, self.expected)
 
 
 class TooLong(ValueError):
     """A text is a number, and has more digits than one may have."""
-
-
-class Undeclared(ValueError):
-    """An object has a name that is neither among its fields nor its ``extra`` names; ``undeclared`` finds which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +72,9 @@ class Dates:
         value = self._read(text)
         if value.year == 1:
             return None
-        if value.tzinfo:
-            return value
+        return value if value.tzinfo is not None else self._local(value)
+
+    def _local(self, value: datetime) -> datetime:
         local = value.replace(tzinfo=self.zone)
         offset = local.utcoffset()
         # RFC 3339 has no seconds in offsets, and before there were zones a place's time had them.
@@ -131,6 +118,7 @@ def dates(zone: str, pattern: str | None) -> Dates:
         ) from error
 
 
+is_number = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?").fullmatch
 _is_integer = re.compile(rf"[+-]?[0-9]{{1,{MOST_DIGITS}}}").fullmatch
 _end_of_time = re.compile(r"(9999-12-31[Tt ]23:59:59\.9{6})[0-9]+")
 _midnight = re.compile(r"(?:T00:00:00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?\Z")
@@ -139,21 +127,25 @@ _midnight = re.compile(r"(?:T00:00:00(?:\.0+)?)?(?:Z|[+-][0-9]{2}:[0-9]{2})?\Z")
 def number(text: str) -> Decimal:
     """Read a decimal number, digit for digit (XML Schema 1.1 part 2, 3.3.3, and an exponent).
 
+    ``-0`` is 0: a zero without a point has no sign where JSON decoders read it.
+
     Raises:
         TooLong: it has too many digits.
         ValueError: not a finite number in plain digits (Decimal itself would take ``1_0``, ``٣`` or ``NaN``).
     """
-    if text.isascii() and "_" not in text:
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            pass
-        else:
-            if is_short(value):
-                return value
-            if value.is_finite():
-                raise TooLong("not a number of so few digits")
-    raise ValueError("not a number")
+    if not is_number(text):
+        raise ValueError("not a number")
+    try:
+        value = Decimal(text)
+    except InvalidOperation:  # beyond even Decimal's exponents
+        raise TooLong("not a number of so few digits") from None
+    if not is_short(value):
+        raise TooLong("not a number of so few digits")
+    return _ZERO if value.as_tuple() == _SIGNED_ZERO else value
+
+
+_ZERO = Decimal(0)
+_SIGNED_ZERO = Decimal("-0").as_tuple()
 
 
 def integer(text: str) -> int:
@@ -191,3 +183,17 @@ def day(text: str) -> date | None:
     """
     value = msgspec.convert(_midnight.sub("", text, count=1), date)
     return None if value.year == 1 else value
+
+
+TEXTS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    "number": ("a number", number),
+    "integer": ("an integer", integer),
+    "boolean": ("true or false", boolean),
+    "date": ("a date", day),
+}
+"""Kind → what is expected in words, and what reads its text; date-times are read by ``Dates.parse``."""
+
+
+def text_reader(kind: str, dates: Dates) -> tuple[str, Callable[[str], Any]]:
+    """Return what is expected of a value of this kind, in words, and what reads its text; it raises ValueError."""
+    return ("a date-time", dates.parse) if kind == "date-time" else TEXTS[kind]

@@ -1,30 +1,46 @@
 """XML to rows, by way of JSON: records that an expression made of the schema matches are written as JSON, and read so.
 
 To match a record and to write its texts between the names of its properties costs less than half of what it takes to
-parse it into a tree and to read that. The expression holds where elements are: in the schema's order, without prefixes,
-and without attributes but for ``xsi:nil``; what is missing is null. What the texts are is told by the decoder of the
-JSON (vendortap.decode.structs). Together that takes six tenths of the time of a tree.
+parse it into a tree and to read that. The expression holds where elements are: in the order that earlier pages of the
+stream had them in, without prefixes, and without attributes but for ``xsi:nil``; what is missing is null. What the
+texts are is told by the decoder of the JSON (vendortap.decode.structs).
 
-A page with comments, prefixes, other attributes, character references, another encoding or elements that are not
-declared is left to ``xml``, as a whole. So is the first page. Where the schema has no name for the items of the
-outermost list, they are called as the first one is; a list inside a record needs a declared name.
+A page with comments, prefixes, other attributes, character references, another encoding, another order or elements
+that are not declared is left to the tree, as a whole. So is the first page. Where the schema has no name for the items
+of the outermost list, they are called as the first one is; a list inside a record needs a declared name.
+
+This is the only place that matches a vendor's bytes. No part of an expression can be tried again with less, so that
+the time is linear in what is matched (tests/test_expressions.py).
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import compress
 from typing import Any, NamedTuple, TypeAlias
 
-from vendortap.declare.model import Node
-from vendortap.decode import incremental
-from vendortap.decode import structs as rows_wire
-from vendortap.decode import xml as xml_wire
-from vendortap.decode.expressions import ONCE, Trial
-from vendortap.decode.values import Dates, Decode, Mismatch
+import msgspec
 
+from vendortap.declare.model import Node, RecordSelector
+from vendortap.decode import incremental, xml_tree
+from vendortap.decode.incremental import is_named
+from vendortap.decode.structs import DoesNotFit, completer, has_plain_names, type_of
+from vendortap.decode.values import Dates
+
+ONCE = "+" if sys.version_info >= (3, 11, 5) else ""
+"""Keeps a repetition from being tried again with less, which is never of use here; wrong before (gh-106052)."""
+WORTH = 2
+"""The page of a stream from which on making an expression is worth it: many a list has only one."""
+CREDIT = 3
+"""Pages more that may be tried in vain than were read; then no page of the stream is tried any more."""
+OBSERVED = 50
+"""Of a page that was read by the tree, so many records show in which order elements come."""
+ORDERS = 20
+"""So often an expression is made anew because pages show another order."""
 LARGEST = 1_000_000
 """Longer records, in bytes, are left to the parser, which knows how long a text may be."""
 FORMATS = 500
@@ -47,8 +63,8 @@ _LEAVES: Mapping[str, str] = {
     "number": rf"(?:-?[1-9][0-9]*{ONCE}|-0(?=\.)|0)(?:\.[0-9]+{ONCE})?",
     "integer": r"(?:-?[1-9][0-9]{0,17}|0)",
     "boolean": "(?:true|false)",
-    "date-time": rf"[0-9]{{4}}-[0-9:.TZ+-]+{ONCE}",
-    "date": r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}",
+    "date-time": f"[^<]+{ONCE}",
+    "date": f"[^<]+{ONCE}",
 }
 """What texts are let pass: nothing that could be anything else in JSON; the decoder has the last word."""
 _QUOTED = ("string", "date-time", "date")
@@ -59,6 +75,7 @@ _NAME = r"[\w.\x80-\xff-]+"
 _EMPTY = re.compile(rf"<({_NAME}) ?/>".encode("latin-1"))
 _MARK = "vendortap-records"
 """The element that stands for the records where they have been taken out."""
+_between = re.compile(_SPACE.encode()).match
 _NO_CHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")
 """U+FFFE and U+FFFF: UTF-8, but nothing that XML may have (XML 1.0, 2.2)."""
 
@@ -66,64 +83,62 @@ Step: TypeAlias = "Callable[[bytes, int, list[bytes]], int | None]"
 """Matches part of a record from a place on and appends it as JSON; returns where it ends, ``None`` where it differs."""
 
 
-def compile(page: Node, row: Node, dates: Dates, most: int) -> Decode:  # noqa: A001 - like re.compile
-    """Return the decoder of pages: the records are rows where they have been matched, and dicts where not.
+class Expression:
+    """Reads pages of one list by an expression that is made of its schema and of what pages before have shown.
 
-    ``row`` is the schema of a record, as it stands inside ``page``. Raises, and ``most`` is, as in ``xml.compile``.
+    Threads may disagree by a page, which does no harm.
     """
-    read = xml_wire.compile(page, dates, most)
-    trial = Trial()
-    quick: _Quick | None = None
 
-    def decode(body: bytes) -> Any:
-        nonlocal quick
-        if not trial.is_due():
-            return read(body)
-        quick = quick or _quick(page, row, dates, most)
-        if quick is None:
-            trial.give_up()
-            return read(body)
+    def __init__(self, row: Node, selector: RecordSelector, dates: Dates, most: int) -> None:
+        self._row = row
+        self._path = selector.path
+        self._dates = dates
+        self._most = most
+        self._order: Order = {}
+        self._quick: _Quick | None = None
+        self._pages, self._credit, self._remade = 0, CREDIT, 0
+        self._can_be = len(self._path) + 1 + _levels(row) <= most
+
+    def allow(self, row: Node) -> None:
+        """Take another schema of the same records, whose extra elements are passed over."""
+        self._row, self._quick = row, None
+
+    def observed(self) -> Observed:
+        """Return what notes in which order elements stand in records that the expression could not read."""
+        return Observed(self._row, {path: list(names) for path, names in self._order.items()})
+
+    def learn(self, observed: Observed) -> None:
+        """Go by the order that a page has shown."""
+        if observed.order != self._order and self._remade < ORDERS:
+            self._order, self._quick = observed.order, None
+            self._remade += 1
+            self._credit = max(self._credit, 0)
+
+    def read(self, body: bytes) -> tuple[Any, list[Any]]:
+        """Return the root element of a page without its records, and these as rows.
+
+        Raises:
+            DoesNotFit: the page, or anything in it, is not quite as the expression has it.
+        """
+        self._pages += 1
+        if self._pages < WORTH or self._credit < 0 or not self._can_be:
+            raise DoesNotFit("not worth it")
+        if (quick := self._quick) is None:
+            if (read_record := _record_reader(self._row, self._dates, self._order)) is None:
+                self._can_be = False
+                raise DoesNotFit("a schema that the expression does not know")
+            quick = self._quick = _Quick(_beginning(self._path, self._row.xml_name), read_record)
         if (first := quick.find(body)) is None:  # no records, most likely
-            return read(body)
+            raise DoesNotFit("no record")
         try:
-            value = quick.read(body, first)
-        except ValueError:  # Mismatch, Malformed, Undeclared, or no UTF-8
-            trial.note(was_read=False)
-            return read(body)
-        trial.note(was_read=True)
-        return value
+            found = self._page(body, first, quick.read_record)
+        except ValueError:  # DoesNotFit, Malformed, or no UTF-8
+            self._credit -= 1
+            raise DoesNotFit("another page") from None
+        self._credit += 1
+        return found
 
-    return decode
-
-
-class _Quick(NamedTuple):
-    """Finds the tag of a page's first record, and reads a page by the expression from there on.
-
-    ``read`` raises ValueError where the page, or anything in it, is not quite as the expression has it.
-    """
-
-    find: Callable[[bytes], re.Match[bytes] | None]
-    read: Callable[[bytes, re.Match[bytes]], Any]
-
-
-def _quick(page: Node, row: Node, dates: Dates, most: int) -> _Quick | None:
-    """Return what reads a page by the expression; ``None`` where the schema has what that does not know."""
-    read_record = _record_reader(row, dates)
-    if read_record is None:
-        return None
-    above: list[int] = []
-
-    def reader(item: Node, elements: int) -> Decode:
-        above.extend([elements] if item.fields is row.fields else [])
-        return read_record
-
-    listed = incremental.listed(page, reader)
-    if listed is None or not above or above[0] + _levels(row) > most:
-        return None
-    read_rest = xml_wire.root_reader(page, dates)
-    between = re.compile(_SPACE.encode()).match
-
-    def read(body: bytes, first: re.Match[bytes]) -> Any:
+    def _page(self, body: bytes, first: re.Match[bytes], read_record: Callable[[bytes], Any]) -> tuple[Any, list[Any]]:
         opening, closing = b"<%b>" % first[1], b"</%b>" % first[1]
         rows: list[Any] = []
         start = at = first.end()
@@ -131,51 +146,104 @@ def _quick(page: Node, row: Node, dates: Dates, most: int) -> _Quick | None:
             end = body.index(closing, at)
             rows.append(read_record(body[at + len(opening) : end]))
             at = end + len(closing)
-            at = found.end() if (found := between(body, at)) else at
-        root = xml_wire.parse(b"%b<%b/>%b" % (body[:start], _MARK.encode(), body[at:]), most)
-        _take_mark(root, listed, body)
-        return listed.put(read_rest(root), rows)
-
-    return _Quick(re.compile(_beginning(listed).encode()).search, read)
+            at = found.end() if (found := _between(body, at)) else at
+        root = xml_tree.parse(b"%b<%b/>%b" % (body[:start], _MARK.encode(), body[at:]), self._most)
+        _take_mark(root, self._path, body)
+        return root, rows
 
 
-def _beginning(listed: incremental.Listed) -> str:
-    """Return the pattern of the tag that a list begins with; in its group is the name of the first item behind it."""
-    holder = re.escape(listed.elements[-1]) if listed.elements else _NAME
-    item = _NAME if listed.item is None else re.escape(listed.item)
-    return rf"<(?:{_NAME}:)?{holder}(?:\s[^<>]*)?(?<!/)>{_SPACE}(?=<({item})>)"
+class _Quick(NamedTuple):
+    """Finds the tag of a page's first record, and reads what is in a record's element."""
+
+    find: Callable[[bytes], re.Match[bytes] | None]
+    read_record: Callable[[bytes], Any]
 
 
-def _take_mark(root: Any, listed: incremental.Listed, body: bytes) -> None:
+def _beginning(path: Sequence[str], name: str | None) -> Callable[[bytes], re.Match[bytes] | None]:
+    """Return what finds the tag that a list begins with; in its group is the name of the first item behind it."""
+    holder = re.escape(path[-1]) if path else _NAME
+    item = _NAME if name is None else re.escape(name)
+    pattern = rf"<(?:{_NAME}:)?{holder}(?:\s[^<>]*)?(?<!/)>{_SPACE}(?=<({item})>)"
+    return re.compile(pattern.encode()).search
+
+
+def _take_mark(root: Any, path: tuple[str, ...], body: bytes) -> None:
     """Take out what stands for the records, which has to be all that is in the list.
 
     Raises:
-        Mismatch: it is elsewhere; or what was matched means something else: another encoding, or another ``xsi``.
+        DoesNotFit: it is elsewhere; or what was matched means something else: another encoding, or another ``xsi``.
     """
-    holder = incremental.find(root, listed.elements)
-    if holder is None or len(holder) != 1 or not incremental.is_named(mark := holder[0], _MARK):
-        raise Mismatch("$", "another document")
+    holder = incremental.single(root, path)
+    if holder is None or len(holder) != 1 or not is_named(mark := holder[0], _MARK):
+        raise DoesNotFit("another document")
     encoding = root.getroottree().docinfo.encoding or "UTF-8"
-    bound = {prefix: mark.nsmap.get(prefix) == xml_wire.INSTANCE for prefix in _PREFIXES}
+    bound = {prefix: mark.nsmap.get(prefix) == xml_tree.INSTANCE for prefix in _PREFIXES}
     if encoding.upper() != "UTF-8" or any(not bound[p] and f" {p}:nil".encode() in body for p in _PREFIXES):
-        raise Mismatch("$", "another document")
+        raise DoesNotFit("another document")
     holder.clear()  # beside elements, neither text nor xsi:nil counts
+
+
+# --- the order of elements ---------------------------------------------------------------------------
+
+Order: TypeAlias = "dict[tuple[str, ...], list[str]]"
+"""Properties that lead to an object → the names of the elements in it, in the order that pages have shown."""
+
+
+class Observed:
+    """The order of elements that a page shows; of ``OBSERVED`` records at the most."""
+
+    def __init__(self, row: Node, order: Order) -> None:
+        self.order = order
+        self._row = row
+        self._left = OBSERVED
+
+    def note(self, element: Any) -> None:
+        """Note the order of the elements in a record."""
+        if self._left:
+            self._left -= 1
+            _observe(self.order, (), self._row, element)
+
+
+def _observe(order: Order, path: tuple[str, ...], node: Node, element: Any) -> None:
+    names = list(dict.fromkeys(xml_tree.local(child.tag) for child in element))
+    known = order.setdefault(path, [])
+    at = 0
+    for name in names:
+        if name in known:
+            at = known.index(name) + 1
+        else:
+            known.insert(at, name)
+            at += 1
+    inside = {tag: (name, member) for tag, (name, member) in _members(node).items() if member.kind not in _LEAVES}
+    for child in element:
+        if found := inside.get(xml_tree.local(child.tag)):
+            name, member = found
+            items = [child] if member.item is None or not member.xml_wrapped else child
+            object_node = member.item or member
+            for item in items if object_node.kind == "object" else ():
+                _observe(order, (*path, name), object_node, item)
+
+
+def _members(node: Node) -> dict[str, tuple[str, Node]]:
+    """Return the members of an object by the names of their elements."""
+    return {xml_tree.name_of(member, name): (name, member) for name, member in node.fields.items()}
 
 
 # --- one record --------------------------------------------------------------------------------------
 
 
-def _record_reader(row: Node, dates: Dates) -> Decode | None:
+def _record_reader(row: Node, dates: Dates, order: Order) -> Callable[[bytes], Any] | None:
     """Return what reads what is in a record's element; ``None`` where the schema has what the expression does not know.
 
     Raises (the function):
         ValueError: it is not quite as the expression has it.
     """
-    decode = rows_wire.compile(row, row, dates)
-    if decode is None or not _is_known(row):
+    if not _is_known(row) or not has_plain_names(row):
         return None
+    bare = _without_extra(row)
+    decode, complete = msgspec.json.Decoder(type_of(bare)).decode, completer(bare, dates)
     betweens: set[str] = set()
-    step = _Builder(betweens).content(row)
+    step = _Builder(betweens, order).content(row, ())
     separated = re.compile("|".join(betweens).encode()).sub if betweens else None
     has_empty = False
 
@@ -183,7 +251,7 @@ def _record_reader(row: Node, dates: Dates) -> Decode | None:
         """Return a record as JSON, with the marks of XML still in the texts."""
         written: list[bytes] = []
         if step(raw, 0, written) != len(raw):
-            raise Mismatch("$", "another record")
+            raise DoesNotFit("another record")
         return b"".join(written)
 
     def read(raw: bytes) -> Any:
@@ -191,27 +259,32 @@ def _record_reader(row: Node, dates: Dates) -> Decode | None:
         raw = _escaped(raw)
         try:
             text = write(_EMPTY.sub(rb"<\1></\1>", raw) if has_empty else raw)
-        except Mismatch:
+        except DoesNotFit:
             if has_empty:
                 raise
             text = write(_EMPTY.sub(rb"<\1></\1>", raw))
             has_empty = True
         if separated:
             text = separated(b'","', text)
-        return decode(_ENTITY.sub(_character, text) if b"&" in text else text)
+        return complete(decode(_ENTITY.sub(_character, text) if b"&" in text else text))
 
     return read
+
+
+def _without_extra(node: Node) -> Node:
+    fields = {name: _without_extra(member) for name, member in node.fields.items()}
+    return replace(node, fields=fields, item=node.item and _without_extra(node.item), extra=None)
 
 
 def _escaped(raw: bytes) -> bytes:
     """Return part of a document with its quotes and backslashes escaped, as they are in JSON.
 
     Raises:
-        Mismatch: it has what XML forbids, or is too large to tell.
+        DoesNotFit: it has what XML forbids, or is too large to tell.
     """
     has_end = b"]]" in raw and b"]]>" in raw  # the first look is much the quicker one
     if len(raw) > LARGEST or has_end or (not raw.isascii() and _NO_CHARACTERS.search(raw)):
-        raise Mismatch("$", "another record")
+        raise DoesNotFit("another record")
     if b"\\" in raw:
         raw = raw.replace(b"\\", b"\\\\")
     if b'"' in raw:
@@ -223,7 +296,7 @@ def _character(entity: re.Match[bytes]) -> bytes:
     try:
         return _ENTITIES[entity[0]]
     except KeyError:
-        raise Mismatch("$", "another record") from None
+        raise DoesNotFit("another record") from None
 
 
 def _is_known(node: Node) -> bool:
@@ -359,8 +432,9 @@ class _Builder:
     It adds to ``betweens`` what stands between the texts of a list.
     """
 
-    def __init__(self, betweens: set[str]) -> None:
+    def __init__(self, betweens: set[str], order: Order) -> None:
         self._betweens = betweens
+        self._order = order
         self._steps: list[Step] = []
         self._begin_segment()
 
@@ -373,33 +447,37 @@ class _Builder:
         self._steps.append(_Segment("".join(self._pattern), self._parts).step)
         self._begin_segment()
 
-    def content(self, node: Node, name: str | None = None) -> Step:
+    def content(self, node: Node, path: tuple[str, ...], name: str | None = None) -> Step:
         """Return the step of what is in an object's element, which has to be something; with its tags, by its name."""
         tag = "" if name is None else re.escape(name)
         self._pattern.append(f"{tag and f'<{tag}>'}{_SPACE}(?=<[^/])")
         self._parts.append("{")
-        self._members(node)
+        self._members(node, path)
         self._pattern.append(tag and f"</{tag}>{_SPACE}")
         self._parts.append("}")
         self._end_segment()
         return self._steps[0] if len(self._steps) == 1 else partial(_in_turn, tuple(self._steps))
 
-    def _members(self, node: Node) -> None:
-        comma = ""
-        for name, member in node.fields.items():
-            if member.kind == "given":
+    def _members(self, node: Node, path: tuple[str, ...]) -> None:
+        members, comma = _members(node), ""
+        for element in self._order.get(path) or members:
+            name, member = members.get(element, (element, None))
+            tag = re.escape(element)
+            if member is None or member.kind == "given":
+                if member is not None or node.extra is None or element in node.extra:
+                    self._pattern.append(f"(?:(?:<{tag}>[^<]*{ONCE}</{tag}>|<{tag}{_NIL}){_SPACE})*{ONCE}")
                 continue
             self._parts.append(f'{comma}"{name}":')
             comma = ","
-            tag = re.escape(member.xml_name or name)
             optional = member.nullable and name not in node.required
             if member.kind == "object":
-                self._object(tag, member, optional)
+                self._object(tag, member, (*path, name), optional)
             elif (item := member.item) is None:
                 self._text(tag, member, optional)
+            elif item.kind == "object":
+                self._items(tag if member.xml_wrapped else None, item, (*path, name), item.xml_name or name, optional)
             else:
-                add = self._items if item.kind == "object" else self._texts
-                add(tag if member.xml_wrapped else None, item, item.xml_name or name, optional)
+                self._texts(tag if member.xml_wrapped else None, item, item.xml_name or name, optional)
 
     def _group(self) -> int:
         self._groups += 1
@@ -412,10 +490,10 @@ class _Builder:
         self._pattern.append(_element(pattern, tag if optional else None))
         self._parts.append(_Text(self._group(), _quote(node)))
 
-    def _object(self, tag: str, node: Node, optional: bool) -> None:
+    def _object(self, tag: str, node: Node, path: tuple[str, ...], optional: bool) -> None:
         marker = self._group() if optional else None
         (around, self._pattern), (outside, self._parts) = (self._pattern, []), (self._parts, [])
-        self._members(node)
+        self._members(node, path)
         if optional:
             pattern = f"<{tag}>{_SPACE}(?:</{tag}>|(){''.join(self._pattern)}</{tag}>)"
         else:
@@ -437,9 +515,9 @@ class _Builder:
         self._pattern.append(pattern)
         self._parts.append(_Texts(self._group(), marker))
 
-    def _items(self, tag: str | None, node: Node, name: str, optional: bool) -> None:
+    def _items(self, tag: str | None, node: Node, path: tuple[str, ...], name: str, optional: bool) -> None:
         """Add a list of objects, in an element of its own where there is a ``tag``."""
-        item = _Builder(self._betweens).content(node, name)
+        item = _Builder(self._betweens, self._order).content(node, path, name)
         self._end_segment()
         if tag is None:
             self._steps.append(_Items(item, None, None, "").step)

@@ -11,14 +11,16 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vendortap.declare.model import UNKNOWN, Bookmark, Config, Connector, Record, Stream
-from vendortap.decode import json as json_wire
+import msgspec
+
+from vendortap.declare.model import UNKNOWN, Bookmark, Config, Connector, Node, Record, Stream
+from vendortap.decode import json as json_format
 from vendortap.decode import schemas
-from vendortap.embed.arrow import arrow_schema, to_batch
-from vendortap.errors import ConfigError, VendortapError
+from vendortap.decode.structs import as_dict, has_plain_names
+from vendortap.embed.arrow import Holds, arrow_schema, to_batch, unfit
+from vendortap.errors import ConfigError, RecordError, VendortapError
 from vendortap.http.connect import connect
 from vendortap.plugins import extensions, host
 from vendortap.plugins.validation import is_usual, settings, shapes, with_unknown
@@ -39,6 +41,9 @@ Item = TypeVar("Item")
 
 log = logging.getLogger("vendortap.embed")
 
+BATCH_BYTES = 4 << 20
+"""A batch has about so many bytes of JSON at the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamRecord:
@@ -48,7 +53,7 @@ class StreamRecord:
     """
 
     stream: str
-    record: Record
+    record: dict[str, Any]
     received: datetime
 
 
@@ -103,7 +108,7 @@ def read(
                 if isinstance(item, StreamState):
                     yield item
                 else:
-                    yield from (StreamRecord(stream.name, record, item.received) for record in item.records)
+                    yield from (StreamRecord(stream.name, as_dict(record), item.received) for record in item.records)
         reading.hold_complete()
 
 
@@ -123,11 +128,12 @@ def read_arrow(
         config: see ``read``.
         streams: see ``read``.
         state: see ``read``.
-        batch_size: a batch has at least so many records, but for the last one of a stream.
+        batch_size: a batch has about so many records, or fewer where they are large.
         decimal: precision and scale of amounts (vendortap.embed.arrow has all types).
 
     Yields:
-        Batches, and states after the batches they cover. Where the stream fails, first what came before.
+        Batches, and states after the batches they cover. Where the stream fails, first what came before. The memory
+        that it takes does not depend on ``batch_size``: batches are cut by bytes as well.
 
     Raises:
         RecordError: a value that its column cannot hold exactly.
@@ -143,37 +149,68 @@ def _batches(
     reading: _Reading, stream: Stream, size: int, decimal: tuple[int, int]
 ) -> Iterator[StreamBatch | StreamState]:
     node = reading.shapes[stream.name].record
-    schema = arrow_schema(node, *decimal)
-    batch = partial(_batch, reading, stream, schema)
-    waiting: list[Record] = []
-    covered: StreamState | None = None
+    batches = _Batches(reading, stream, size, decimal)
     failed: list[VendortapError] = []
-
-    def flush() -> Iterator[StreamBatch | StreamState]:
-        if waiting:
-            yield batch(waiting)
-            waiting.clear()
-        if covered:
-            yield covered
-
     for item in _until_failure(reading.items(stream), failed):
         if isinstance(item, StreamState):
-            covered = item
-        else:
-            waiting += _with_text(item.records) if UNKNOWN in node.fields else item.records
-        if len(waiting) >= size:
-            yield from flush()
-            covered = None
-    yield from flush()
+            batches.covered = item
+            continue
+        for record in _writable(item.records, node):
+            if batches.add(record):
+                yield from batches.flush()
+    yield from batches.flush()
     for error in failed:
         raise error
 
 
-def _batch(reading: _Reading, stream: Stream, schema: pa.Schema, records: list[Record]) -> StreamBatch:
-    try:
-        return StreamBatch(stream.name, to_batch(records, reading.shapes[stream.name].record, schema, stream.keys))
-    except VendortapError as error:
-        raise type(error)(f"{reading.connector.name}, {stream.name}: {error}") from None
+class _Batches:
+    """Records on their way into a batch, and the state to yield behind it."""
+
+    def __init__(self, reading: _Reading, stream: Stream, size: int, decimal: tuple[int, int]) -> None:
+        self.covered: StreamState | None = None
+        self._who, self._stream, self._size = f"{reading.connector.name}, {stream.name}", stream, size
+        self._node = reading.shapes[stream.name].record
+        self._schema, self._holds = arrow_schema(self._node, *decimal), Holds(self._node, *decimal)
+        self._lines, self._count = bytearray(), 0
+        self._fit = True
+
+    def add(self, record: Any) -> bool:
+        """Take a record; returns whether there are enough for a batch."""
+        self._fit = self._fit and self._holds((record,))
+        _encode_into(record, self._lines, -1)
+        self._lines += b"\n"
+        self._count += 1
+        return self._count >= self._size or len(self._lines) >= BATCH_BYTES
+
+    def flush(self) -> Iterator[StreamBatch | StreamState]:
+        """Yield what there is, and the state that covers it."""
+        if self._count:
+            yield StreamBatch(self._stream.name, self._batch())
+        if self.covered:
+            yield self.covered
+        self._lines.clear()
+        self._count, self.covered = 0, None
+
+    def _batch(self) -> pa.RecordBatch:
+        try:
+            if not self._fit:
+                raise ValueError("an amount does not fit")
+            return to_batch(self._lines, self._schema)
+        except ValueError:  # pyarrow's own errors are
+            if (error := unfit(self._lines, self._node, self._schema, self._stream.keys)) is None:
+                raise
+            raise RecordError(f"{self._who}: {error}") from None
+
+
+_encode_into = msgspec.json.Encoder(decimal_format="number").encode_into
+
+
+def _writable(records: Sequence[Record], node: Node) -> Iterable[Any]:
+    """Return records as they can be written: what is not declared has no type in Arrow, and becomes JSON text."""
+    if UNKNOWN in node.fields:
+        for record in records:
+            record[UNKNOWN] = record[UNKNOWN] and json_format.dumps(record[UNKNOWN]).decode()
+    return records if has_plain_names(node) else map(as_dict, records)
 
 
 def _until_failure(items: Iterator[Item], failed: list[VendortapError]) -> Iterator[Item]:
@@ -182,13 +219,6 @@ def _until_failure(items: Iterator[Item], failed: list[VendortapError]) -> Itera
         yield from items
     except VendortapError as error:
         failed.append(error)
-
-
-def _with_text(records: Sequence[Record]) -> Sequence[Record]:
-    """Make JSON text of what is not declared, which has no type in Arrow; in place."""
-    for record in records:
-        record[UNKNOWN] = record[UNKNOWN] and json_wire.dumps(record[UNKNOWN]).decode()
-    return records
 
 
 class _Reading:

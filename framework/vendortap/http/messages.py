@@ -8,7 +8,7 @@ from typing import Any
 
 from vendortap.declare.model import Reply
 from vendortap.declare.reasons import reason
-from vendortap.decode import xml
+from vendortap.decode import xml_tree
 
 ERROR_BODY_BYTES = 64 * 1024
 """Larger error bodies are not searched for the vendor's message."""
@@ -27,7 +27,7 @@ def vendor_message(reply: Reply) -> str | None:
         if kind.endswith(("/json", "+json")):
             return _find_message(json.loads(reply.body))
         if kind.endswith(("/xml", "/soap+xml", "/problem+xml")):
-            return _find_message(xml.loads(reply.body))
+            return _find_message(xml_tree.loads(reply.body))
     except (ValueError, RecursionError):
         return None
     return None

@@ -35,7 +35,8 @@ from vendortap.declare.model import (
     Sign,
     WireFormat,
 )
-from vendortap.decode import json as json_wire
+from vendortap.decode import json as json_format
+from vendortap.decode.structs import as_dict
 from vendortap.errors import BodyError, ConfigError, DeclarationError, PluginError, VendortapError
 from vendortap.plugins import host
 from vendortap.plugins.host import Plugin
@@ -227,7 +228,7 @@ class Format:
         if (kind := _foreign(document)) is not None:
             raise PluginError(f"{self.who}: {what} gave a {kind}; numbers are Decimal or int, all else is as in JSON")
         headers = {**reply.headers, "content-type": "application/json"}
-        return replace(reply, headers=headers, body=json_wire.dumps(document))
+        return replace(reply, headers=headers, body=json_format.dumps(document))
 
 
 _PLAIN = (str, Decimal, int, bool, type(None))
@@ -263,6 +264,8 @@ class Actions:
         Raises:
             PluginError: one fails, or leaves behind what its stream's schema does not have.
         """
+        if self.alters:
+            records[:] = map(as_dict, records)
         for who, action in self.actions:
             count = len(records)
             with _blaming(who, "page_action"):

@@ -39,7 +39,8 @@ def register_auth_flows() -> Mapping[str, Callable[..., Authorize]] | None:
 def register_pagers() -> Mapping[str, Callable[..., Pager]] | None:
     """Return makers of pagers by name, for ``vendortap.plugins.extensions.pager(name, ...)`` in declarations.
 
-    A pager is a generator that yields requests and is sent pages, headers and the values of ``Rows.more`` among them.
+    A pager is a generator that yields requests and is sent pages, with headers and the values of
+    ``RecordSelector.more``.
     """
 
 

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vendortap.declare.model import Node, Reply, Rows
-from vendortap.decode import json as json_wire
-from vendortap.decode import schemas
-from vendortap.decode import xml as xml_wire
+from vendortap.declare.model import Node, RecordSelector, Reply
+from vendortap.decode import json as json_format
+from vendortap.decode import schemas, xml_tree
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import Dates, Malformed
 from vendortap.errors import BodyError, UsageError
@@ -41,7 +40,7 @@ class Inferred:
     """A drafted schema; where the records are in a reply; what it rests on, and what a schema there was has changed."""
 
     schema: dict[str, Any]
-    rows: Rows
+    rows: RecordSelector
     keys: tuple[str, ...]
     notes: Notes
     changes: Sequence[str] = ()
@@ -61,11 +60,11 @@ def read_sample(path: Path) -> Sample:
     return Sample(path.name, "application/xml" if is_xml else "application/json", body)
 
 
-def rows_text(rows: Rows, *, more: str = "", empty: str = "") -> str:
+def rows_text(rows: RecordSelector, *, more: str = "", empty: str = "") -> str:
     """Return the rows as a declaration has them; ``more`` and ``empty`` are source already."""
     path, many = source.names(rows.path) if rows.path else "", "" if rows.many else "False"
     cases = {"any_case": rows.any_case, "any_type": rows.any_type}
-    return source.call("Rows", path, many=many, more=more, **cases, empty=empty)
+    return source.call("RecordSelector", path, many=many, more=more, **cases, empty=empty)
 
 
 def infer(
@@ -123,7 +122,7 @@ def _infer(
     if rows is None:
         notes.say(f"the records are taken to be {_shown(path)}{'' if many else ', one in each body'}")
     any_type = any(notes.places(sentence) for sentence in kinds.REPAIRED)
-    found = Rows(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)), any_type=any_type)
+    found = RecordSelector(look.path(seen, path), many, any_case=bool(notes.places(OTHER_CASE)), any_type=any_type)
     result = Inferred(drafted, found, keys, notes, changes)
     _check(result, record, look.samples)
     return result
@@ -147,9 +146,9 @@ class _Look:
         for sample in samples:
             try:
                 if sample.format == "json":
-                    look.json.add(json_wire.loads(sample.body))
+                    look.json.add(json_format.loads(sample.body))
                 else:
-                    element = xml_wire.parse(sample.body)
+                    element = xml_tree.parse(sample.body)
                     look.xml.add(element)
                     look.roots[element.tag.rpartition("}")[2]] = None
             except TooMany as error:
@@ -179,14 +178,14 @@ class _Look:
         return result
 
     def path(self, seen: Observations, path: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the path of the records as Rows has it: in XML a list of rows is the element around them."""
+        """Return the path of the records as RecordSelector has it: in XML a list of rows is the element around them."""
         place = seen.at(path)
         if place is None or place.xml_wrapped is not False:
             return path
         if self.json.times:
             raise UsageError(
                 f"in XML the records stand beside other elements, in JSON they are {_shown(path)}; "
-                "Rows cannot say both, so infer each format by itself"
+                "RecordSelector cannot say both, so infer each format by itself"
             )
         return path[:-1]
 
@@ -208,7 +207,7 @@ def _known(existing: Mapping[str, Any], path: tuple[str, ...], seen: Observation
     """Return what a schema there is says, as a whole reply: its records are at ``path``."""
     schemas.check(existing, "to extend")
     node = schemas.compile_record(existing, "to extend")
-    record = widen.known(node, has_xml='"xml":' in json_wire.dumps(existing).decode())
+    record = widen.known(node, has_xml='"xml":' in json_format.dumps(existing).decode())
     place = seen.at(path)
     result = Observations(lists=1, item=record, xml_wrapped=place.xml_wrapped) if place and place.lists else record
     for name in reversed(path):
@@ -319,6 +318,6 @@ def _check(result: Inferred, record: Observations, samples: Sequence[Sample]) ->
             raise UsageError(
                 f"the schema does not read the sample {sample.name}: {source.printable(str(error))}"
             ) from None
-        for misfit in page.misfits.values():
-            what = source.printable(f"{misfit.expected} expected at {misfit.path}")
+        for bad in page.invalid.values():
+            what = source.printable(f"{bad.expected} expected at {bad.path}")
             raise UsageError(f"the schema does not read the sample {sample.name}: {what}")

@@ -19,7 +19,7 @@ AMOUNT_AS_TEXT = "digits in quotes; an amount or quantity by its name, so a numb
 DIGITS = "digits in XML; left as text, which loses nothing. Say 'integer' or 'number' where it counts"
 ONE_OR_MANY = "one entry in some samples, a list in others; declared as a list"
 SOMETIMES_TEXT = "a number in some samples, text in others; declared as text"
-QUOTED = "in quotes in some samples; Rows(any_type=True) says that this is no drift"
+QUOTED = "in quotes in some samples; RecordSelector(any_type=True) says that this is no drift"
 REPAIRED = (AMOUNT_AS_TEXT, SOMETIMES_TEXT, QUOTED)
 """What is said of values that the decoders repair, which a vendor that is known for it need not be told each time."""
 OWN_DATES = "reads like a date in a form of the vendor's own; give the connector date_format and declare date-time"

@@ -15,7 +15,7 @@ Leaf = Literal["boolean", "integer", "number", "date-time", "date", "whole", "de
 like: ``whole`` and ``decimal`` are numbers as a number would be written, ``truth`` is ``true`` or ``false``, an
 ``own-date`` is a date in a form that only its vendor has."""
 
-OTHER_CASE = "written in more than one case; Rows(any_case=True) reads them all"
+OTHER_CASE = "written in more than one case; RecordSelector(any_case=True) reads them all"
 
 MOST = 2_000
 """Different names in one object. What has more is a table of values by key, and no record."""

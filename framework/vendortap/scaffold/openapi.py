@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from vendortap.declare.model import Reply, Rows
-from vendortap.decode import json as json_wire
+from vendortap.declare.model import RecordSelector, Reply
+from vendortap.decode import json as json_format
 from vendortap.decode import schemas
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import Dates
@@ -348,7 +348,7 @@ def _note_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
     members = stream.schema["properties"].items()
     lenient = {name: schema.nullable(member) for name, member in members if name not in given}
     node = schemas.compile_record({"type": "object", "properties": lenient}, stream.name)
-    reader = Reader(node, Rows(stream.rows, stream.many), (), Dates())
+    reader = Reader(node, RecordSelector(stream.rows, stream.many), (), Dates())
     for body in _bodies(operation.examples):
         for problem in _problems(reader, body):
             notes.say(f"An example of the document {problem}.")
@@ -357,7 +357,7 @@ def _note_examples(operation: Operation, stream: DraftStream, notes: Notes) -> N
 def _bodies(examples: Sequence[Any]) -> Iterator[bytes]:
     for example in examples:
         try:
-            body = json_wire.dumps(example)
+            body = json_format.dumps(example)
         except (ValueError, OverflowError, TypeError):
             continue  # no JSON, such as a number of a hundred digits
         if len(body) <= _EXAMPLE:
@@ -371,9 +371,9 @@ def _problems(reader: Reader, body: bytes) -> Iterator[str]:
     except BodyError as error:
         yield f"is not what it declares: {str(error).partition(';')[0]}"
         return
-    for misfit in page.misfits.values():
-        yield f"is not what it declares: {misfit.expected} expected at {misfit.path}"
-    if page.absent or not (page.misfits or any(value is not None for row in page.rows for value in row.values())):
+    for bad in page.invalid.values():
+        yield f"is not what it declares: {bad.expected} expected at {bad.path}"
+    if page.absent or (not page.invalid and all(map(reader.is_blank, page.rows))):
         yield "has nothing of what its schema declares"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from vendortap.declare.model import Rows
+from vendortap.declare.model import RecordSelector
 from vendortap.decode import schemas
 from vendortap.duckdb.columns import quote
 from vendortap.errors import UsageError
@@ -195,11 +195,11 @@ def _rows(stream: DraftStream, *, xml: bool) -> str:
     if found := stream.pages.found:
         more["next"] = f"Value({source.names(found)})"
     rows = rows_text(
-        Rows(stream.rows, stream.many, any_case=stream.any_case, any_type=stream.any_type),
+        RecordSelector(stream.rows, stream.many, any_case=stream.any_case, any_type=stream.any_type),
         more=source.members(more) if more else "",
         empty='(childless("ArrayOf*"),)' if xml and stream.many and not stream.rows else "",
     )
-    return rows if rows != "Rows()" else ""
+    return rows if rows != "RecordSelector()" else ""
 
 
 def _pager(stream: DraftStream) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from vendortap.declare.model import Node, Record
 from vendortap.singer.encoding import ENCODER, STRINGS_ENCODER
 
-Shaper = Callable[[Record], Record]
-"""Makes a record one for Singer, in place, and returns it."""
+Shaper = Callable[[Any], Any]
+"""Makes a record one for Singer, in place, and returns it: a dict where properties go."""
 
 
 def shaper(node: Node, mask: Mapping[tuple[str, ...], bool], *, decimal_strings: bool) -> Shaper:
@@ -60,7 +60,7 @@ def _object_shaper(
     if not dropped and not members:
         return None
 
-    def shape_object(record: Record) -> Record:
+    def shape_object(record: dict[str, Any]) -> dict[str, Any]:
         for name in dropped:
             del record[name]
         for name, shape in members:

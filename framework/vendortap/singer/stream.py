@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from vendortap.declare import model
 from vendortap.declare.model import UNKNOWN, Bookmark, Connector, Record
 from vendortap.decode import schemas
 from vendortap.decode.drift import Drift
+from vendortap.decode.structs import as_dict, has_plain_names
 from vendortap.errors import ConfigError, RecordError, VendortapError
 from vendortap.plugins.validation import Shape, is_usual
 from vendortap.singer import batches, progress_file
@@ -77,7 +78,7 @@ class Run(Protocol):
     def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102 - see the tap
     @property
     def writer(self) -> MessageWriter: ...  # noqa: D102 - see the tap
-    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source: ...  # noqa: D102 - see the tap
+    def source(self) -> Source: ...  # noqa: D102 - see the tap
     def spent(self) -> Spent: ...  # noqa: D102 - see the tap
     def hold_complete(self) -> None: ...  # noqa: D102 - see the tap
 
@@ -172,29 +173,35 @@ class ConnectorStream(Stream):
         super().log_sync_costs()
         self.run.hold_complete()
 
-    def get_records(self, context: Any) -> Iterable[Record]:
+    def get_records(self, context: Any) -> Iterable[dict[str, Any]]:
         """Yield the records as they go into messages, before stream maps; used by nothing of vendortap's."""
         del context
         for item in self._read():
             if isinstance(item, Records):
-                yield from item.records
+                yield from map(as_dict, item.records)
 
     def _read(self) -> Iterator[Records | Advance]:
         """Read through the pipeline, in the form Singer has records in."""
-        source = self.run.source(structs=self._as_they_are, verbatim=self._verbatim)
+        source = self.run.source()
         shapers = self._shapers(quick=self._as_they_are)
         with closing(reading.read(source, self.declared, self._bookmarked, self.tally, self._open_items)) as items:
             try:
                 for item in items:
                     if isinstance(item, Records):
-                        for shape in shapers:
-                            for record in item.records:
-                                shape(record)
+                        self._shape(item, shapers)
                     yield item
             except VendortapError as error:
                 if not error.is_last or self.ABORT_AT_RECORD_COUNT is not None:
                     raise
                 self.failure = error  # the tap raises it, when the other streams have been read
+
+    def _shape(self, item: Records, shapers: Sequence[Shaper]) -> None:
+        """Make records ones for Singer: dicts, unless they are written as they are."""
+        if not self._as_they_are:
+            item.records[:] = map(as_dict, item.records)
+        for shape in shapers:
+            for record in item.records:
+                shape(record)
 
     def _shapers(self, *, quick: bool) -> list[Shaper]:
         """Return what makes a record one for Singer, one after the other; on the quick way the writer does the rest."""
@@ -208,13 +215,8 @@ class ConnectorStream(Stream):
     def _as_they_are(self) -> bool:
         """Whether little or nothing is made of records before they are written: the quick way, with the same bytes."""
         whole = all(self.mask[crumb] for crumb in inner_crumbs(self.shape.record) if crumb[-1] != "items")
+        whole = whole and has_plain_names(self.shape.record) and self.ABORT_AT_RECORD_COUNT is None
         return bool(self._only_alias) and whole and not self.config.get("batch_config")
-
-    @cached_property
-    def _verbatim(self) -> bool:
-        """Whether records may be written with the vendor's own bytes, where these are what would be written."""
-        as_text = self.config["use_singer_decimal"] or self.config["nested"] == "json"
-        return self._as_they_are and not as_text and self.ABORT_AT_RECORD_COUNT is None
 
     def _bookmarked(self, partition: Mapping[str, str]) -> Bookmark | None:
         if self.replication_method != REPLICATION_INCREMENTAL:
@@ -334,7 +336,7 @@ class ConnectorStream(Stream):
         shapers = self._shapers(quick=False)
         for kept in entries:
             try:
-                record = reading.again(source, kept)
+                record = as_dict(reading.redecode(source, kept))
             except RecordError as error:
                 yield kept, str(error)
             else:
@@ -346,14 +348,14 @@ class ConnectorStream(Stream):
     def _write_record(self, record: Record, received: datetime) -> Record | None:
         """Write the RECORDs that stream maps make of a record; returns the first of them."""
         written: Record | None = None
-        for alias, mapped in self._mapped(record):
+        for alias, mapped in self._mapped(as_dict(record)):
             message = RecordMessage(alias, mapped, version=self._stream_version, time_extracted=received)
             self._tap.write_message(message)
             written = mapped if written is None else written
         self.state_manager.is_flushed = False
         return written
 
-    def _mapped(self, record: Record) -> Iterator[tuple[str, Record]]:
+    def _mapped(self, record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield what the stream maps make of a record, under their aliases."""
         for stream_map in self.stream_maps:
             try:
@@ -388,7 +390,7 @@ class _Batches:
     def __init__(self, stream: ConnectorStream, config: BatchConfig) -> None:
         self.stream = stream
         self.config = config
-        self.records: dict[str, list[Record]] = {}
+        self.records: dict[str, list[dict[str, Any]]] = {}
         self.covered: dict[tuple[str, ...], Advance] = {}
 
     def cover(self, item: Advance) -> None:
@@ -398,7 +400,7 @@ class _Batches:
     def add(self, record: Record) -> Record | None:
         """Take a record, and write when there are enough of them; returns the first that stream maps made of it."""
         taken: Record | None = None
-        for alias, mapped in self.stream._mapped(record):
+        for alias, mapped in self.stream._mapped(as_dict(record)):
             taken = mapped if taken is None else taken
             waiting = self.records.setdefault(alias, [])
             waiting.append(mapped)

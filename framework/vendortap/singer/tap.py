@@ -195,15 +195,13 @@ class ConnectorTap(Tap):
         assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
         return self.message_writer
 
-    def source(self, *, structs: bool = False, verbatim: bool = False) -> Source:
+    def source(self) -> Source:
         """Return what the pipeline reads from."""
         return Source(
             self.connector,
             self.config,
             self.client.send,
             self.shapes,
-            structs=structs,
-            verbatim=verbatim,
             redact=self.client.redact,
             max_depth=self.config["max_depth"],
             quarantine=self.quarantine,

@@ -11,7 +11,6 @@ from singer_sdk.singerlib import RecordMessage
 from singer_sdk.singerlib.encoding import GenericSingerWriter
 
 from vendortap.declare.model import Record
-from vendortap.decode.verbatim import Verbatim
 from vendortap.singer.encoding import ENCODER, STRINGS_ENCODER
 from vendortap.support import signals
 
@@ -44,10 +43,7 @@ class MessageWriter(GenericSingerWriter[bytes, Any]):
         lines = bytearray()
         for record in records:
             lines += head
-            if isinstance(record, Verbatim):
-                record.write_into(lines)
-            else:
-                encode_into(record, lines, len(lines))
+            encode_into(record, lines, len(lines))
             lines += tail
         return lines
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, TypeAlias
 
-from vendortap.declare.model import Bookmark, Config, Connector, Record, Rows, Send, Stream, Unit
+from vendortap.declare.model import Bookmark, Config, Connector, Record, RecordSelector, Send, Stream, Unit
 from vendortap.decode.drift import Drift, Fields
-from vendortap.decode.reader import Reader, prefix
+from vendortap.decode.pages import prefix
+from vendortap.decode.reader import Reader
 from vendortap.decode.values import dates
-from vendortap.decode.xml import DEEPEST
+from vendortap.decode.xml_tree import DEEPEST
 from vendortap.errors import VendortapError
 from vendortap.plugins.extensions import Extensions
 from vendortap.plugins.validation import Shape
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Records:
     """Some records of one reply, in order; ``received`` is when the reply arrived.
 
-    ``settled`` is up to when the unit can be relied on to show every change. ``misfits`` are those of the records, by
+    ``settled`` is up to when the unit can be relied on to show every change. ``invalid`` are those of the records, by
     index, that do not fit their schema; they are never handed on. ``is_other`` says that one of these is not what was
     asked for, so that no bookmark may move past it. ``conflicts`` are keys that several records have which differ.
     ``more`` says that another page may follow. Whoever is handed the list may empty it: nobody else needs it, and it is
@@ -37,7 +38,7 @@ class Records:
     records: list[Record]
     received: datetime
     settled: datetime
-    misfits: Mapping[int, Kept] = field(default_factory=dict)
+    invalid: Mapping[int, Kept] = field(default_factory=dict)
     conflicts: Sequence[str] = ()
     more: bool = True
     is_other: bool = False
@@ -59,8 +60,7 @@ Reading: TypeAlias = Generator[Records | Advance, None, None]
 class Source:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
-    ``structs`` lets records be rows (vendortap.decode.structs), for those who only pass them on, and ``verbatim`` their
-    own bytes (vendortap.decode.verbatim), for those who write what they are given as it is. ``redact`` blanks out
+    ``redact`` blanks out
     secrets in what a vendor says under HTTP 200. ``max_depth`` is how many levels a reply may be nested. ``now`` is
     this machine's clock, which nothing rests on but where the last window ends: how far a bookmark may move is told by
     the vendor's clock. ``extensions`` are what plugins bring, ``telemetry`` tells OpenTelemetry.
@@ -70,8 +70,6 @@ class Source:
     config: Config
     send: Send
     shapes: Mapping[str, Shape]
-    structs: bool = False
-    verbatim: bool = False
     redact: Redactor = field(default_factory=Redactor)
     max_depth: int = DEEPEST
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -93,30 +91,20 @@ class Source:
     def reader(self, stream: Stream) -> Reader:
         """Return a reader of the stream's replies, with the connector's way of writing dates."""
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
-        structs = self.structs and stream.finish is None and stream.document is None
-        structs = structs and not self.extensions.alter(stream.name)
         return Reader(
             self.shapes[stream.name].row,
             rows_of(stream, self.config),
             stream.keys,
             dates(zone, pattern),
-            structs=structs,
-            verbatim=_asked(stream) if structs and self.verbatim else None,
             max_depth=self.max_depth,
             drift=self.drift.get(stream.name),
             keep_unknown=bool(self.config.get("keep_unknown")),
         )
 
 
-def _asked(stream: Stream) -> set[str]:
-    """Return the properties of records that the pipeline itself looks at."""
-    amount = (stream.amount.path, stream.amount.currency) if stream.amount else ()
-    return {name for name in (*stream.keys, stream.replication_key, *amount) if name}
-
-
-def rows_of(stream: Stream, config: Config) -> Rows:
+def rows_of(stream: Stream, config: Config) -> RecordSelector:
     """Return where a stream's records are inside a reply, by these settings."""
-    rows: Rows = stream.rows if isinstance(stream.rows, Rows) else stream.rows(config)
+    rows: RecordSelector = stream.rows if isinstance(stream.rows, RecordSelector) else stream.rows(config)
     return rows
 
 

@@ -93,7 +93,8 @@ class Documents:
         digest, kind = hashlib.sha256(data).hexdigest(), media_type(data)
         path = self._write(f"{digest}{_SUFFIXES.get(kind, '')}", data)
         record[name] = None
-        record.update(zip(companion_names(name), (path, len(data), digest, kind), strict=True))
+        for companion, value in zip(companion_names(name), (path, len(data), digest, kind), strict=True):
+            record[companion] = value
 
     def _write(self, file_name: str, data: bytes) -> str:
         try:

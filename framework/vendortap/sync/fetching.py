@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from vendortap.declare.model import Empty, Misfit, Page, Record, Reply, Request, Rows, Stream, Unit
+from vendortap.declare.model import Empty, InvalidRecord, Page, Record, RecordSelector, Reply, Request, Stream, Unit
 from vendortap.decode.body import write
 from vendortap.decode.envelope import content, misspelt
-from vendortap.decode.reader import Reader, prefix
-from vendortap.decode.verbatim import Verbatim
+from vendortap.decode.pages import prefix
+from vendortap.decode.reader import Reader
 from vendortap.errors import BodyError, MissingError, RecordError, VendortapError
 from vendortap.support.redact import has_secret, shown_name
 from vendortap.sync.context import Records, Source, named
@@ -34,7 +34,7 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
     reader = source.reader(stream)
     accept = {"Accept": source.connector.accept(source.config)}
     complete = Completer(source, stream, reader)
-    is_empty = _any(reader.rows.empty) if reader.rows.many else None
+    is_empty = _any(reader.selector.empty) if reader.selector.many else None
 
     def fetch(unit: Unit) -> Generator[Records, None, None]:
         request, given = stream.request(source.config, unit.params).with_headers(accept), complete.given(unit)
@@ -47,16 +47,18 @@ def fetcher(source: Source, stream: Stream) -> Callable[[Unit], Generator[Record
             while asked is not None:
                 reply = _send(source, stream, asked, is_empty if asked == start and not has_rows else None)
                 settled = settled or reply.answered - SETTLED
-                page = _page(source, stream, reader, unit, reply, given)
+                page = _page(source, stream, reader, unit, reply)
                 has_rows = has_rows or bool(page.rows)
                 sent, asked = asked, _following(pages, page)  # before the records are given away, and changed
                 if asked == sent:
                     continue  # the pager did not believe this page
-                (misfits, is_other), received = complete.page(page, unit, sent, reply), reply.received
-                wrong = misspelt(reply, reader.rows) if asked is None and reader.rows.many and reply.body else None
+                (invalid, is_other), received = complete.page(page, unit, sent, reply), reply.received
+                wrong = (
+                    misspelt(reply, reader.selector) if asked is None and reader.selector.many and reply.body else None
+                )
                 del reply  # or its body is kept until the records have been read
                 told, more = tuple(conflicts), asked is not None
-                yield Records(page.rows, received, settled, misfits, told, more=more, is_other=is_other)
+                yield Records(page.rows, received, settled, invalid, told, more=more, is_other=is_other)
                 conflicts.clear()
                 if wrong:
                     raise BodyError(f"{wrong}, so where the list ends is not known; report it to the vendor")
@@ -98,7 +100,7 @@ def _has_records(reply: Reply) -> bool:
     return 200 <= reply.status < 300 and bool(reply.body.strip())
 
 
-def _page(source: Source, stream: Stream, reader: Reader, unit: Unit, reply: Reply, given: Mapping[str, Any]) -> Page:
+def _page(source: Source, stream: Stream, reader: Reader, unit: Unit, reply: Reply) -> Page:
     """Read a reply.
 
     Raises:
@@ -107,17 +109,18 @@ def _page(source: Source, stream: Stream, reader: Reader, unit: Unit, reply: Rep
         VendorError: what the stream's check has to say.
     """
     if not _has_records(reply):
-        return _without_records(source, stream, reader.rows, unit, Page([]), reply)
-    page = replace(reader.read(reply, given), headers=reply.headers)
+        return _without_records(stream, reader, unit, Page([]), reply)
+    page = replace(reader.read(reply), headers=reply.headers)
     _check(source, stream, unit, page)
     if page.absent:
-        return _without_records(source, stream, reader.rows, unit, page, reply)
-    _hold_known(page, reader.rows, reply)
+        return _without_records(stream, reader, unit, page, reply)
+    _hold_known(page, reader, reply)
     return page
 
 
-def _without_records(source: Source, stream: Stream, rows: Rows, unit: Unit, page: Page, reply: Reply) -> Page:
+def _without_records(stream: Stream, reader: Reader, unit: Unit, page: Page, reply: Reply) -> Page:
     """Return the page of a reply that has no place for records: an empty one, or a document that does not fit."""
+    rows = reader.selector
     if _any(rows.empty)(reply):
         if not rows.many:
             raise MissingError("the vendor answers with an empty document.")
@@ -128,8 +131,10 @@ def _without_records(source: Source, stream: Stream, rows: Rows, unit: Unit, pag
     if rows.many:
         raise BodyError(f"{sentence}; {_NOT_THE_API}")
     key = unit.params[stream.keyed.param] if stream.keyed else "this stream"
-    nothing = Misfit(prefix(rows), "the document", reply.body, f"for {shown_name(key)}, {sentence}", is_other=True)
-    return replace(page, rows=[dict.fromkeys(source.shapes[stream.name].row.fields)], misfits={0: nothing})
+    nothing = InvalidRecord(
+        prefix(rows), "the document", reply.body, f"for {shown_name(key)}, {sentence}", is_other=True
+    )
+    return replace(page, rows=[reader.blank()], invalid={0: nothing})
 
 
 _NOT_THE_API = (
@@ -138,7 +143,7 @@ _NOT_THE_API = (
 )
 
 
-def _nothing_there(rows: Rows, reply: Reply) -> str:
+def _nothing_there(rows: RecordSelector, reply: Reply) -> str:
     what = "list of records" if rows.many else "document"
     return f"the answer has no {what} at {prefix(rows)}: {content(reply, rows.path)}"
 
@@ -155,15 +160,14 @@ def _check(source: Source, stream: Stream, unit: Unit, page: Page) -> None:
         log.warning("%s", named(BodyError(source.redact(f"{told}.")), source, stream, unit))
 
 
-def _hold_known(page: Page, rows: Rows, reply: Reply) -> None:
+def _hold_known(page: Page, reader: Reader, reply: Reply) -> None:
     """Refuse a reply that does not fit, is a list as a whole, and has nothing that is declared.
 
     Raises:
         BodyError: it is such a one: an error of the vendor's. Whoever quarantined it would pass over a failure.
     """
-    if not page.misfits or rows.path or not rows.many:
-        return
-    if all(value in (None, []) for record in page.rows for value in record.values()):
+    rows = reader.selector
+    if page.invalid and not rows.path and rows.many and all(map(reader.is_blank, page.rows)):
         raise BodyError(f"{_nothing_there(rows, reply)}; {_NOT_THE_API}")
 
 
@@ -201,21 +205,22 @@ class Completer:
 
         Returns those that do not fit, or prove not to, and whether one of them is another than was asked for.
         """
-        found, given = dict(page.misfits), self.given(unit)
+        found, given = dict(page.invalid), self.given(unit)
         for index, record in enumerate(page.rows):
-            if isinstance(record, Verbatim):  # has been made with what is given, and there is nothing else to do
-                continue
             try:
                 if index in found:
-                    record.update(given)
+                    for name, value in given.items():
+                        record[name] = value
                 else:
                     self.complete(record, given, unit.params)
             except _Unfit as error:
-                place = f"{prefix(self._reader.rows)}{f'[{index}]' if self._reader.rows.many else ''}.{error.field}"
+                place = (
+                    f"{prefix(self._reader.selector)}{f'[{index}]' if self._reader.selector.many else ''}.{error.field}"
+                )
                 raw = self._reader.split(reply)[index]
-                found[index] = Misfit(place, error.expected, raw, str(error), is_other=error.is_other)
-        kept = {index: self._kept(page.rows[index], misfit, unit, request, reply) for index, misfit in found.items()}
-        return kept, any(misfit.is_other for misfit in found.values())
+                found[index] = InvalidRecord(place, error.expected, raw, str(error), is_other=error.is_other)
+        kept = {index: self._kept(page.rows[index], bad, unit, request, reply) for index, bad in found.items()}
+        return kept, any(bad.is_other for bad in found.values())
 
     def complete(self, record: Record, given: Mapping[str, Any], params: Mapping[str, str]) -> None:
         """Complete a record in place, with what its unit has ``given``, too; ``params`` are the unit's.
@@ -270,7 +275,7 @@ class Completer:
         known = {name: asked.get(name, record[name]) for name in self._stream.keys}
         return {name: str(value) for name, value in known.items() if value is not None}
 
-    def _kept(self, record: Record, misfit: Misfit, unit: Unit, request: Request, reply: Reply) -> Kept:
+    def _kept(self, record: Record, bad: InvalidRecord, unit: Unit, request: Request, reply: Reply) -> Kept:
         from vendortap.sync.quarantine import Kept, key_text, schema_hash  # here, as most runs need neither
 
         source, redact = self._source, self._source.redact
@@ -281,10 +286,10 @@ class Completer:
             stream=self._stream.name,
             key=key,
             shown=key_text(key) if is_secret else "",
-            path=misfit.path,
-            error=f"{misfit.expected} expected",
+            path=bad.path,
+            error=f"{bad.expected} expected",
             media_type=redact.blank(reply.media_type),
-            raw=misfit.raw,  # as it came, whatever is in it: replay loads it
+            raw=bad.raw,  # as it came, whatever is in it: replay loads it
             request={
                 "method": request.method,
                 "path": redact(request.path),
@@ -294,5 +299,5 @@ class Completer:
             bookmark=unit.bookmark,
             schema=schema_hash(source.shapes[self._stream.name].schema),
             time=reply.received,
-            sentence=misfit.sentence,
+            sentence=bad.sentence,
         )

@@ -52,7 +52,7 @@ class Sieve:
             top.settled = page.settled
         self._tell_conflicts(page.conflicts)
         start = 0
-        for index, kept in sorted(page.misfits.items()):
+        for index, kept in sorted(page.invalid.items()):
             yield from self._fitting(unit, replace(page, records=page.records[start:index]), top)
             self._misfit(unit, page.records[index], kept, top)
             start = index + 1

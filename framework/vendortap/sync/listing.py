@@ -84,7 +84,7 @@ class Spool:
         """
         source, tally = self._source, self._tally
         for index, record in enumerate(page.records):
-            if (kept := page.misfits.get(index)) is None:
+            if (kept := page.invalid.get(index)) is None:
                 yield record
             elif source.stops or source.quarantine is None:
                 raise refusal(kept.sentence)

@@ -190,7 +190,7 @@ def _read_listed(
 ) -> Iterator[Records | Advance]:
     """Read the documents of what another stream lists, and before them those that are open and not listed."""
     parent = source.connector.stream(keyed.parent or "")
-    fetch_list, fetch = fetcher(replace(source, verbatim=False), parent), fetcher(source, stream)
+    fetch_list, fetch = fetcher(source, parent), fetcher(source, stream)
     listed = 0
     for number, unit in enumerate(base, 1):
         documents = Lane(pool, fetch)
@@ -260,12 +260,12 @@ def probe(source: Source, stream: Stream) -> int:
 def _probe(source: Source, stream: Stream, unit: Unit) -> int:
     with closing(fetcher(source, stream)(unit)) as pages:
         first = next(pages)
-    if first.misfits and source.stops:
-        raise refusal(first.misfits[min(first.misfits)].sentence)
+    if first.invalid and source.stops:
+        raise refusal(first.invalid[min(first.invalid)].sentence)
     return len(first.records)
 
 
-def again(source: Source, kept: Kept) -> Record:
+def redecode(source: Source, kept: Kept) -> Record:
     """Decode a record in quarantine again, and complete it; plugins act on it as on any other.
 
     Raises:
@@ -275,11 +275,13 @@ def again(source: Source, kept: Kept) -> Record:
     """
     stream = source.connector.stream(kept.stream)
     reader = source.reader(stream)
-    record = reader.again(kept.raw, kept.media_type)
+    record: Record = reader.redecode(kept.raw, kept.media_type)
     completer = Completer(source, stream, reader)
     completer.complete(record, completer.given(Unit(kept.params, bookmark=kept.bookmark)), kept.params)
     if actions := source.extensions.actions.get(stream.name):
-        _act(actions.act, [record], who=f"{source.connector.name}, {stream.name}")
+        records = [record]
+        _act(actions.act, records, who=f"{source.connector.name}, {stream.name}")
+        return records[0]
     return record
 
 

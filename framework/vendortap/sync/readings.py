@@ -212,7 +212,7 @@ class _Reading:
 def _hashes(page: Page, names: Sequence[str], number: int) -> list[int]:
     """Return what tells the rows of a page apart; where a row does not fit and has no key to be read, its place."""
     keys: list[tuple[Any, ...]] = [tuple([row[name] for name in names]) for row in page.rows]
-    for index in page.misfits:
+    for index in page.invalid:
         if None in keys[index]:
             keys[index] = (number, index)
     return list(map(hash, keys))
@@ -253,7 +253,7 @@ class _Compared:
             self.watch(key for key, times in Counter(keys).items() if times > 1)
         if self._db is not None:
             for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
-                if index not in page.misfits:  # of one that does not fit only a part can be read
+                if index not in page.invalid:  # of one that does not fit only a part can be read
                     self._compare(self._db, key, row)
         return again
 

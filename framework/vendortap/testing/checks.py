@@ -25,7 +25,7 @@ from urllib.parse import unquote_plus
 
 import jsonschema
 
-from vendortap.declare.model import Node, Record, Stream
+from vendortap.declare.model import Node, Stream
 from vendortap.decode import schemas
 from vendortap.errors import CredentialsError, RecordError, TransportError, VendorError, VendortapError
 from vendortap.plugins import validation
@@ -38,6 +38,7 @@ from vendortap.sync.state import check_state, read_bookmark
 from vendortap.testing.corruption import CANARY, Spoiler
 from vendortap.testing.harness import Asked, Crumb, Harness, Key, NotApplicable, Run, crumb_of, having
 
+Record = dict[str, Any]
 Table = dict[Key, Record]
 Bookmarks = dict[tuple[tuple[str, str], ...], datetime]
 """Partition → bookmark."""

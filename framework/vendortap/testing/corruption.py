@@ -8,8 +8,8 @@ from typing import Any
 
 from lxml import etree
 
-from vendortap.declare.model import Config, Node, Rows, Stream
-from vendortap.decode import json as json_wire
+from vendortap.declare.model import Config, Node, RecordSelector, Stream
+from vendortap.decode import json as json_format
 from vendortap.sandbox import faults
 from vendortap.sync import context
 from vendortap.testing.harness import Asked, having
@@ -55,11 +55,11 @@ class Spoiler:
         return 0 if self.stream.distinct else -1
 
     @property
-    def _rows(self) -> Rows:
+    def _rows(self) -> RecordSelector:
         return context.rows_of(self.stream, self.config)
 
     def _in_json(self, body: bytes) -> bytes:
-        document = json_wire.loads(body)
+        document = json_format.loads(body)
         records = list(_records(document, self._rows.path))
         record = records[self._place] if records else {}
         names = {name.lower(): name for name in record}
@@ -68,7 +68,7 @@ class Spoiler:
             if found and record[found] is not None:
                 record[found] = CANARY if node.kind in ("object", "array") else {CANARY: CANARY}
                 self.where = name
-                return json_wire.dumps(document)
+                return json_format.dumps(document)
         return body
 
     def _in_xml(self, body: bytes) -> bytes:

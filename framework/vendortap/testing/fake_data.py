@@ -24,7 +24,7 @@ from typing import Any
 
 from lxml import etree
 
-from vendortap.decode import json as json_wire
+from vendortap.decode import json as json_format
 from vendortap.support.numbers import MOST_DIGITS, is_short, plain
 
 PERSONAL = re.compile(
@@ -212,7 +212,7 @@ def changed(body: bytes, media_type: str, leaf: Leaf) -> bytes:
         root = etree.fromstring(body, etree.XMLParser(resolve_entities=False, no_network=True))
         _change_element(root, (), leaf)
         return etree.tostring(root, encoding="utf-8")
-    return json_wire.dumps(_changed_value(json_wire.loads(body), (), leaf))
+    return json_format.dumps(_changed_value(json_format.loads(body), (), leaf))
 
 
 def _changed_value(value: Any, path: tuple[str, ...], leaf: Leaf) -> Any:

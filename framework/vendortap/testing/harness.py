@@ -17,8 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from vendortap.declare.model import Config, Connector, Record, Stream
+from vendortap.declare.model import Config, Connector, Stream
 from vendortap.decode import schemas
+from vendortap.decode.structs import as_dict
 from vendortap.errors import VendortapError
 from vendortap.plugins import validation
 from vendortap.sandbox import faults, serve
@@ -130,7 +131,7 @@ class Run:
         """Whether a line of the log is about a stream, and says this."""
         return any(f", {stream}: " in line and sentence in line for line in self.log.splitlines())
 
-    def records(self, stream: str) -> list[Record]:
+    def records(self, stream: str) -> list[dict[str, Any]]:
         """The records of a stream, as they were written."""
         return [message["record"] for message in self.of("RECORD", stream)]
 
@@ -140,7 +141,7 @@ class Run:
         states = self.of("STATE")
         return states[-1]["value"] if states else None
 
-    def covered(self, stream: str) -> list[Record]:
+    def covered(self, stream: str) -> list[dict[str, Any]]:
         """The records that a target has for certain: all, or after an error those before the last state."""
         states = [n for n, message in enumerate(self.messages) if message["type"] == "STATE"]
         last = (states[-1] if states else 0) if self.error else len(self.messages)
@@ -244,14 +245,14 @@ class Harness:
         form = form or self.formats[0]
         return self.once(("alone", stream, form), lambda: self.run(streams=[stream], **self.asking(form)))
 
-    def typed(self, stream: Stream) -> list[Record]:
+    def typed(self, stream: Stream) -> list[dict[str, Any]]:
         """The records of a full run before Singer makes text of them."""
 
-        def read() -> list[Record]:
+        def read() -> list[dict[str, Any]]:
             with signals(), _Captured().all():
                 tap = self.tap(config=dict(self.config))
                 with closing(tap.client), closing(_items(tap, stream)) as items:
-                    return [record for item in items if isinstance(item, Records) for record in item.records]
+                    return [as_dict(record) for item in items if isinstance(item, Records) for record in item.records]
 
         return self.once(("typed", stream.name), read)
 

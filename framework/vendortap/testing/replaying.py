@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote
 from lxml import etree
 
 from vendortap.declare.model import Config, Connector, Credentials, Recall, Remember, Request
-from vendortap.decode import json as json_wire
+from vendortap.decode import json as json_format
 from vendortap.plugins import validation
 from vendortap.sandbox import faults
 from vendortap.testing.tape import URL, Asked, Exchange, Recording
@@ -69,7 +69,7 @@ def _leaves(asked: Asked) -> Iterator[Leaf]:
         for element in etree.fromstring(asked.body.encode()).iter(etree.Element):
             yield str(element.tag), (element.text or "").strip()
     elif asked.body:
-        yield from _members(json_wire.loads(asked.body.encode()), "")
+        yield from _members(json_format.loads(asked.body.encode()), "")
 
 
 def _members(value: Any, path: str) -> Iterator[Leaf]:

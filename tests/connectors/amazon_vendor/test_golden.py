@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tap_amazon_vendor import AMAZON_VENDOR
-from vendortap.declare.model import Page, Reply, Rows
+from vendortap.declare.model import Page, RecordSelector, Reply
 from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import dates
 from vendortap.errors import RefusedError
 from vendortap.plugins import validation
@@ -29,7 +30,7 @@ def page(stream: str, version: str, body: bytes) -> Page:
     declared = AMAZON_VENDOR.stream(stream)
     assert callable(declared.rows)
     rows = declared.rows({"api_version": version})
-    assert isinstance(rows, Rows)
+    assert isinstance(rows, RecordSelector)
     reader = Reader(SHAPES[stream].row, rows, declared.keys, dates("UTC", None))
     found = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
     assert declared.check is not None
@@ -39,7 +40,7 @@ def page(stream: str, version: str, body: bytes) -> Page:
 
 def vendors(row: Any) -> dict[str, Any]:
     """What of a record is the vendor's; the end of the window is the request's."""
-    return {name: value for name, value in row.items() if name != "createdBefore"}
+    return {name: value for name, value in as_dict(row).items() if name != "createdBefore"}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

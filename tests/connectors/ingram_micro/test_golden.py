@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tap_ingram_micro import INGRAM_MICRO
-from vendortap.declare.model import Node, Reply, Rows
+from vendortap.declare.model import Node, RecordSelector, Reply
 from vendortap.decode.body import write
 from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import Dates
 from vendortap.plugins import validation
 
@@ -66,12 +67,12 @@ def golden(name: str) -> Any:
 
 def rows(stream: str, body: bytes) -> list[Any]:
     declared = INGRAM_MICRO.stream(stream)
-    assert isinstance(declared.rows, Rows)
+    assert isinstance(declared.rows, RecordSelector)
     reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("UTC")))
     page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
     assert declared.check is not None
     declared.check(page)
-    return [{name: value for name, value in row.items() if name in documented(stream)} for row in page.rows]
+    return [{name: value for name, value in as_dict(row).items() if name in documented(stream)} for row in page.rows]
 
 
 def documented(stream: str) -> dict[str, Node]:

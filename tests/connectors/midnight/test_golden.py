@@ -19,9 +19,11 @@ from lxml import etree
 from tap_midnight import MIDNIGHT
 from tests import golden
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap.declare.model import Node, Page, Record, Reply, Rows
+from vendortap.declare.model import Node, Page, Record, RecordSelector, Reply
 from vendortap.decode.body import write
-from vendortap.decode.reader import Reader, page_node
+from vendortap.decode.pages import page_node
+from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import dates
 from vendortap.plugins import validation
 
@@ -122,9 +124,9 @@ LIST = {
 }
 
 
-def rows_of(stream: str) -> Rows:
+def rows_of(stream: str) -> RecordSelector:
     declared = MIDNIGHT.stream(stream).rows
-    assert isinstance(declared, Rows)
+    assert isinstance(declared, RecordSelector)
     return declared
 
 
@@ -134,11 +136,11 @@ def read(stream: str, form: str, body: bytes) -> Page:
     return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
-def vendors(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name not in REQUESTED}
+def vendors(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in as_dict(record).items() if name not in REQUESTED}
 
 
-def detail(form: str, body: bytes) -> Record:
+def detail(form: str, body: bytes) -> dict[str, Any]:
     (record,) = read("invoice_details", form, body).rows
     return vendors(record)
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from tap_scansource import SCANSOURCE
 from tests.conftest import make_catalog, without_times
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap.declare.model import Reply, Rows
+from vendortap.declare.model import RecordSelector, Reply
 from vendortap.decode.reader import Reader
 from vendortap.decode.values import dates
 from vendortap.errors import MissingError, RecordError, RefusedError
@@ -306,7 +306,7 @@ NODE = validation.shapes(SCANSOURCE)["invoice_documents"].row
 @given(record=values(NODE), drop_nulls=st.booleans())
 def test_json_and_xml_of_any_answer_give_that_record(record: dict[str, Any], drop_nulls: bool) -> None:
     stream = SCANSOURCE.stream("invoice_documents")
-    assert isinstance(stream.rows, Rows)
+    assert isinstance(stream.rows, RecordSelector)
     reader = Reader(NODE, stream.rows, stream.keys, dates("UTC", None))
     found = [
         reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC))).rows

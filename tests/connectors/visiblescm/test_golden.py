@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from tap_visiblescm import VISIBLESCM
 from tests import golden
 from tests.strategies import exact, to_json, to_xml, values
-from vendortap.declare.model import Node, Page, Record, Reply, Rows
-from vendortap.decode.reader import Reader, page_node
+from vendortap.declare.model import Node, Page, Record, RecordSelector, Reply
+from vendortap.decode.pages import page_node
+from vendortap.decode.reader import Reader
+from vendortap.decode.structs import as_dict
 from vendortap.decode.values import dates
 from vendortap.plugins import validation
 
@@ -70,9 +72,9 @@ REQUESTED = {"RequestedInvoiceRefNumber", "ListedIssuedDate"}
 """What the request knows, not the answer."""
 
 
-def rows_of(stream: str) -> Rows:
+def rows_of(stream: str) -> RecordSelector:
     declared = VISIBLESCM.stream(stream).rows
-    assert isinstance(declared, Rows)
+    assert isinstance(declared, RecordSelector)
     return declared
 
 
@@ -82,7 +84,7 @@ def read(stream: str, form: str, body: bytes) -> Page:
     return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
-def detail(form: str, body: bytes) -> Record:
+def detail(form: str, body: bytes) -> dict[str, Any]:
     """One document, completed as the pipeline does it."""
     (record,) = read("invoice_details", form, body).rows
     finish = VISIBLESCM.stream("invoice_details").finish
@@ -91,8 +93,8 @@ def detail(form: str, body: bytes) -> Record:
     return vendors(record)
 
 
-def vendors(record: Record) -> Record:
-    return {name: value for name, value in record.items() if name not in REQUESTED}
+def vendors(record: Record) -> dict[str, Any]:
+    return {name: value for name, value in as_dict(record).items() if name not in REQUESTED}
 
 
 def kinds(node: Node) -> dict[str, str]:
@@ -152,7 +154,7 @@ def test_a_display_of_the_vendors_own_is_kept() -> None:
 # --- any document ------------------------------------------------------------------------------------
 
 
-def displayed(record: Record) -> Record:
+def displayed(record: dict[str, Any]) -> dict[str, Any]:
     """The document as the vendor's JSON has it: the display is computed of the other members."""
     for summary in record["Summaries"] or ():
         parts = (summary[name] or "" for name in ("ChargeType", "Category", "SubCategory"))
@@ -160,7 +162,7 @@ def displayed(record: Record) -> Record:
     return record
 
 
-def without_displays(record: Record) -> Record:
+def without_displays(record: dict[str, Any]) -> dict[str, Any]:
     """The document as the vendor's XML has it."""
     if record["Summaries"] is None:
         return record
