@@ -33,18 +33,18 @@ _ENCODER = msgspec.json.Encoder(decimal_format="number")
 def reader() -> Reader:
     """Return what reads the list, once in each process."""
     stream = BENCH.stream("invoices")
-    assert isinstance(stream.rows, RecordSelector)
-    return Reader(shapes(BENCH)[stream.name].row, stream.rows, stream.keys, dates("UTC", None))
+    assert isinstance(stream.record_selector, RecordSelector)
+    return Reader(shapes(BENCH)[stream.name].row, stream.record_selector, stream.keys, dates("UTC", None))
 
 
 def records(form: str, body: bytes) -> list[Any]:
     """Decode a page into records that can be pickled."""
-    return list(reader().read(_reply(form, body)).rows)
+    return list(reader().read(_reply(form, body)).records)
 
 
 def lines(form: str, body: bytes) -> bytes:
     """Decode a page and write its records, by the quick way where the format has one."""
-    return written(reader().read(_reply(form, body)).rows)
+    return written(reader().read(_reply(form, body)).records)
 
 
 def written(rows: Iterable[Any]) -> bytes:

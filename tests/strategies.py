@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vendortap.declare.model import Node
 from vendortap.decode import xml_tree
-from vendortap.decode.structs import Row, as_dict
+from vendortap.decode.structs import RecordStruct, as_dict
 
 NIL = {"@xsi:nil": "true"}
 
@@ -103,7 +103,7 @@ def to_xml(value: Any, node: Node, *, drop_nulls: bool) -> bytes:
 
 def exact(value: Any) -> Any:
     """Make equal only what is the same digit for digit: 1.0 is not 1.00, True is not 1; a row is a dict."""
-    if isinstance(value, Row):
+    if isinstance(value, RecordStruct):
         value = as_dict(value)
     if isinstance(value, dict):
         return {name: exact(member) for name, member in value.items()}

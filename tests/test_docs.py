@@ -234,7 +234,7 @@ def test_the_configs_of_a_page_are_valid_and_its_sandboxs_gives_records(name: st
         config = {key: _moved(value, served.url) for key, value in sandbox.items()}
         assert config != sandbox
         read = _records(name, config)
-    lists = {stream.name for stream in connector.streams if stream.keyed is None}
+    lists = {stream.name for stream in connector.streams if stream.parent is None}
     assert {stream for stream, count in read.items() if count >= 12} >= lists
 
 

@@ -141,7 +141,7 @@ def streams() -> Iterator[tuple[Node, RecordSelector]]:
         config = {key: value.get("default") for key, value in properties.items()}
         for stream in connector.streams:
             row = validation.shapes(connector)[stream.name].record
-            yield row, context.rows_of(stream, config)
+            yield row, context.record_selector_of(stream, config)
 
 
 DATES = Dates()

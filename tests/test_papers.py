@@ -22,7 +22,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "lock": (r"lock", "support/lock.py"),
     "plan": (r"plan", "declare/plan.py"),
     "pool": (r"pool", "sync/ordering.py"),
-    "decoder": (r"decoders?", "decode/decoders.py"),
+    "decoder": (r"decoders?", "decode/reader.py"),
     "coerce": (r"coerc", "decode/coerce.py"),
     "parent": (r"parent", "declare/model.py"),
     "filter": (r"filter", "sync/filter.py"),
@@ -32,7 +32,7 @@ TERMS: dict[str, tuple[str, str]] = {
     "serialisation": (r"serialisation", "singer/serialisation.py"),
     "layers": (r"layers", ""),
     "harness": (r"harness", "testing/harness.py"),
-    "slice": (r"slices?", ""),
+    "slice": (r"slices?", "declare/plan.py"),
     "record selector": (r"record selector", ""),
     "unknown field": (r"unknown fields?", "decode/drift.py"),
 }

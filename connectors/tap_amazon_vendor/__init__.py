@@ -13,8 +13,8 @@ from vendortap.declare import (
     Config,
     Connector,
     Flow,
-    Keyed,
     Limit,
+    Parent,
     Plan,
     RecordSelector,
     Reply,
@@ -118,7 +118,7 @@ AMAZON_VENDOR = Connector(
     auth=(_restricted_data_token,),
     expired=_token_expired,
     limit=Limit(rate=10, burst=10, each_endpoint=True),
-    pace=amazon_rate_limit,
+    rate_limit=amazon_rate_limit,
     trace="x-amzn-requestid",
     streams=(
         Stream(
@@ -136,7 +136,7 @@ AMAZON_VENDOR = Connector(
                 windows=Windows("start_date", "end_date", "window_days", ("created_after", "created_before")),
                 lookback="lookback_days",
             ),
-            rows=_rows("customerInvoices", many=True),
+            record_selector=_rows("customerInvoices", many=True),
             pages=stable(token("nextToken", found="next"), "purchaseOrderNumber"),
             check=no_errors("errors"),
             keys=("purchaseOrderNumber",),
@@ -147,7 +147,7 @@ AMAZON_VENDOR = Connector(
             name="customer_invoices_by_number",
             title="The customer invoices of configured purchase order numbers",
             request=get(by("api_version", {v: f"{p}/{{purchase_order_number}}" for v, p in _PATHS.items()})),
-            keyed=Keyed(
+            parent=Parent(
                 "purchase_order_number",
                 (
                     listed("purchase_order_numbers"),
@@ -155,7 +155,7 @@ AMAZON_VENDOR = Connector(
                 ),
                 echo=("purchaseOrderNumber",),
             ),
-            rows=_rows(many=False),
+            record_selector=_rows(many=False),
             check=no_errors("errors"),
             keys=("purchaseOrderNumber",),
             document="content",

@@ -15,8 +15,8 @@ from vendortap.declare import (
     Amount,
     Config,
     Connector,
-    Keyed,
     Limit,
+    Parent,
     Plan,
     RecordSelector,
     Reply,
@@ -116,7 +116,7 @@ INGRAM_MICRO = Connector(
     zone=setting("timezone"),
     # 60 calls a minute and endpoint: a burst of 10 and 50 more never exceed that in any minute
     limit=Limit(rate=50 / 60, burst=10, each_endpoint=True),
-    pace=x_rate_limit,
+    rate_limit=x_rate_limit,
     streams=(
         Stream(
             name="invoices",
@@ -127,7 +127,7 @@ INGRAM_MICRO = Connector(
             plan=_SINCE,
             # The same number may stand on several pages: re-issued, with a later date. In this order the last one
             # that a target is handed is the newest.
-            rows=RecordSelector(
+            record_selector=RecordSelector(
                 ("invoices",),
                 more={"found": Value(("recordsFound",), "integer"), **_FAULT},
                 any_type=True,
@@ -149,15 +149,15 @@ INGRAM_MICRO = Connector(
             title="The whole invoice: lines, serial numbers, taxes, totals",
             request=get("/resellers/v6.1/invoices/{invoice_number}", includeSerialNumbers="{include_serial_numbers}"),
             plan=_SINCE,
-            keyed=Keyed(
+            parent=Parent(
                 "invoice_number",
                 (listed("invoice_numbers"), in_file("invoice_numbers_file", column="invoice_numbers_column")),
-                parent="invoices",
+                stream="invoices",
                 field="invoiceNumber",
                 echo=("invoiceNumber",),
                 same=ignoring_marks,
             ),
-            rows=RecordSelector(
+            record_selector=RecordSelector(
                 many=False, more={"number": Value(("invoiceNumber",)), **_FAULT}, any_case=True, any_type=True
             ),
             check=both(no_errors(*_FAULT), present("number")),
@@ -181,13 +181,13 @@ INGRAM_MICRO = Connector(
                     }
                 },
             ),
-            keyed=Keyed(
+            parent=Parent(
                 "order_number",
                 (listed("order_numbers"), in_file("order_numbers_file", column="order_numbers_column")),
                 echo=("globalorderid", "invoicenumber"),
                 same=_same_order,
             ),
-            rows=RecordSelector(
+            record_selector=RecordSelector(
                 _V4,
                 many=False,
                 more={

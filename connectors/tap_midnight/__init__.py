@@ -14,8 +14,8 @@ from vendortap.declare import (
     Config,
     Connector,
     JsonRenewal,
-    Keyed,
     Limit,
+    Parent,
     Plan,
     RecordSelector,
     Sandbox,
@@ -84,7 +84,7 @@ MIDNIGHT = Connector(
                     "tableFilterModel": {"Filters": {}, "SortField": "InvoiceDate", "SortOrder": 1},
                 },
             ),
-            rows=RecordSelector(empty=(childless("ArrayOf*"),)),
+            record_selector=RecordSelector(empty=(childless("ArrayOf*"),)),
             pages=stable(
                 row_offset(_FIRST, size_path=_ROWS, size="page_size", total="TotalRecords", first="first_row"),
                 "Guid",
@@ -103,16 +103,16 @@ MIDNIGHT = Connector(
                 "/v2/invoice/detail", {"Guid": "{guid}"}, media_type=_MEDIA_TYPE, xml_root="InvoiceSelectRequest"
             ),
             plan=Plan(lookback="lookback_days"),
-            keyed=Keyed(
+            parent=Parent(
                 "guid",
                 (listed("invoice_guids"), in_file("invoice_guids_file", column="invoice_guids_column")),
-                parent="invoices",
+                stream="invoices",
                 field="Guid",
                 changed="InvoiceDate",
                 echo=("GUID",),
                 same=ignoring_case,
             ),
-            rows=RecordSelector(many=False, more={"guid": Value(("GUID",)), "message": Value(("Message",))}),
+            record_selector=RecordSelector(many=False, more={"guid": Value(("GUID",)), "message": Value(("Message",))}),
             check=present("guid", errors="message"),
             keys=("RequestedGuid",),
             add={"RequestedGuid": "guid"},

@@ -10,8 +10,8 @@ from __future__ import annotations
 from vendortap.declare import (
     Amount,
     Connector,
-    Keyed,
     Limit,
+    Parent,
     Plan,
     RecordSelector,
     Sandbox,
@@ -44,9 +44,9 @@ _EACH_CUSTOMER = Plan(
     ),
 )
 
-_EACH_INVOICE = Keyed(
+_EACH_INVOICE = Parent(
     param="invoice_number",
-    parent="invoices",
+    stream="invoices",
     field="InvoiceNumber",
     echo=("InvoiceNumber",),
     sources=(
@@ -96,7 +96,7 @@ SCANSOURCE = Connector(
                 query=get("/summary", customerNumber="{customer_number}", fromDate="{from_date}"),
             ),
             plan=_EACH_CUSTOMER,
-            rows=RecordSelector(empty=(childless("ArrayOf*"),)),
+            record_selector=RecordSelector(empty=(childless("ArrayOf*"),)),
             pages=stable(page_number("page", size_param="pageSize", size="page_size"), "InvoiceNumber"),
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
@@ -120,8 +120,8 @@ SCANSOURCE = Connector(
                 ),
             ),
             plan=_EACH_CUSTOMER,
-            keyed=_EACH_INVOICE,
-            rows=RecordSelector(many=False),
+            parent=_EACH_INVOICE,
+            record_selector=RecordSelector(many=False),
             keys=("CustomerNumber", "InvoiceNumber"),
             replication_key="LastChanged",
             add={"CustomerNumber": "customer_number"},
@@ -136,8 +136,8 @@ SCANSOURCE = Connector(
                 query=get("/pdf", customerNumber="{customer_number}", InvoiceNumber="{invoice_number}"),
             ),
             plan=_EACH_CUSTOMER,
-            keyed=_EACH_INVOICE,
-            rows=RecordSelector(
+            parent=_EACH_INVOICE,
+            record_selector=RecordSelector(
                 many=False, more={"document": Value(("InvoiceData",)), "errors": Value(("Errors",), "any")}
             ),
             check=present("document", errors="errors"),

@@ -10,8 +10,8 @@ from __future__ import annotations
 from vendortap.declare import (
     Amount,
     Connector,
-    Keyed,
     Limit,
+    Parent,
     Plan,
     Record,
     RecordSelector,
@@ -81,7 +81,7 @@ VISIBLESCM = Connector(
             title="The list of invoices: amounts, status, dates",
             request=get("/api/Invoice/InvoiceList", InvoiceStatus="{invoice_status}", IssuedDateStart="{issued_from}"),
             plan=Plan(since=since_date("issued_from", start="start_date")),
-            rows=RecordSelector(("List",), more={**_OUTCOME, **_EXTENT}),
+            record_selector=RecordSelector(("List",), more={**_OUTCOME, **_EXTENT}),
             pages=stable(
                 page_number(
                     "PageNumber",
@@ -103,15 +103,15 @@ VISIBLESCM = Connector(
             title="The summarized view: amounts by charge, and averages",
             request=get("/api/Invoice/{invoice_number}"),
             plan=Plan(since=since_date("issued_from", start="start_date"), lookback="lookback_days"),
-            keyed=Keyed(
+            parent=Parent(
                 "invoice_number",
                 (listed("invoice_numbers"), in_file("invoice_numbers_file", column="invoice_numbers_column")),
-                parent="invoices",
+                stream="invoices",
                 field="InvoiceRefNumber",
                 changed="IssuedDate",
                 echo=("InvoiceRefNumber",),
             ),
-            rows=RecordSelector(many=False, more=_OUTCOME),
+            record_selector=RecordSelector(many=False, more=_OUTCOME),
             check=flag("successful", message="message"),
             finish=_charge_type_display,
             keys=("RequestedInvoiceRefNumber",),

@@ -81,14 +81,16 @@ def test_the_declaration_of_the_plugin_is_sound(connector: Connector) -> None:
 
 def test_both_formats_give_the_same_records(data: Path, served: server.Served, connector: Connector) -> None:
     stream = connector.stream("invoices")
-    assert isinstance(stream.rows, RecordSelector)
-    reader = Reader(validation.shapes(connector)["invoices"].row, stream.rows, stream.keys, dates("UTC", None))
+    assert isinstance(stream.record_selector, RecordSelector)
+    reader = Reader(
+        validation.shapes(connector)["invoices"].row, stream.record_selector, stream.keys, dates("UTC", None)
+    )
     read = {}
     for form in FORMS:
         body = fetch(f"{served.plain}/{COUNT}/invoices?page=1&size=20", form)
         page = reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC)))
         assert page.more["next"] == 2
-        read[form] = [as_dict(row) for row in page.rows]
+        read[form] = [as_dict(row) for row in page.records]
     assert read["json"] == read["xml"]
     assert [row["Total"] for row in read["xml"]] == [invoices.invoice(index)["Total"] for index in range(20)]
 

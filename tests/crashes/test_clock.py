@@ -22,10 +22,10 @@ from vendortap.declare.limits import x_rate_limit
 from vendortap.declare.model import (
     Bookmark,
     Connector,
-    Keyed,
     Node,
-    Pace,
+    Parent,
     Plan,
+    RateLimit,
     RecordSelector,
     Reply,
     Request,
@@ -37,8 +37,8 @@ from vendortap.declare.request import get
 from vendortap.decode import schemas
 from vendortap.plugins.validation import Shape
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
+from vendortap.sync.counters import Counters
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -54,7 +54,7 @@ LIST = Stream(
     title="",
     request=get("/list", since="{since}"),
     plan=Plan(since=since_date("since", start="start", follows=lambda _: True)),
-    rows=RecordSelector(("rows",)),
+    record_selector=RecordSelector(("rows",)),
     keys=("Id",),
     replication_key="At",
 )
@@ -68,8 +68,8 @@ DOCUMENTS = replace(
     LIST,
     name="documents",
     request=get("/documents/{id}"),
-    rows=RecordSelector(many=False),
-    keyed=Keyed("id", parent="list", field="Id"),
+    record_selector=RecordSelector(many=False),
+    parent=Parent("id", stream="list", field="Id"),
 )
 GIVEN = Node("object", nullable=False, fields={"Id": NODE.fields["Id"]}, required=frozenset({"Id"}))
 
@@ -102,11 +102,11 @@ class Vendor:
         found = {number: at for number, at in self.invoices.items() if after <= at < before and at <= self.time}
         return {"rows": [{"Id": number, "At": at.isoformat()} for number, at in found.items()]}
 
-    def source(self) -> Source:
+    def source(self) -> SyncContext:
         streams = (LIST, WINDOWED, DOCUMENTS)
         connector = Connector(name="acme", title="", docs="", schemas="", base_url=lambda _: "", streams=streams)
         shapes = {s.name: Shape(SCHEMA, NODE, NODE if s is LIST else GIVEN) for s in streams}
-        return Source(connector, SETTINGS, self.send, shapes, now=self.our_clock)
+        return SyncContext(connector, SETTINGS, self.send, shapes, now=self.our_clock)
 
 
 def hours(most: int) -> st.SearchStrategy[timedelta]:
@@ -136,8 +136,8 @@ def test_no_invoice_is_lost_however_this_machines_clock_jumps(stream: Stream) ->
             if number == len(pauses):  # the last run: the clock has been put right
                 vendor.jumps = repeat(timedelta())
             began = vendor.time
-            for item in reading.read(vendor.source(), stream, lambda _: marks[-1], Tally()):
-                if isinstance(item, Advance):
+            for item in reading.read(vendor.source(), stream, lambda _: marks[-1], Counters()):
+                if isinstance(item, BookmarkUpdate):
                     before = marks[-1]
                     assert before is None or item.bookmark.value >= before.value, "a bookmark never goes back"
                     assert item.bookmark.value <= vendor.time, "nor is it ahead of the vendor"
@@ -156,7 +156,7 @@ def test_a_pause_until_a_moment_is_counted_by_the_vendors_clock() -> None:
     headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(vendor.timestamp()) + 7)}
     for jump in (-4000 * HOUR, timedelta(), 4000 * HOUR):
         reply = Reply(200, {**headers, "date": format_datetime(vendor, usegmt=True)}, b"", vendor + jump)
-        assert x_rate_limit(reply) == Pace(pause_seconds=7.0)
+        assert x_rate_limit(reply) == RateLimit(pause_seconds=7.0)
 
 
 READERS = {

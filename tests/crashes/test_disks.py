@@ -205,7 +205,7 @@ def test_a_state_that_finds_no_room_fails_the_run_although_all_is_loaded(
 SPOOL = """
     import json, resource, sys
     from datetime import datetime, timezone
-    from vendortap.declare import Connector, Keyed, RecordSelector, Reply, Stream, get
+    from vendortap.declare import Connector, Parent, RecordSelector, Reply, Stream, get
     from vendortap.decode import schemas
     from vendortap.errors import VendortapError
     from vendortap.plugins.validation import Shape
@@ -219,7 +219,7 @@ SPOOL = """
     body = json.dumps({"rows": rows}).encode()
     common = {"title": "", "rows": RecordSelector(("rows",)), "keys": ("Id",)}
     list_ = Stream(name="list", request=get("/list"), distinct=True, **common)
-    documents = Stream(name="documents", request=get("/{id}"), keyed=Keyed("id", parent="list", field="Id"), **common)
+    documents = Stream(name="documents", request=get("/{id}"), parent=Parent("id", stream="list", field="Id"), **common)
     acme = {"name": "acme", "title": "", "docs": "", "schemas": "", "base_url": lambda _: ""}
     connector = Connector(**acme, streams=(list_, documents))
     send = lambda request: Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendortap.declare.limits import amazon_rate_limit, x_rate_limit
-from vendortap.declare.model import Pace, Reply
+from vendortap.declare.model import RateLimit, Reply
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 EPOCH = int(NOW.timestamp())
@@ -33,8 +33,8 @@ def reply(**headers: str) -> Reply:
     ],
 )
 def test_nothing_left_means_a_pause_until_the_reset_in_seconds_or_unix_time(reset: str, seconds: float) -> None:
-    assert x_rate_limit(reply(x_ratelimit_remaining="0", x_ratelimit_reset=reset)) == Pace(pause_seconds=seconds)
-    assert x_rate_limit(reply(x_ratelimit_remaining="-1", x_ratelimit_reset=reset)) == Pace(pause_seconds=seconds)
+    assert x_rate_limit(reply(x_ratelimit_remaining="0", x_ratelimit_reset=reset)) == RateLimit(pause_seconds=seconds)
+    assert x_rate_limit(reply(x_ratelimit_remaining="-1", x_ratelimit_reset=reset)) == RateLimit(pause_seconds=seconds)
 
 
 @pytest.mark.parametrize("remaining", ["1", "59", "0.1"])
@@ -57,7 +57,7 @@ def test_headers_that_are_not_there_say_nothing(headers: dict[str, str]) -> None
 
 @pytest.mark.parametrize(("said", "rate"), [("10", 10.0), ("0.0167", 0.0167), (" 5.0 ", 5.0), ("0.00002", 0.00002)])
 def test_amazons_rate_is_followed(said: str, rate: float) -> None:
-    assert amazon_rate_limit(reply(x_amzn_ratelimit_limit=said)) == Pace(rate=rate)
+    assert amazon_rate_limit(reply(x_amzn_ratelimit_limit=said)) == RateLimit(rate=rate)
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "1e-300", "0.000001", "nan", "inf", "", "many"])

@@ -92,7 +92,7 @@ def test_a_repeated_page_is_noticed_although_the_records_were_changed_meanwhile(
     next(steps)
     first = page(1, 2)
     steps.send(first)
-    for row in first.rows:
+    for row in first.records:
         row["number"] = 0
     steps.send(page(1, 2))
     with pytest.raises(BodyError, match="repeats"):
@@ -291,7 +291,7 @@ def answers(pager: Pager, config: dict[str, Any], answer: Callable[[Request], Pa
     got: list[int] = []
     for _ in range(200):
         reply = answer(asked)
-        got += [row["number"] for row in reply.rows]
+        got += [row["number"] for row in reply.records]
         try:
             asked = steps.send(reply)
         except StopIteration:

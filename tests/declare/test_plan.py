@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vendortap.declare import plan
-from vendortap.declare.model import Bookmark, Plan, Unit, Windows
+from vendortap.declare.model import Bookmark, Plan, Slice, Windows
 from vendortap.errors import ConfigError
 
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
@@ -21,19 +21,19 @@ SINCE = plan.since_date("from", start="start_date", follows=lambda config: bool(
 
 
 def test_a_plan_without_a_list_setting_is_one_unit() -> None:
-    assert list(plan.units(Plan(), {}, lambda _: MARK, NOW)) == [Unit({}, {}, MARK, MARK)]
+    assert list(plan.slices(Plan(), {}, lambda _: MARK, NOW)) == [Slice({}, {}, MARK, MARK)]
 
 
 def test_each_value_of_the_list_setting_is_a_unit_with_the_bookmark_of_its_own_partition() -> None:
-    units = plan.units(
+    slices = plan.slices(
         Plan(each=("customers", "customer")),
         {"customers": [2, "1", 2]},
         lambda p: MARK if p["customer"] == "1" else None,
         NOW,
     )
-    assert list(units) == [
-        Unit({"customer": "2"}, {"customer": "2"}, None),
-        Unit({"customer": "1"}, {"customer": "1"}, MARK, MARK),
+    assert list(slices) == [
+        Slice({"customer": "2"}, {"customer": "2"}, None),
+        Slice({"customer": "1"}, {"customer": "1"}, MARK, MARK),
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_start_that_is_no_date_is_a_sentence() -> None:
 
 
 def test_what_a_plan_computes_goes_into_the_params_but_not_into_the_partition() -> None:
-    (unit,) = plan.units(Plan(since=SINCE), {"start_date": "2025-01-31"}, lambda _: None, NOW)
+    (unit,) = plan.slices(Plan(since=SINCE), {"start_date": "2025-01-31"}, lambda _: None, NOW)
     assert (unit.params, unit.partition) == ({"from": "2025-01-31"}, {})
 
 
@@ -82,20 +82,20 @@ def test_what_a_plan_computes_goes_into_the_params_but_not_into_the_partition() 
 )
 def test_a_look_back_sets_back_what_is_known_and_not_the_bookmark(days: int, known: Bookmark) -> None:
     mark = Bookmark(MARK.value, (("1",),))
-    (unit,) = plan.units(Plan(lookback="days"), {"days": days}, lambda _: mark, NOW)
+    (unit,) = plan.slices(Plan(lookback="days"), {"days": days}, lambda _: mark, NOW)
     assert unit.since == mark
     assert unit.known == (mark if days == 0 else known)
 
 
 def test_without_a_bookmark_there_is_nothing_to_look_back_from() -> None:
-    assert list(plan.units(Plan(lookback="days"), {"days": 60}, lambda _: None, NOW)) == [Unit({})]
+    assert list(plan.slices(Plan(lookback="days"), {"days": 60}, lambda _: None, NOW)) == [Slice({})]
 
 
 def test_a_list_begins_where_the_look_back_leads_but_not_before_the_start() -> None:
     look_back = Plan(lookback="days", since=SINCE)
     for days, first in ((10, "2025-02-18"), (60, "2025-01-31")):
         config = {"days": days, "follows": True, "start_date": "2025-01-31"}
-        (unit,) = plan.units(look_back, config, lambda _: MARK, NOW)
+        (unit,) = plan.slices(look_back, config, lambda _: MARK, NOW)
         assert unit.params == {"from": first}
 
 
@@ -106,8 +106,8 @@ def windows(overlap_seconds: int = 1, lookback: str | None = None) -> Plan:
     return Plan(windows=Windows("start", "end", "days", ("after", "before"), overlap_seconds), lookback=lookback)
 
 
-def spans(units: list[Unit]) -> list[tuple[str, str]]:
-    return [(unit.params["after"], unit.params["before"]) for unit in units]
+def spans(slices: list[Slice]) -> list[tuple[str, str]]:
+    return [(unit.params["after"], unit.params["before"]) for unit in slices]
 
 
 def moment(text: str) -> datetime:
@@ -116,12 +116,12 @@ def moment(text: str) -> datetime:
 
 def test_windows_go_from_the_start_to_now_and_overlap_by_a_second() -> None:
     config = {"start": "2025-05-20", "days": 7}
-    units = list(plan.units(windows(), config, lambda _: None, NOW + timedelta(microseconds=999_999)))
-    assert spans(units) == [
+    slices = list(plan.slices(windows(), config, lambda _: None, NOW + timedelta(microseconds=999_999)))
+    assert spans(slices) == [
         ("2025-05-19T23:59:59Z", "2025-05-26T23:59:59Z"),
         ("2025-05-26T23:59:58Z", "2025-06-01T00:00:00Z"),
     ]
-    assert [unit.bookmark for unit in units] == [moment("2025-05-26T23:59:59Z"), NOW]
+    assert [unit.bookmark for unit in slices] == [moment("2025-05-26T23:59:59Z"), NOW]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_windows_go_from_the_start_to_now_and_overlap_by_a_second() -> None:
 )
 def test_the_last_window_ends_at_the_end_and_never_in_the_future(end: str | None, last: str) -> None:
     config = {"start": "2025-05-20", "days": 7, "end": end}
-    *_, unit = plan.units(windows(), config, lambda _: None, NOW)
+    *_, unit = plan.slices(windows(), config, lambda _: None, NOW)
     assert unit.params["before"] == last
     assert unit.bookmark == moment(last)
 
@@ -148,14 +148,14 @@ def test_the_last_window_ends_at_the_end_and_never_in_the_future(end: str | None
     ],
 )
 def test_where_nothing_is_left_there_are_no_windows(config: dict[str, Any], mark: Bookmark | None) -> None:
-    assert list(plan.units(windows(), {"days": 7, **config}, lambda _: mark, NOW)) == []
+    assert list(plan.slices(windows(), {"days": 7, **config}, lambda _: mark, NOW)) == []
 
 
 def test_windows_go_on_from_the_bookmark_less_the_look_back_but_not_before_the_start() -> None:
     mark = Bookmark(moment("2025-05-30T06:30:00Z"))
     for days, first in ((0, "2025-05-30T06:29:59Z"), (2, "2025-05-28T06:29:59Z"), (60, "2025-05-19T23:59:59Z")):
         config = {"start": "2025-05-20", "days": 30, "back": days}
-        (unit,) = plan.units(windows(lookback="back"), config, lambda _: mark, NOW)
+        (unit,) = plan.slices(windows(lookback="back"), config, lambda _: mark, NOW)
         assert unit.params["after"] == first
         assert unit.since == mark
 
@@ -164,8 +164,8 @@ def test_each_partition_has_windows_of_its_own() -> None:
     each = Plan(each=("sites", "site"), windows=windows().windows)
     marks = {"a": Bookmark(moment("2025-05-31T00:00:00Z")), "b": None}
     config = {"sites": ["a", "b"], "start": "2025-05-30", "days": 1}
-    units = list(plan.units(each, config, lambda p: marks[p["site"]], NOW))
-    assert [(unit.partition["site"], unit.params["after"][:10]) for unit in units] == [
+    slices = list(plan.slices(each, config, lambda p: marks[p["site"]], NOW))
+    assert [(unit.partition["site"], unit.params["after"][:10]) for unit in slices] == [
         ("a", "2025-05-30"),
         ("a", "2025-05-31"),
         ("b", "2025-05-29"),
@@ -175,14 +175,14 @@ def test_each_partition_has_windows_of_its_own() -> None:
 
 
 def test_the_beginning_of_time_is_a_start_like_any_other() -> None:
-    first = next(plan.units(windows(), {"start": "0001-01-01", "days": 7}, lambda _: None, NOW))
+    first = next(plan.slices(windows(), {"start": "0001-01-01", "days": 7}, lambda _: None, NOW))
     assert first.params["after"] == "0001-01-01T00:00:00Z"
 
 
 def test_a_start_or_an_end_that_is_no_date_is_a_sentence() -> None:
     for wrong in ({"start": "2025-02-30"}, {"end": "2025-02-30"}):
         with pytest.raises(ConfigError, match=f"'{next(iter(wrong))}' has to be a date, such as"):
-            list(plan.units(windows(), {"start": "2025-01-01", "days": 7, **wrong}, lambda _: None, NOW))
+            list(plan.slices(windows(), {"start": "2025-01-01", "days": 7, **wrong}, lambda _: None, NOW))
 
 
 MOMENTS = st.datetimes(datetime(2024, 1, 1), datetime(2025, 12, 31), timezones=st.just(UTC))
@@ -202,7 +202,7 @@ def test_windows_leave_nothing_out_whatever_the_settings(
 ) -> None:
     config = {"start": start.isoformat(), "end": end and end.isoformat(), "days": days, "back": back}
     bookmark = Bookmark(mark) if mark else None
-    units = list(plan.units(windows(overlap, "back"), config, lambda _: bookmark, now))
+    slices = list(plan.slices(windows(overlap, "back"), config, lambda _: bookmark, now))
 
     first = datetime(start.year, start.month, start.day, tzinfo=UTC)
     if mark:
@@ -210,18 +210,18 @@ def test_windows_leave_nothing_out_whatever_the_settings(
     last = now.replace(microsecond=0)
     if end:
         last = min(last, datetime(end.year, end.month, end.day, tzinfo=UTC))
-    assert (units == []) == (first >= last)
-    if not units:
+    assert (slices == []) == (first >= last)
+    if not slices:
         return
     second = timedelta(seconds=1)  # the vendor is told whole seconds
     overlapping = timedelta(seconds=overlap)
-    edges = [(moment(after), moment(before)) for after, before in spans(units)]
+    edges = [(moment(after), moment(before)) for after, before in spans(slices)]
     assert first - overlapping - second < edges[0][0] <= first - overlapping
     assert edges[-1][1] == last
-    assert units[-1].bookmark == last
+    assert slices[-1].bookmark == last
     for (_, before), (after, _) in pairwise(edges):
         assert before - overlapping - second <= after <= before - overlapping
-    for unit, (after, before) in zip(units, edges, strict=True):
+    for unit, (after, before) in zip(slices, edges, strict=True):
         assert after < before
         assert before - after <= timedelta(days=days)
         assert unit.bookmark is not None

@@ -11,7 +11,7 @@ from vendortap.decode import coerce, json, xml_tree
 from vendortap.decode.coerce import Findings, Noted
 from vendortap.decode.pages import Selected
 from vendortap.decode.reader import Reader
-from vendortap.decode.structs import DoesNotFit, Row, has_plain_names
+from vendortap.decode.structs import DoesNotFit, RecordStruct, has_plain_names
 from vendortap.decode.values import Dates, Malformed, SchemaMismatch
 from vendortap.decode.xml import XmlDecoder
 
@@ -20,7 +20,7 @@ Decode = Callable[[bytes], Any]
 
 def plain(value: Any) -> Any:
     """A value with dicts in place of rows."""
-    if isinstance(value, Row):
+    if isinstance(value, RecordStruct):
         return {name: plain(value[name]) for name in value._names}
     if isinstance(value, dict):
         return {name: plain(member) for name, member in value.items()}
@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
 
 def in_dicts(page: Page) -> Page:
     """A page whose records are dicts."""
-    return replace(page, rows=[plain(row) for row in page.rows])
+    return replace(page, records=[plain(row) for row in page.records])
 
 
 def json_decoder(node: Node, dates: Dates) -> Decode:

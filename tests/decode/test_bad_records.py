@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from tests.conftest import Figure, Output, StartVendor, Vendor, Warehouse, make_catalog, marked
-from vendortap.declare.model import Bookmark, Connector, Keyed, Node, Plan, RecordSelector, Reply, Request, Stream
+from vendortap.declare.model import Bookmark, Connector, Node, Parent, Plan, RecordSelector, Reply, Request, Stream
 from vendortap.declare.request import get
 from vendortap.decode import schemas
 from vendortap.errors import BodyError, ConfigError, InternalError, MissingError, QuarantineError, RecordError
 from vendortap.plugins.validation import Shape
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
+from vendortap.sync.counters import Counters
 from vendortap.sync.quarantine import Quarantine, read
 
 ReadTap = Callable[..., Output]
@@ -437,18 +437,18 @@ NODE = schemas.compile_record(SCHEMA, "row")
 NOW = datetime(2025, 6, 1, tzinfo=UTC)
 
 
-def connector(form: str, *, distinct: bool, keyed: bool) -> Connector:
+def connector(form: str, *, distinct: bool, parent: bool) -> Connector:
     def pages(request: Request, config: Any) -> Any:
         page = yield request
         for number in range(1, config["pages"]):
-            assert len(page.rows) == config["sizes"][number - 1], "a pager sees the rows that do not fit, too"
+            assert len(page.records) == config["sizes"][number - 1], "a pager sees the rows that do not fit, too"
             page = yield request.with_params({"page": number})
 
     listed = Stream(
         name="rows",
         title="",
         request=get("/rows", page="0"),
-        rows=RecordSelector(("list",)),
+        record_selector=RecordSelector(("list",)),
         pages=pages,
         keys=("Id",),
         replication_key="At",
@@ -459,13 +459,13 @@ def connector(form: str, *, distinct: bool, keyed: bool) -> Connector:
         name="documents",
         title="",
         request=get("/document/{id}"),
-        rows=RecordSelector(many=False),
-        keyed=Keyed("id", parent="rows", field="Id"),
+        record_selector=RecordSelector(many=False),
+        parent=Parent("id", stream="rows", field="Id"),
         keys=("Id",),
         replication_key="At",
         schema="documents",
     )
-    streams = (listed, documents) if keyed else (listed,)
+    streams = (listed, documents) if parent else (listed,)
     return Connector(name="acme", title="", docs="", schemas="", base_url=lambda _: "", streams=streams)
 
 
@@ -491,11 +491,11 @@ NO_KEY = ("key", "nothing")
 """What a row is called whose key cannot be read."""
 
 
-def before_stopping(source: Source, stream: Stream) -> list[str]:
+def before_stopping(source: SyncContext, stream: Stream) -> list[str]:
     """The records that are handed on until one does not fit."""
     handed_on: list[str] = []
     with suppress(RecordError):
-        for item in reading.read(source, stream, lambda _: None, Tally()):
+        for item in reading.read(source, stream, lambda _: None, Counters()):
             handed_on += [record["Id"] for record in item.records] if isinstance(item, Records) else []
     return handed_on
 
@@ -505,7 +505,7 @@ def before_stopping(source: Source, stream: Stream) -> list[str]:
     pages=st.lists(ROWS, min_size=1, max_size=4),
     form=st.sampled_from(["json", "xml"]),
     distinct=st.booleans(),
-    keyed=st.booleans(),
+    parent=st.booleans(),
     mark=st.none() | st.integers(0, 30),
     missing=st.sets(st.integers(0, 12), max_size=2),
     bad=st.sets(st.integers(0, 12), max_size=3),
@@ -514,7 +514,7 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
     pages: list[list[tuple[int, int, str]]],
     form: str,
     distinct: bool,
-    keyed: bool,
+    parent: bool,
     mark: int | None,
     missing: set[int],
     bad: set[int],
@@ -536,7 +536,7 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
         row = (number, 0, "total" if number in bad else "good")
         return Reply(200, headers, written(row, form).encode(), NOW)
 
-    made = connector(form, distinct=distinct, keyed=keyed)
+    made = connector(form, distinct=distinct, parent=parent)
     stream = made.streams[-1]
     folder = tmp_path_factory.mktemp("kept")
     folder.chmod(0o700)
@@ -549,11 +549,11 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
     }
     given_node = replace(NODE, fields={**NODE.fields, "At": Node("given")})
     shapes = {"rows": Shape(SCHEMA, NODE, NODE), "documents": Shape(SCHEMA, NODE, given_node)}
-    source = Source(made, settings_, send, shapes, quarantine=Quarantine(folder, "acme"))
+    source = SyncContext(made, settings_, send, shapes, quarantine=Quarantine(folder, "acme"))
     bookmark = None if mark is None else Bookmark(NOW - timedelta(days=mark))
-    tally, handed_on = Tally(), []
+    tally, handed_on = Counters(), []
     for item in reading.read(source, stream, lambda _: bookmark, tally):
-        if isinstance(item, Advance):
+        if isinstance(item, BookmarkUpdate):
             assert bookmark is None or item.bookmark.value >= bookmark.value
             continue
         handed_on += [record["Id"] for record in item.records]
@@ -562,7 +562,7 @@ def test_whatever_the_pages_hold_every_record_is_accounted_for(
     entries = list(read(folder / "acme.jsonl"))
     assert tally.quarantined >= len(entries)
     rows = [row for page in pages for row in page]
-    if not keyed:
+    if not parent:
         keys = [number for page in pages for number, _, fit in page if fit not in NO_KEY]
         is_read_again = len(pages) > 1 and not distinct and len(set(keys)) < len(keys)  # a row may have moved
         times = 2 if is_read_again else 1

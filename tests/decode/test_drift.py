@@ -24,7 +24,7 @@ from vendortap import read_arrow
 from vendortap.declare.model import UNKNOWN, Node, Page, RecordSelector, Reply
 from vendortap.decode.drift import ENOUGH, EVENTS_AT_MOST, EVERY, FIRST, TIMES, Drift, Event
 from vendortap.decode.reader import NAMES_AT_MOST, Reader
-from vendortap.decode.structs import Row
+from vendortap.decode.structs import RecordStruct
 from vendortap.decode.values import Dates
 from vendortap.errors import DriftError, StateError
 
@@ -104,12 +104,12 @@ def test_the_typed_and_the_coerced_reading_agree_on_records_and_events(pages: li
         with pytest.MonkeyPatch.context() as patch:  # they look at different pages closer
             patch.setattr("vendortap.decode.reader._is_one_of_few", lambda _: True)
             read = [readings.read(page(*records)) for records in pages]
-        written = [[encode(row) for row in one.rows] for one in read]
+        written = [[encode(row) for row in one.records] for one in read]
         events = sorted(map(str, noticed.events))
         seen.append((written, [one.invalid for one in read], events))
     assert seen[0] == seen[1]
     unwatched = [coerced(reader(None)).read(page(*records)) for records in pages]
-    assert seen[0][0] == [[encode(row) for row in one.rows] for one in unwatched], "noticing changes no record"
+    assert seen[0][0] == [[encode(row) for row in one.records] for one in unwatched], "noticing changes no record"
 
 
 def drift_reader() -> tuple[Drift, Reader]:
@@ -130,8 +130,8 @@ def test_pages_are_typed_again_after_the_first_that_drifted() -> None:
     noticed, ways = drift_reader()
     bodies = counting(ways)
     for _ in range(3):
-        (row,) = ways.read(page({"Number": "1", "New": {"a": [1]}, "Lines": [{"Price": 1, "odd name": 2}]})).rows
-        assert isinstance(row, Row)
+        (row,) = ways.read(page({"Number": "1", "New": {"a": [1]}, "Lines": [{"Price": 1, "odd name": 2}]})).records
+        assert isinstance(row, RecordStruct)
         assert encode(row) == (
             b'{"Number":"1","Total":null,"Count":null,"Paid":null,"At":null,'
             b'"Lines":[{"Price":1,"Text":null}],"Parts":null,"To":null}'
@@ -152,7 +152,7 @@ def test_xml_notices_elements_on_every_page_and_attributes_on_some(promise: Figu
     noticed = drift()
     ways = reader(noticed)
     for text in ("1", "2", "3"):
-        assert plain(ways.read(reply(body.format(text), "xml")).rows[0]["Parts"]) == [{"Sku": "s"}, {"Sku": None}]
+        assert plain(ways.read(reply(body.format(text), "xml")).records[0]["Parts"]) == [{"Sku": "s"}, {"Sku": None}]
     assert {event.field: event.path for event in noticed.events} == {
         "@kind": "$.list[0].@kind",
         "Lines[].New": "$.list[0].Lines[1].New",
@@ -163,7 +163,7 @@ def test_xml_notices_elements_on_every_page_and_attributes_on_some(promise: Figu
 
 def test_bytes_that_are_no_text_in_what_nobody_asked_for_harm_nothing_where_drift_is_not_watched() -> None:
     body = b'{"list": [{"Number": "1", "New": "\xff"}]}'
-    (row,) = reader(None).read(reply(body)).rows
+    (row,) = reader(None).read(reply(body)).records
     assert row["Number"] == "1"
 
 
@@ -171,7 +171,7 @@ def test_bytes_that_are_no_text_in_what_nobody_asked_for_harm_nothing_where_drif
 def test_a_name_in_another_case_is_another_type_unless_the_vendor_is_known_for_it(made: Made) -> None:
     noticed, ways = made()
     for _ in range(2):
-        (row,) = ways.read(page({"number": "2", "Number": "1", "TOTAL": 1})).rows
+        (row,) = ways.read(page({"number": "2", "Number": "1", "TOTAL": 1})).records
         assert (row["Number"], row["Total"]) == ("1", 1)
     assert [(event.kind, event.field, event.expected) for event in noticed.events] == [
         ("unknown", "number", None),
@@ -179,7 +179,9 @@ def test_a_name_in_another_case_is_another_type_unless_the_vendor_is_known_for_i
     ]
     assert noticed.events[1].sentence == "the field TOTAL is not always written 'Total', see $.list[0].TOTAL"
     noticed = drift()
-    reader(noticed, rows=RecordSelector(("list",), any_case=True)).read(page({"number": "1", "TOTAL": 1, "New": 1}))
+    reader(noticed, record_selector=RecordSelector(("list",), any_case=True)).read(
+        page({"number": "1", "TOTAL": 1, "New": 1})
+    )
     assert told(noticed) == {("unknown", "New")}
 
 
@@ -231,7 +233,7 @@ def test_what_vendors_write_for_null_or_for_a_whole_number_is_no_other_type(memb
 
 def test_numbers_as_strings_are_no_drift_of_a_vendor_that_is_known_for_them() -> None:
     noticed = drift()
-    ways = reader(noticed, rows=RecordSelector(("list",), any_type=True))
+    ways = reader(noticed, record_selector=RecordSelector(("list",), any_type=True))
     ways.read(page({"Number": "1", "Total": "1.50"}, {"Number": "2", "Count": "7"}))
     assert noticed.events == []
     ways.read(page({"Number": "1", "Count": "many"}))
@@ -288,8 +290,8 @@ def test_names_that_are_data_are_made_fit_and_have_an_end() -> None:
     assert told(noticed) == {("unknown", '["***"]')}
     bodies = counting(ways)
     for number in range(NAMES_AT_MOST + 10):
-        (row,) = ways.read(page({"Number": "1", f"customer {number}": 1})).rows
-        assert isinstance(row, Row)
+        (row,) = ways.read(page({"Number": "1", f"customer {number}": 1})).records
+        assert isinstance(row, RecordStruct)
     assert len(noticed.events) == EVENTS_AT_MOST
     assert len(bodies) == NAMES_AT_MOST, "all names pass from now on"
     assert not ways._readings.is_watched
@@ -308,7 +310,7 @@ def test_a_name_that_could_be_taken_for_two_is_quoted(name: str, step: str) -> N
     for made in (drift_reader, coerced_drift_reader):
         noticed, ways = made()
         for _ in range(3):
-            assert ways.read(page({"Number": "1", name: 1, "To": {name: 1}})).rows[0]["Number"] == "1"
+            assert ways.read(page({"Number": "1", name: 1, "To": {name: 1}})).records[0]["Number"] == "1"
         assert {event.field: event.path for event in noticed.events} == {
             step.removeprefix("."): f"$.list[0]{step}",
             f"To{step}": f"$.list[0].To{step}",
@@ -518,7 +520,7 @@ def test_unknown_fields_of_json_and_xml_are_kept_by_their_place() -> None:
         b'{"list": [{"Number": "1"}, {"Number": "2", "New": {"a": [1.10, null]}, "Lines": [{}, {"odd name": 1e40}]}]}'
     )
     kept = Reader(row, PAGES, ("Number",), Dates(), keep_unknown=True)
-    first, second = kept.read(reply(body)).rows
+    first, second = kept.read(reply(body)).records
     assert first[UNKNOWN] is None
     assert exact(second[UNKNOWN]) == exact(
         {"New": {"a": [Decimal("1.10"), None]}, "Lines[1].odd name": Decimal("1e40")}
@@ -528,7 +530,7 @@ def test_unknown_fields_of_json_and_xml_are_kept_by_their_place() -> None:
         b'<Invoice size="2"><Number>2</Number><New><a>1.10</a><a i:nil="true"/><b c="d">e</b></New><Old/>'
         b"<Lines><Line/><Line><odd>1</odd></Line></Lines></Invoice></list></r>"
     )
-    first, second = kept.read(reply(xml, "xml")).rows
+    first, second = kept.read(reply(xml, "xml")).records
     assert first[UNKNOWN] is None
     assert second[UNKNOWN] == {
         "@size": "2",

@@ -264,7 +264,7 @@ def check(kind: Kind, reply: Reply, expected: Any) -> None:
     for reader in readers(kind):
         for _ in range(3):
             page = reader.read(reply)
-            (row,) = page.rows
+            (row,) = page.records
             if isinstance(expected, Refused):
                 assert (page.invalid[0].expected, page.invalid[0].path) == (expected.expected, "$.Rows[0].Value")
                 assert row["Value"] is None

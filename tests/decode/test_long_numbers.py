@@ -87,7 +87,7 @@ def test_a_record_with_a_number_that_is_too_long_is_a_bad_one(reading: str, text
     ):
         page = read(f'{{"list": [{{"Number": "1"}}, {{"Number": "2", {member.format(text)}}}, {{"Number": "3"}}]}}')
         assert is_bad(page, 1, f"$.list[1].{place}"), place
-        assert [row["Number"] for row in page.rows] == ["1", "2", "3"]
+        assert [row["Number"] for row in page.records] == ["1", "2", "3"]
 
 
 @every_number
@@ -130,7 +130,7 @@ def test_an_unknown_number_that_is_too_long_makes_its_record_a_bad_one_where_it_
         page = read(f'{{"list": [{{"Number": "1", {body}}}, {{"Number": "2", "New": 1e99}}]}}')
         assert is_bad(page, 0, f"$.list[0].{place}")
         assert page.invalid[0].expected == FEWER_DIGITS
-        assert page.rows[1][UNKNOWN] == {"New": Decimal("1e99")}
+        assert page.records[1][UNKNOWN] == {"New": Decimal("1e99")}
     assert not reader("typed")(f'{{"list": [{{"Number": "1", "New": {text}}}]}}').invalid  # nothing is kept of it
 
 
@@ -142,8 +142,8 @@ def test_numbers_that_are_just_short_enough_are_kept_digit_for_digit(reading: st
             f'{{"list": [{{"Number": "1", "Total": {text}, "Rates": [{text}], "Lines": [{{"Price": {text}}}]}}]}}'
         )
         assert not page.invalid
-        assert str(page.rows[0]["Total"]) == str(Decimal(text))
-    assert read(f'{{"list": [{{"Number": "1", "Count": {"9" * 100}}}]}}').rows[0]["Count"] == 10**100 - 1
+        assert str(page.records[0]["Total"]) == str(Decimal(text))
+    assert read(f'{{"list": [{{"Number": "1", "Count": {"9" * 100}}}]}}').records[0]["Count"] == 10**100 - 1
 
 
 @every_reading
@@ -153,5 +153,5 @@ def test_no_page_of_long_numbers_takes_long_to_read_or_to_write(reading: str) ->
         records = ", ".join(f'{{"Number": "{number}", "Total": {text}}}' for number in range(200))
         page = read(f'{{"list": [{records}]}}')
         assert len(page.invalid) == 200
-        assert len(ENCODER.encode([str(row) for row in page.rows])) < 100_000
+        assert len(ENCODER.encode([str(row) for row in page.records])) < 100_000
     assert time.process_time() - began < 20

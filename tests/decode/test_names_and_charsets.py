@@ -96,7 +96,7 @@ def read_list(body: str, *, watched: bool = True, rows: RecordSelector = IN_LIST
     reader = Reader(ROW, rows, ("Id",), Dates(UTC), drift=drift)
     reply = Reply(200, {"content-type": "application/xml"}, body.encode(), datetime.now(UTC))
     page = reader.read(reply)
-    return [row["Id"] for row in page.rows], [event.field for event in drift.events] if drift else []
+    return [row["Id"] for row in page.records], [event.field for event in drift.events] if drift else []
 
 
 @pytest.mark.promise("Elements, attributes and text of XML that the schema does not have are drift, or an error")
@@ -155,7 +155,7 @@ def xml(encoding: str | None, declared: str | None, charset: str | None) -> Repl
 def test_xml_is_read_in_its_encoding(encoding: str, declared: str | None, charset: str | None) -> None:
     reader = Reader(ROW, RecordSelector(("List",)), ("Id",), Dates(UTC))
     for _ in range(3):  # by the parser, and where it can be by expression
-        assert [row["Id"] for row in reader.read(xml(encoding, declared, charset)).rows] == [NAME]
+        assert [row["Id"] for row in reader.read(xml(encoding, declared, charset)).records] == [NAME]
 
 
 @pytest.mark.parametrize("charset", ["klingon", "rot13", "unicode_escape", "zlib", "utf-7", "x" * 500])

@@ -66,7 +66,7 @@ def read(
 
 def members(**given: Any) -> Any:
     """Read a document with these members; return what is not null in it."""
-    (record,) = map(plain, read(json.dumps({"Number": "1", **given})).rows)
+    (record,) = map(plain, read(json.dumps({"Number": "1", **given})).records)
     return {name: value for name, value in record.items() if name != "Number" and value is not None}
 
 
@@ -93,7 +93,7 @@ JSON, XML = '{"Number": "1"}', "<Invoice><Number>1</Number></Invoice>"
     ["application/json", "text/json", "APPLICATION/JSON", "application/json; charset=utf-8", "application/hal+json"],
 )
 def test_json_is_read_by_its_content_type(content_type: str) -> None:
-    assert read(JSON, content_type).rows == [{**NULLS, "Number": "1"}]
+    assert read(JSON, content_type).records == [{**NULLS, "Number": "1"}]
     with pytest.raises(BodyError, match="the answer is not the JSON it is declared to be"):
         read(XML, content_type)
 
@@ -103,7 +103,7 @@ def test_json_is_read_by_its_content_type(content_type: str) -> None:
     ["application/xml", "text/xml", "Text/XML;charset=utf-8", " application/xml ", "application/vnd.vendor+xml"],
 )
 def test_xml_is_read_by_its_content_type(content_type: str) -> None:
-    assert read(XML, content_type).rows == [{**NULLS, "Number": "1"}]
+    assert read(XML, content_type).records == [{**NULLS, "Number": "1"}]
     with pytest.raises(BodyError, match="the answer is not the XML it is declared to be"):
         read(JSON, content_type)
 
@@ -168,7 +168,7 @@ def test_a_reply_may_be_nested_as_deeply_as_the_setting_says(levels: int) -> Non
     }
     for content_type, body in bodies.items():
         if levels <= 20:
-            assert read(body, content_type, max_depth=20).rows == [{**NULLS, "Number": "1"}]
+            assert read(body, content_type, max_depth=20).records == [{**NULLS, "Number": "1"}]
         else:
             with pytest.raises(BodyError, match="nested more than 20 levels deep"):
                 read(body, content_type, max_depth=20)
@@ -221,8 +221,8 @@ def test_a_reply_without_the_place_of_its_rows_says_so(body: str, content_type: 
 
 
 def test_a_single_object_where_a_list_is_expected_is_a_list_of_one() -> None:
-    assert read('{"Number": "1"}', rows=RecordSelector()).rows == [{**NULLS, "Number": "1"}]
-    assert read('{"payload": {"items": {"Number": "1"}}}', rows=INNER).rows == [{**NULLS, "Number": "1"}]
+    assert read('{"Number": "1"}', rows=RecordSelector()).records == [{**NULLS, "Number": "1"}]
+    assert read('{"payload": {"items": {"Number": "1"}}}', rows=INNER).records == [{**NULLS, "Number": "1"}]
 
 
 # --- repairs -----------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def test_known_habits_are_repaired(given: dict[str, Any], expected: dict[str, An
 
 
 def test_keys_in_another_case_are_repaired_at_every_depth() -> None:
-    (record,) = read('{"number": "1", "lines": [{"PRICE": 1.50}], "to": {"city": "Ulm"}}').rows
+    (record,) = read('{"number": "1", "lines": [{"PRICE": 1.50}], "to": {"city": "Ulm"}}').records
     assert record == {
         **NULLS,
         "Number": "1",
@@ -268,28 +268,28 @@ def test_keys_in_another_case_are_repaired_at_every_depth() -> None:
 
 def test_keys_in_another_case_are_read_even_where_nothing_else_is_wrong_if_the_vendor_is_known_for_it() -> None:
     body = '{"Number": "1", "total": 1.50}'
-    assert read(body, alike=False).rows == [{**NULLS, "Number": "1"}]
-    assert read(body, rows=RecordSelector(many=False, any_case=True)).rows == [
+    assert read(body, alike=False).records == [{**NULLS, "Number": "1"}]
+    assert read(body, rows=RecordSelector(many=False, any_case=True)).records == [
         {**NULLS, "Number": "1", "Total": Decimal("1.50")}
     ]
 
 
 def test_a_key_as_declared_goes_before_one_in_another_case() -> None:
     for body in ('{"Number": 1, "number": 2}', '{"number": 2, "Number": 1}'):
-        assert read(body).rows[0]["Number"] == "1"
+        assert read(body).records[0]["Number"] == "1"
 
 
 @pytest.mark.promise("One bad row does not change how the others are read")
 def test_one_bad_row_does_not_change_how_the_others_are_read() -> None:
     clean = '{"Number": "1", "Total": 10.00, "At": "2025-01-18T00:00:00"}'
-    alone = read(f"[{clean}]", rows=RecordSelector()).rows[0]
-    beside = read(f'[{clean}, {{"Number": 2}}]', rows=RecordSelector()).rows[0]
+    alone = read(f"[{clean}]", rows=RecordSelector()).records[0]
+    beside = read(f'[{clean}, {{"Number": 2}}]', rows=RecordSelector()).records[0]
     assert beside == alone
     assert str(beside["Total"]) == "10.00"
 
 
 def test_a_byte_order_mark_does_not_hinder_repair() -> None:
-    assert read('{"Number": 1}'.encode("utf-8-sig")).rows[0]["Number"] == "1"
+    assert read('{"Number": 1}'.encode("utf-8-sig")).records[0]["Number"] == "1"
 
 
 def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None:
@@ -297,7 +297,7 @@ def test_an_exponent_beyond_reason_is_neither_computed_nor_written_out() -> None
         assert refusal(f'{{"Number": "1", "Count": {text}}}').endswith("expected at $.Count")
     for name in ("Total", "Text"):
         assert refusal(f'{{"Number": 1, "{name}": 1e999999999}}').endswith(f"expected at $.{name}")
-        assert read(f'{{"Number": 1, "{name}": 1e99}}').rows[0][name] in (Decimal("1e99"), "1e99")
+        assert read(f'{{"Number": 1, "{name}": 1e99}}').records[0][name] in (Decimal("1e99"), "1e99")
 
 
 # --- what does not fit -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tests.strategies import to_json, values
 from vendortap.declare.model import Node, Page, RecordSelector, Reply, Value
 from vendortap.decode import json
 from vendortap.decode.reader import Reader
-from vendortap.decode.structs import DoesNotFit, Row, as_dict
+from vendortap.decode.structs import DoesNotFit, RecordStruct, as_dict
 from vendortap.decode.values import Dates
 from vendortap.errors import BodyError, VendortapError
 from vendortap.singer.encoding import ENCODER
@@ -88,11 +88,11 @@ def outcome(made: Reader, content: bytes) -> Any:
         page = made.read(reply(content))
     except VendortapError as error:
         return str(error)
-    for row in page.rows:
+    for row in page.records:
         for name in GIVEN.keys() & row._names:  # type: ignore[attr-defined] # of Row
             row[name] = GIVEN[name]
     invalid = [(index, record.sentence, record.raw) for index, record in page.invalid.items()]
-    return [encode(as_dict(row)) for row in page.rows], repr(page.rows), page.more, page.absent, invalid
+    return [encode(as_dict(row)) for row in page.records], repr(page.records), page.more, page.absent, invalid
 
 
 def read(content: bytes, where: RecordSelector = PAGE, node: Node = ROW) -> Page:
@@ -168,7 +168,7 @@ def test_both_readings_give_the_same_bytes(content: bytes) -> None:
 def test_what_is_read_in_one_step_and_what_is_coerced(changes: dict[str, Any], typed: bool) -> None:
     content = body(FULL, {"Number": "1", **changes})
     assert is_typed(content) is typed
-    for row in read(content).rows:
+    for row in read(content).records:
         assert list(as_dict(row)) == list(ROW.fields), "records are complete and in the schema's order"
 
 
@@ -185,13 +185,13 @@ def with_total(number: str) -> bytes:
 )
 def test_numbers_are_written_digit_for_digit(number: str) -> None:
     assert is_typed(with_total(number))
-    assert b'"Total":%b,' % number.encode() in encode(read(with_total(number)).rows[0])
+    assert b'"Total":%b,' % number.encode() in encode(read(with_total(number)).records[0])
 
 
 @pytest.mark.parametrize("number", ["-0", "1e2", "1E2", "1.5e-7", "0.0000001", "0.0000000", "-0.00000012"])
 def test_numbers_that_may_be_written_in_another_way_keep_their_digits(number: str) -> None:
     assert is_typed(with_total(number))
-    total = read(with_total(number)).rows[0]["Total"]
+    total = read(with_total(number)).records[0]["Total"]
     assert total.as_tuple() == (Decimal(0) if number == "-0" else Decimal(number)).as_tuple()
 
 
@@ -224,14 +224,14 @@ def test_text_that_is_no_number_is_refused_by_both_readings(amount: str) -> None
 def test_characters_come_out_as_they_came_in(character: str) -> None:
     content = body({**FULL, "Number": f"a{character}b"})
     assert is_typed(content)
-    assert read(content).rows[0]["Number"] == f"a{character}b"
+    assert read(content).records[0]["Number"] == f"a{character}b"
 
 
 @pytest.mark.parametrize("escape", ["\\/", "\\u0041", "\\u00e9", "\\u001f", "\\ud83d\\ude00"])
 def test_escapes_are_read(escape: str) -> None:
     content = body({**FULL, "Number": "?"}).replace(b'"?"', b'"a%bb"' % escape.encode())
     assert is_typed(content)
-    assert read(content).rows[0]["Number"] == stdlib_json.loads(f'"a{escape}b"')
+    assert read(content).records[0]["Number"] == stdlib_json.loads(f'"a{escape}b"')
 
 
 def test_a_text_that_is_not_utf_8_is_refused_by_both_readings() -> None:
@@ -259,7 +259,7 @@ def test_days_that_there_are_none_of_make_a_bad_record(year: int) -> None:
         assert found == outcome(other, body(*records))
         page = reader().read(reply(body(*records)))
         assert [texts[index] for index in page.invalid] == [text for text in texts if text not in there]
-        for text, row in zip(texts, page.rows, strict=True):
+        for text, row in zip(texts, page.records, strict=True):
             assert row["Day"] == there.get(text)
         fitting = [record for record in records if record["Number"] in there]
         assert not fitting or is_typed(body(*fitting))
@@ -288,7 +288,7 @@ def day_of(text: str) -> date | None:
 def test_date_times_are_written_alike_wherever_they_stand(at: str, expected: str | None) -> None:
     content = body({**FULL, "At": at, "Address": {"City": "x", "Since": at}, "Lines": [{"Price": None, "On": at}]})
     assert is_typed(content)
-    record = stdlib_json.loads(encode(read(content).rows[0]))
+    record = stdlib_json.loads(encode(read(content).records[0]))
     assert record["At"] == record["Address"]["Since"] == record["Lines"][0]["On"] == expected
 
 
@@ -296,7 +296,7 @@ def test_a_vendors_own_date_format_is_read_in_one_step() -> None:
     content = body({**FULL, "At": "18.01.2025"})
     dates = Dates(UTC, "%d.%m.%Y")
     assert is_typed(content, dates=dates)
-    assert reader(dates=dates).read(reply(content)).rows[0]["At"] == datetime(2025, 1, 18, tzinfo=UTC)
+    assert reader(dates=dates).read(reply(content)).records[0]["At"] == datetime(2025, 1, 18, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", ["date", "date-time"])
@@ -316,7 +316,7 @@ def test_many_dates_are_not_tried_in_every_way() -> None:
     for end in ("}", ',"x":1}'):
         made = reader(node=node)
         content = b'{"data":{"Rows":[{%s%s]}}' % (record.encode(), end.encode())
-        assert [len(made.read(reply(content)).rows) for _ in range(3)] == [1, 1, 1]
+        assert [len(made.read(reply(content)).records) for _ in range(3)] == [1, 1, 1]
     assert time.process_time() - began < 5
 
 
@@ -336,7 +336,7 @@ def test_records_are_read_from_their_place(content: bytes) -> None:
     content %= b",".join([encode(FULL)] * 3)
     assert is_typed(content)
     page = read(content)
-    assert (page.more, len(page.rows)) == ({"next": 2}, 3)
+    assert (page.more, len(page.records)) == ({"next": 2}, 3)
 
 
 @pytest.mark.parametrize(
@@ -362,13 +362,13 @@ def test_what_is_elsewhere_or_cut_short_is_not_taken_for_records(content: bytes,
         with pytest.raises(BodyError):
             read(content)
     else:
-        assert len(read(content).rows) == count
+        assert len(read(content).records) == count
 
 
 def test_a_page_that_is_a_list() -> None:
     where = RecordSelector()
     assert is_typed(b" [%b]" % encode(FULL), where)
-    assert read(b"[]", where).rows == []
+    assert read(b"[]", where).records == []
 
 
 def test_a_single_document_and_values_beside_the_records() -> None:
@@ -378,8 +378,8 @@ def test_a_single_document_and_values_beside_the_records() -> None:
     assert is_typed(content, beside)
     page = read(content, beside)
     assert page.more == {"errors": ["a", Decimal("1.50")]}
-    assert "errors" not in as_dict(page.rows[0])
-    assert b"errors" not in ENCODER.encode(page.rows[0])
+    assert "errors" not in as_dict(page.records[0])
+    assert b"errors" not in ENCODER.encode(page.records[0])
     assert read(b'{"data": {"Rows": null}}').absent
     assert read(b"{}").absent
 
@@ -396,8 +396,8 @@ def test_what_is_beside_the_records_may_not_be_nested_deeper_than_elsewhere() ->
 
 
 def test_a_record_is_read_and_written_by_name() -> None:
-    (row,) = read(body({**FULL, "At": "2025-01-18T00:13:47"})).rows
-    assert isinstance(row, Row)
+    (row,) = read(body({**FULL, "At": "2025-01-18T00:13:47"})).records
+    assert isinstance(row, RecordStruct)
     assert row["At"] == datetime(2025, 1, 18, 0, 13, 47, tzinfo=DATES.zone)
     assert row["Total"] == Decimal("1.50")
     assert row["Lines"][0]["Price"] == Decimal("-0.10")
@@ -409,7 +409,7 @@ def test_a_record_is_read_and_written_by_name() -> None:
 
 def test_what_a_reply_says_of_a_given_property_does_not_count() -> None:
     for made in (reader(), coerced(reader())):
-        (row,) = made.read(reply(body({"Number": "1", "Customer": {"not": ["asked"]}}))).rows
+        (row,) = made.read(reply(body({"Number": "1", "Customer": {"not": ["asked"]}}))).records
         row["Customer"] = "asked"
         assert msgspec.json.decode(encode(row))["Customer"] == "asked"
 
@@ -418,7 +418,7 @@ def test_a_record_looks_the_same_by_both_readings() -> None:
     """A page that comes twice is known by how its records look, whichever way it was read."""
     for record in (FULL, {"Number": "1"}):
         content = body(record)
-        assert repr(reader().read(reply(content)).rows) == repr(coerced(reader()).read(reply(content)).rows)
+        assert repr(reader().read(reply(content)).records) == repr(coerced(reader()).read(reply(content)).records)
 
 
 def named(name: str) -> Node:
@@ -431,11 +431,11 @@ def named(name: str) -> Node:
 def test_names_that_no_attribute_can_have_are_read_in_one_step(name: str) -> None:
     content = body({"Number": "1", name: "x", "In": {name: 1}})
     assert is_typed(content, node=named(name))
-    (row,) = read(content, node=named(name)).rows
+    (row,) = read(content, node=named(name)).records
     assert as_dict(row) == stdlib_json.loads(ENCODER.encode(row)) == {"Number": "1", name: "x", "In": {name: 1}}
     row[name] = "y"
     assert (row[name], row["In"][name]) == ("y", 1)
-    assert in_dicts(Page([row])).rows == [{"Number": "1", name: "y", "In": {name: 1}}]
+    assert in_dicts(Page([row])).records == [{"Number": "1", name: "y", "In": {name: 1}}]
 
 
 def test_names_that_look_like_those_of_attributes_are_not_mixed_up() -> None:
@@ -443,7 +443,7 @@ def test_names_that_look_like_those_of_attributes_are_not_mixed_up() -> None:
     node = Node("object", False, fields={name: Node("string") for name in names})
     record = {name: f"of {name}" for name in names}
     for made in (reader(node=node), coerced(reader(node=node))):
-        (row,) = made.read(reply(body({**record, "b": "c"}))).rows
+        (row,) = made.read(reply(body({**record, "b": "c"}))).records
         assert as_dict(row) == stdlib_json.loads(encode(row)) == {name: row[name] for name in names} == record
 
 
@@ -451,6 +451,6 @@ def test_names_that_look_like_those_of_attributes_are_not_mixed_up() -> None:
 def test_names_that_need_escapes_are_coerced(name: str) -> None:
     content = body({"Number": "1", name: "x", "In": {name: 1}})
     assert not is_typed(content, node=named(name))
-    (row,) = read(content, node=named(name)).rows
+    (row,) = read(content, node=named(name)).records
     assert as_dict(row) == {"Number": "1", name: "x", "In": {name: 1}}
     assert stdlib_json.loads(encode(as_dict(row))) == as_dict(row)

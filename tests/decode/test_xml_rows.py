@@ -21,7 +21,7 @@ from vendortap.declare.model import Node, Page, RecordSelector, Reply, Value
 from vendortap.decode import xml_rows, xml_tree
 from vendortap.decode.drift import Drift
 from vendortap.decode.reader import Reader
-from vendortap.decode.structs import Row
+from vendortap.decode.structs import RecordStruct
 from vendortap.decode.values import Dates
 from vendortap.decode.xml_rows import CREDIT
 from vendortap.decode.xml_tree import DEEPEST
@@ -171,7 +171,7 @@ class Reading:
         except VendortapError as error:
             return f"{type(error).__name__}: {error}"
         invalid = [(index, record.sentence, record.raw) for index, record in page.invalid.items()]
-        return exact(in_dicts(page).rows), page.more, page.absent, invalid
+        return exact(in_dicts(page).records), page.more, page.absent, invalid
 
 
 def both(row: Node = ROW, where: RecordSelector = PAGE, most: int = DEEPEST) -> tuple[Reading, Reading]:
@@ -224,8 +224,8 @@ def test_all_that_a_schema_may_have_is_read_by_expression() -> None:
     assert is_quick_and_alike(content)
     found = both()[0].page(content)
     assert found.more == {"next": 2}
-    assert plain(found.rows[0])["Lines"] == FULL["Lines"]
-    assert found.rows[0]["Address"]["City"] == 'Gdańsk "x" \\ <&>'
+    assert plain(found.records[0])["Lines"] == FULL["Lines"]
+    assert found.records[0]["Address"]["City"] == 'Gdańsk "x" \\ <&>'
 
 
 def test_a_row_looks_like_the_record_that_the_parser_gives() -> None:
@@ -397,7 +397,7 @@ def test_bytes_that_are_not_what_the_declaration_says_are_refused_by_both() -> N
 def test_a_page_that_is_the_list() -> None:
     content = f"<Invoices>{ONE}{ONE}</Invoices>".encode()
     assert is_quick_and_alike(content, where=RecordSelector())
-    assert len(both(where=RecordSelector())[0].page(content).rows) == 2
+    assert len(both(where=RecordSelector())[0].page(content).records) == 2
 
 
 UNNAMED = replace(ROW, xml_name=None)
@@ -424,7 +424,7 @@ def test_items_that_have_no_name_in_the_schema_are_called_as_the_first_is(conten
 def test_a_page_that_is_the_list_of_items_without_a_name() -> None:
     content = f'<?xml version="1.0"?>\n<ArrayOfInvoice {XSI}>\n {ONE}\n {ONE}\n</ArrayOfInvoice>'.encode()
     assert is_quick_and_alike(content, UNNAMED, RecordSelector())
-    assert len(both(UNNAMED, RecordSelector())[0].page(content).rows) == 2
+    assert len(both(UNNAMED, RecordSelector())[0].page(content).records) == 2
 
 
 @pytest.mark.parametrize(
@@ -485,7 +485,7 @@ def test_names_that_are_no_attributes_are_read_by_expression(name: str) -> None:
     row = replace(ROW, fields={**ROW.fields, name: Node("string")})
     content = page(FULL).replace(b"</Invoice>", f"<{name}>x</{name}></Invoice>".encode())
     assert is_quick_and_alike(content, row)
-    assert both(row)[0].page(content).rows[0][name] == "x"
+    assert both(row)[0].page(content).records[0][name] == "x"
 
 
 def test_what_is_required_may_not_be_null_in_xml() -> None:
@@ -547,7 +547,7 @@ def test_of_a_schema_that_is_not_known_no_expression_is_made_twice(monkeypatch: 
 def test_empty_pages_say_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     quick, _ = both()
     for _ in range(20):
-        assert quick.page(around(b"")).rows == []
+        assert quick.page(around(b"")).records == []
     assert tried(quick, page(FULL), 3, monkeypatch) == 3
 
 
@@ -625,13 +625,13 @@ def test_a_reader_reads_lists_by_expression_and_documents_by_the_parser(watched:
     reader = Reader(ROW, PAGE, ("Number",), DATES, drift=drift)
     coerced_pages = counting(reader)
     for _ in range(3):
-        (row,) = reader.read(reply(page(FULL))).rows
-        assert isinstance(row, Row)
+        (row,) = reader.read(reply(page(FULL))).records
+        assert isinstance(row, RecordStruct)
         assert row["Total"] == Decimal("1.50")
     assert not coerced_pages
     document = Reader(ROW, RecordSelector(many=False), ("Number",), DATES)
     coerced_pages = counting(document)
-    assert document.read(reply(ONE.encode())).rows[0]["Total"] == Decimal("1.50")
+    assert document.read(reply(ONE.encode())).records[0]["Total"] == Decimal("1.50")
     assert len(coerced_pages) == 1
 
 
@@ -641,11 +641,11 @@ def test_what_is_drift_is_told_on_pages_that_come_after_others_too() -> None:
     reader = Reader(ROW, PAGE, ("Number",), DATES, drift=drift)
     bodies = counting(reader)
     plain_page = page(FULL)
-    expected = Reader(ROW, PAGE, ("Number",), DATES).read(reply(plain_page)).rows
+    expected = Reader(ROW, PAGE, ("Number",), DATES).read(reply(plain_page)).records
     for number, name in enumerate(["", "New", "New", "New", "Newer", "New", "Newer"]):
         more = f"<{name}>x</{name}>" if name else ""
         content = plain_page.replace(b"<Seller>", f"{more}<Seller>{more}".encode())
-        assert repr(reader.read(reply(content)).rows) == repr(expected), number
+        assert repr(reader.read(reply(content)).records) == repr(expected), number
     assert {event.field for event in drift.events} == {"New", "Seller.New", "Newer", "Seller.Newer"}
     assert len(bodies) <= 4, "what is known is read by the expression"
 

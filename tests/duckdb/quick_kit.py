@@ -12,7 +12,7 @@ from vendortap.duckdb import quick
 from vendortap.duckdb.columns import Column, from_schema
 from vendortap.duckdb.quick import Encoded
 from vendortap.duckdb.reader import LineReader
-from vendortap.duckdb.values import Misfit, converter
+from vendortap.duckdb.values import InvalidValue, converter
 from vendortap.errors import LoadError
 
 NUMBER = Column("DECIMAL", precision=38, scale=9)
@@ -214,7 +214,7 @@ class Ways:
     def slow(self, line: str) -> Encoded | None:
         try:
             row = self._convert(LineReader().deserialize_json(line)["record"])
-        except (Misfit, LoadError):
+        except (InvalidValue, LoadError):
             return None
         key = [row.get(name) for name in self.keys]
         return None if None in key else (msgspec.json.encode(row), msgspec.json.encode(key))

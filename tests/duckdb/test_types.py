@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.duckdb.kit import AMOUNT, INTEGER, NUMBER, STRING, WHEN, Message, load, record, rows, schema, types
 from vendortap.duckdb.columns import from_schema, sql
 from vendortap.duckdb.target import DuckdbTarget
-from vendortap.duckdb.values import Misfit, converter
+from vendortap.duckdb.values import InvalidValue, converter
 from vendortap.errors import LoadError
 
 # --- types -------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_decimals_that_fit_come_back_equal_and_others_are_refused(value: Decimal
     fits = fraction <= 9 and value.copy_abs() < 10**29  # abs() would round
     convert = converter(NUMBER, strict=True, notice=lambda *_: pytest.fail("a number has no properties"))
     if not fits:
-        with pytest.raises(Misfit):
+        with pytest.raises(InvalidValue):
             convert(value)
         return
     sent = convert(value)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vendortap.duckdb.columns import Column
-from vendortap.duckdb.values import Misfit, converter
+from vendortap.duckdb.values import InvalidValue, converter
 
 CONVERT = converter(Column("DECIMAL", precision=38, scale=9), strict=True, notice=lambda *_: None)
 
@@ -29,7 +29,7 @@ CONVERT = converter(Column("DECIMAL", precision=38, scale=9), strict=True, notic
 )
 def test_an_amount_that_is_too_long_is_refused_at_once(value: Any, why: str) -> None:
     began = time.process_time()
-    with pytest.raises(Misfit, match=why):
+    with pytest.raises(InvalidValue, match=why):
         CONVERT(value)
     assert time.process_time() - began < 2
 

@@ -57,11 +57,12 @@ def _streams() -> list[tuple[Connector, Stream]]:
 def _reader(index: int, *, is_coerced: bool, is_watched: bool) -> reader.Reader:
     vendor, stream = _streams()[index]
     config = schemas.with_defaults({}, settings(vendor))
-    rows = stream.rows if isinstance(stream.rows, RecordSelector) else stream.rows(config)
+    declared = stream.record_selector
+    selector = declared if isinstance(declared, RecordSelector) else declared(config)
     zone = dates("America/New_York", "%m/%d/%Y %H:%M" if index % 2 else None)
     row = shapes(vendor)[stream.name].row
     drift = Drift(vendor.name, stream.name, row) if is_watched else None
-    made = reader.Reader(row, rows, stream.keys, zone, drift=drift)
+    made = reader.Reader(row, selector, stream.keys, zone, drift=drift)
     return coerced(made) if is_coerced else made
 
 
@@ -79,7 +80,7 @@ def _pages(kind: str, *, is_coerced: bool = False, is_watched: bool = False) -> 
                 page = made.read(_reply(body, kind))
             except OURS:
                 continue
-            for row in page.rows:
+            for row in page.records:
                 ENCODER.encode(row)
 
     return target
@@ -103,11 +104,11 @@ def _outcome(made: reader.Reader, reply: Reply) -> Any:
         page = made.read(reply)
     except OURS:
         return None
-    for row in page.rows:
+    for row in page.records:
         for name in _GIVEN:
             if name in row._names:  # type: ignore[attr-defined] # of Row
                 row[name] = None
-    return [ENCODER.encode(row) for row in page.rows], page.absent, sorted(page.invalid)
+    return [ENCODER.encode(row) for row in page.records], page.absent, sorted(page.invalid)
 
 
 _GIVEN = frozenset(
@@ -211,9 +212,9 @@ def state(body: bytes) -> None:
 
 def _plan(vendor: Connector, config: Mapping[str, Any], state: Any) -> None:
     for stream in vendor.streams:
-        key = {stream.keyed.param: "../1"} if stream.keyed else {}
+        key = {stream.parent.param: "../1"} if stream.parent else {}
         bookmarks = partial(_bookmark, state, stream.name)
-        for _, unit in zip(range(100), plan.units(stream.plan, config, bookmarks, NOW), strict=False):
+        for _, unit in zip(range(100), plan.slices(stream.plan, config, bookmarks, NOW), strict=False):
             stream.request(config, {**unit.params, **key})
 
 

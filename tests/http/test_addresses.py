@@ -125,7 +125,7 @@ def test_connections_are_kept_to_ten_origins_and_closed_with_the_client(
     def open_connections() -> int:
         return sum(server.connections - server.closed for server in servers)
 
-    def settled(count: int) -> int:
+    def safe_until(count: int) -> int:
         deadline = time.monotonic() + 10
         while open_connections() > count and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -134,9 +134,9 @@ def test_connections_are_kept_to_ten_origins_and_closed_with_the_client(
     for server in [*servers, *servers]:
         tap.send(Request("GET", f"{server.url}/x"))
     assert [len(server.got) for server in servers] == [2] * len(servers)
-    assert settled(ORIGINS) == ORIGINS
+    assert safe_until(ORIGINS) == ORIGINS
     tap.close()
-    assert settled(0) == 0
+    assert safe_until(0) == 0
 
 
 def test_a_401_from_elsewhere_renews_nothing(vendor: StartVendor, client: MakeClient) -> None:

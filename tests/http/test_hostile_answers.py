@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from vendortap.declare import limits
-from vendortap.declare.model import Pace, Reply, Request
+from vendortap.declare.model import RateLimit, Reply, Request
 from vendortap.errors import BodyError, TransportError, VendorError
 from vendortap.http.client import Client
 from vendortap.http.rate_limit import TokenBucket
@@ -53,8 +53,10 @@ def answer(*headers: str, status: str = "200 OK", body: bytes = b"[]") -> bytes:
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-def ask(url: str, pace: Callable[[Reply], Pace | None] = lambda _: None) -> Reply:
-    client = Client(name="acme", base_url=url, config={}, timeout=5, retry_seconds=0, reply_seconds=5, pace=pace)
+def ask(url: str, rate_limit: Callable[[Reply], RateLimit | None] = lambda _: None) -> Reply:
+    client = Client(
+        name="acme", base_url=url, config={}, timeout=5, retry_seconds=0, reply_seconds=5, rate_limit=rate_limit
+    )
     try:
         return client.send(Request("GET", "/x"))
     finally:
@@ -107,7 +109,7 @@ HOSTILE = [
 @pytest.mark.parametrize("status", ["200 OK", "302 Found", "429 Slow Down", "503 Gone"])
 @pytest.mark.parametrize("pace", [limits.x_rate_limit, limits.amazon_rate_limit], ids=["x", "amzn"])
 def test_whatever_a_header_says_there_is_a_reply_or_an_error_of_the_vendor(
-    serve: Serve, status: str, pace: Callable[[Reply], Pace | None], caplog: pytest.LogCaptureFixture
+    serve: Serve, status: str, rate_limit: Callable[[Reply], RateLimit | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     answers: list[bytes] = []
@@ -117,7 +119,7 @@ def test_whatever_a_header_says_there_is_a_reply_or_an_error_of_the_vendor(
         limit = [f"X-RateLimit-{what}: 0" for what in ("Reset", "Remaining") if not name.endswith(what)]
         answers.append(answer(f"{name}: {value}", *length, *limit, status=status))
         with suppress(VendorError):
-            ask(url, pace)
+            ask(url, rate_limit)
 
 
 @pytest.mark.parametrize("rate", [1e-300, 5e-324, 1e308])

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from tests.http.kit import GET, Answer, Got, MakeClient, StartVendor, in_threads, issuer, say
-from vendortap.declare.model import Limit, Pace, Reply, Request
+from vendortap.declare.model import Limit, RateLimit, Reply, Request
 from vendortap.errors import MissingError
 from vendortap.http.client import Client
 
@@ -95,13 +95,13 @@ def test_a_429_holds_back_its_own_endpoint_only(vendor: StartVendor, client: Mak
         assert time.monotonic() - began >= 2
 
 
-def saying(**pace: float) -> Callable[[Reply], Pace | None]:
-    return lambda _: Pace(**pace)
+def saying(**rate_limit: float) -> Callable[[Reply], RateLimit | None]:
+    return lambda _: RateLimit(**rate_limit)
 
 
 @pytest.mark.parametrize("limit", [Limit(1000, 10), Limit(1000, 10, adaptive=False), None])
 def test_a_pause_that_a_reply_asks_for_is_kept(vendor: StartVendor, client: MakeClient, limit: Limit | None) -> None:
-    tap = client(vendor(say(200)), limit=limit, pace=saying(pause_seconds=0.4))
+    tap = client(vendor(say(200)), limit=limit, rate_limit=saying(pause_seconds=0.4))
     began = time.monotonic()
     tap.send(GET)
     assert tap.traffic.waited_seconds < 0.4
@@ -110,7 +110,7 @@ def test_a_pause_that_a_reply_asks_for_is_kept(vendor: StartVendor, client: Make
 
 
 def test_a_pause_is_no_longer_than_a_retry_may_take(vendor: StartVendor, client: MakeClient) -> None:
-    tap = client(vendor(say(200)), limit=Limit(1000, 10), pace=saying(pause_seconds=1e9), retry_seconds=0.2)
+    tap = client(vendor(say(200)), limit=Limit(1000, 10), rate_limit=saying(pause_seconds=1e9), retry_seconds=0.2)
     tap.send(GET)
     began = time.monotonic()
     tap.send(GET)
@@ -121,9 +121,9 @@ def test_an_adaptive_limit_follows_the_vendor_up_and_down(
     vendor: StartVendor, client: MakeClient, patience: Patience
 ) -> None:
     server = vendor(say(200))
-    up = client(server, limit=Limit(0.0001, 1), pace=saying(rate=1000), stop=patience.stop)
+    up = client(server, limit=Limit(0.0001, 1), rate_limit=saying(rate=1000), stop=patience.stop)
     assert patience.passes(up, *[GET] * 5)
-    down = client(server, limit=Limit(1000, 1), pace=saying(rate=0.0001), stop=patience.stop)
+    down = client(server, limit=Limit(1000, 1), rate_limit=saying(rate=0.0001), stop=patience.stop)
     assert patience.passes(down, GET)
     assert patience.waits(down, GET, GET)  # there may be a permit from before
 
@@ -133,21 +133,21 @@ def test_an_operators_own_limit_is_only_ever_lowered(
     vendor: StartVendor, client: MakeClient, patience: Patience, own: float, said: float
 ) -> None:
     limit = Limit(own, 1, adaptive=False)
-    tap = client(vendor(say(200)), limit=limit, pace=saying(rate=said), stop=patience.stop)
+    tap = client(vendor(say(200)), limit=limit, rate_limit=saying(rate=said), stop=patience.stop)
     assert patience.passes(tap, GET)
     assert patience.waits(tap, GET, GET)  # there may be a permit from before
 
 
 def test_without_a_limit_no_rate_is_kept(vendor: StartVendor, client: MakeClient, patience: Patience) -> None:
-    tap = client(vendor(say(200)), pace=saying(rate=0.0001), stop=patience.stop)
+    tap = client(vendor(say(200)), rate_limit=saying(rate=0.0001), stop=patience.stop)
     assert patience.passes(tap, GET, GET, GET)
 
 
 def test_refusals_are_heeded_too(vendor: StartVendor, client: MakeClient, patience: Patience) -> None:
-    def pace(reply: Reply) -> Pace | None:
-        return Pace(rate=0.0001) if reply.status == 404 else None
+    def rate_limit(reply: Reply) -> RateLimit | None:
+        return RateLimit(rate=0.0001) if reply.status == 404 else None
 
-    tap = client(vendor(say(404)), limit=Limit(1000, 1), pace=pace, stop=patience.stop)
+    tap = client(vendor(say(404)), limit=Limit(1000, 1), rate_limit=rate_limit, stop=patience.stop)
     with pytest.raises(MissingError):
         tap.send(GET)
     assert patience.waits(tap, GET, GET)  # there may be a permit from before

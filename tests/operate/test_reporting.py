@@ -26,7 +26,7 @@ from vendortap.operate.reporting.document import Recorder
 from vendortap.operate.reporting.history import History
 from vendortap.operate.reporting.markup import element, written
 from vendortap.plugins import host
-from vendortap.sync.counters import Tally
+from vendortap.sync.counters import Counters
 
 if TYPE_CHECKING:
     from tests.conftest import Files, StartVendor, Vendor
@@ -70,7 +70,7 @@ def test_a_report_has_the_exact_totals_and_the_whole_account(
     said = reported(tmp_path)
     assert (said["connector"], said["exit_code"], said["problem"], said["complete"]) == (name, 0, None, True)
     for stream in said["streams"].values():
-        tally = Tally(**{field: stream[field] for field in ("fetched", "emitted", "filtered", "quarantined")})
+        tally = Counters(**{field: stream[field] for field in ("fetched", "emitted", "filtered", "quarantined")})
         tally.known, tally.repeated, tally.missing = stream["known"], stream["repeated"], stream["missing"]
         tally.check(name)
         assert stream["skipped"] == tally.skipped

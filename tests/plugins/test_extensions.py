@@ -30,7 +30,7 @@ from vendortap.plugins.extensions import Actions, Format
 from vendortap.sandbox import serve
 from vendortap.singer.tap import tap_class
 from vendortap.sync import reading
-from vendortap.sync.quarantine import Kept
+from vendortap.sync.quarantine import QuarantineEntry
 
 ACTION = """
 from vendortap.declare import PageAction, hookimpl
@@ -175,7 +175,7 @@ def test_actions_are_taken_in_the_order_of_the_plugins_names(install: Install, s
 def test_what_is_replayed_from_the_quarantine_is_acted_on(install: Install, sandboxes: StartVendor) -> None:
     vendor = sandboxes("scansource", invoices=10)
     record = vendor.read(catalog=make_catalog(streams=["invoices"])).records("invoices")[0]
-    entry = Kept(
+    entry = QuarantineEntry(
         connector="scansource",
         stream="invoices",
         key={},
@@ -202,7 +202,7 @@ FORMAT = """
 from vendortap.declare import hookimpl
 
 @hookimpl
-def register_wire_formats():
+def register_decoders():
     return {formats}
 """
 BROKEN: Mapping[str, tuple[str, str]] = {
@@ -212,7 +212,7 @@ BROKEN: Mapping[str, tuple[str, str]] = {
         "from vendortap.declare import hookimpl\n@hookimpl\ndef register_connector():\n    return None\n",
         "it implements register_connector, which is called only in modules",
     ),
-    "no-functions": (FORMAT.format(formats="{'text/csv': 7}"), "register_wire_formats returned something else than"),
+    "no-functions": (FORMAT.format(formats="{'text/csv': 7}"), "register_decoders returned something else than"),
     "json": (FORMAT.format(formats="{'application/json': str}"), "JSON and XML are vendortap's own"),
     "upper-case": (FORMAT.format(formats="{'text/CSV': str}"), "a media type is in lower case"),
     "newer": ("HOOKSPEC_VERSION = 99", "made for hook specification 99"),
@@ -303,11 +303,11 @@ def test_two_plugins_that_bring_the_same_are_both_named(install: Install, sandbo
     both = "plugin 'one' of vendor-one 2.5 and by plugin 'two' of vendor-two 2.5"
     with pytest.raises(PluginError, match=f"the auth flow 'flow' is brought by {both}"):
         extensions.auth_flow("flow")
-    with pytest.raises(PluginError, match=f"the wire format 'text/csv' is brought by {both}"):
+    with pytest.raises(PluginError, match=f"the format 'text/csv' is brought by {both}"):
         sandboxes("scansource", invoices=10).read()
 
 
-# --- wire formats ------------------------------------------------------------------------------------
+# --- decoders ------------------------------------------------------------------------------------
 
 
 def as_json(read: Callable[[Reply], Any]) -> Reply:
@@ -334,11 +334,11 @@ def test_a_reply_in_a_plugins_format_goes_on_as_json() -> None:
         (_fails(ValueError("row 3")), "the answer is not the text/plain it is declared to be (row 3)"),
         (
             _fails(KeyError("secret")),
-            "plugin 'x' of vendor-x 1: its wire format 'text/plain' raised KeyError (test_extensions",
+            "plugin 'x' of vendor-x 1: its format 'text/plain' raised KeyError (test_extensions",
         ),
-        (lambda _: [{"a": [0.5]}], "its wire format 'text/plain' gave a float; numbers are Decimal or int"),
-        (lambda _: {1: "x"}, "its wire format 'text/plain' gave a key;"),
-        (lambda _: (1, 2), "its wire format 'text/plain' gave a tuple;"),
+        (lambda _: [{"a": [0.5]}], "its format 'text/plain' gave a float; numbers are Decimal or int"),
+        (lambda _: {1: "x"}, "its format 'text/plain' gave a key;"),
+        (lambda _: (1, 2), "its format 'text/plain' gave a tuple;"),
     ],
 )
 def test_a_body_that_is_not_of_the_format_and_a_reader_that_fails_are_told_apart(

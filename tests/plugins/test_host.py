@@ -35,7 +35,11 @@ CONNECTOR = Connector(
     base_url=setting("url"),
     streams=(
         Stream(
-            name="bills", title="Bills", request=get("/bills"), rows=RecordSelector(path=("bills",)), keys=("number",)
+            name="bills",
+            title="Bills",
+            request=get("/bills"),
+            record_selector=RecordSelector(path=("bills",)),
+            keys=("number",),
         ),
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from vendortap.declare.model import UNKNOWN, Connector, Keyed, Node, Plan, Stream, Windows
+from vendortap.declare.model import UNKNOWN, Connector, Node, Parent, Plan, Stream, Windows
 from vendortap.declare.request import get, setting
 from vendortap.errors import DeclarationError
 from vendortap.plugins import validation
@@ -46,7 +46,7 @@ LIST = Stream(
     add={"account": "account"},
 )
 DETAIL = replace(
-    LIST, name="details", schema="invoices", keyed=Keyed(param="number", parent="invoices", field="number")
+    LIST, name="details", schema="invoices", parent=Parent(param="number", stream="invoices", field="number")
 )
 
 
@@ -111,11 +111,11 @@ def test_a_schema_leaves_the_property_for_what_no_schema_has_alone(schemas: Path
         ((windowed(overlap_seconds=-1),), "its windows overlap by a day or more, or by less than nothing"),
         ((DETAIL,), "stream 'details': its parent 'invoices' is not a list stream of this connector"),
         (
-            (LIST, replace(DETAIL, keyed=Keyed(param="number", parent="details", field="number"))),
+            (LIST, replace(DETAIL, parent=Parent(param="number", stream="details", field="number"))),
             "its parent 'details' is not a list stream",
         ),
         (
-            (LIST, replace(DETAIL, keyed=Keyed(param="number", parent="invoices", field="no"))),
+            (LIST, replace(DETAIL, parent=Parent(param="number", stream="invoices", field="no"))),
             "its parent 'invoices' has no property 'no'",
         ),
         (

@@ -137,13 +137,13 @@ def test_a_small_file_that_stands_for_a_large_document_is_refused(kind: str, tmp
             UsageError, match=r"the OpenAPI document .* (is too large|is nested|is neither|cannot be read|has)"
         ),
     ):
-        openapi.draft(document.read(file), "acme")
+        openapi.draft(document.load(file), "acme")
 
 
 def test_aliases_of_a_usual_size_are_followed(tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     file.write_text("openapi: 3.0.0\na: &a {b: 1}\nc: [*a, *a]\n", encoding="utf-8")
-    assert document.read(file)["c"] == [{"b": 1}, {"b": 1}]
+    assert document.load(file)["c"] == [{"b": 1}, {"b": 1}]
 
 
 # --- samples and schemas -----------------------------------------------------------------------------

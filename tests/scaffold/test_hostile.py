@@ -223,7 +223,7 @@ def test_what_is_to_be_declared_can_be_copied_into_a_declaration(tmp_path: Path)
     (tmp_path / "list.json").write_text(json.dumps({name: [{"number": "A"}]}), encoding="utf-8")
     arguments = ["infer", str(tmp_path / "list.json"), "--output", str(tmp_path / "made.json")]
     done = CliRunner().invoke(commands, arguments, catch_exceptions=False, standalone_mode=False)
-    declared = done.stderr.strip().rpartition("declare rows=")[2]
+    declared = done.stderr.strip().rpartition("declare record_selector=")[2]
     call = ast.parse(declared, mode="eval").body
     assert isinstance(call, ast.Call)
     assert [ast.literal_eval(argument) for argument in call.args] == [(name,)]

@@ -47,7 +47,7 @@ def read(result: Inferred, sample: Sample) -> list[dict[str, Any]]:
     reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
     page = Reader(node, result.rows, result.keys, Dates()).read(reply)
     assert not page.invalid
-    return [as_dict(row) for row in page.rows]
+    return [as_dict(row) for row in page.records]
 
 
 def said(result: Inferred, sentence: str) -> list[str]:
@@ -127,7 +127,7 @@ def test_a_drafted_schema_reads_a_vendors_samples_as_the_declared_one_does(conne
     for name in SAMPLES[connector, stream]:
         sample = read_sample(FIXTURES / name)
         reply = Reply(200, {"content-type": sample.media_type}, sample.body, datetime.now(UTC))
-        rows = Reader(shape, result.rows, (), Dates()).read(reply).rows
+        rows = Reader(shape, result.rows, (), Dates()).read(reply).records
         for mine, theirs in zip(read(result, sample), map(as_dict, rows), strict=True):
             for field in mine.keys() & theirs.keys():
                 assert as_text(mine[field]) == as_text(theirs[field]), field

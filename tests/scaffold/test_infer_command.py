@@ -30,7 +30,7 @@ def test_a_schema_is_extended_in_place_and_a_second_time_changes_nothing(tmp_pat
     schema, sample = tmp_path / "schema.json", tmp_path / "sample.json"
     first = infer(FIXTURES / "scansource" / "invoice.json", "--output", schema)
     assert first.returncode == 0
-    assert f"written to {schema}; declare rows=RecordSelector(many=False)" in first.stderr
+    assert f"written to {schema}; declare record_selector=RecordSelector(many=False)" in first.stderr
     assert schema.stat().st_mode & 0o777 == 0o644
     sample.write_text(json.dumps({"InvoiceNumber": "1", "Rebate": 1.5}))
     second = infer(sample, "--rows", ".", "--extend", schema, "--output", schema)

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from vendortap.decode import schemas
 from vendortap.errors import UsageError
 from vendortap.scaffold import openapi
-from vendortap.scaffold.document import read
+from vendortap.scaffold.document import load
 from vendortap.scaffold.vendor import LIMIT_ASSUMED, DraftStream, Listed, Pages, SignIn, Vendor
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "openapi"
 
 
 def draft(name: str, *matches: str) -> Vendor:
-    return openapi.draft(read(FIXTURES / name), "acme", matches=matches)
+    return openapi.draft(load(FIXTURES / name), "acme", matches=matches)
 
 
 def drafted(document: dict[str, Any]) -> Vendor:
@@ -256,7 +256,7 @@ def test_a_file_that_is_no_document_is_refused_in_a_sentence(text: str, message:
     path = tmp_path / "spec.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
-        openapi.draft(read(path), "acme")
+        openapi.draft(load(path), "acme")
 
 
 anything = st.recursive(
@@ -272,7 +272,7 @@ def places(part: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(place for name, value in inner for place in places(value, (*path, name)))]
 
 
-DOCUMENTS = [dict(read(FIXTURES / name)) for name in ("distributor.yaml", "marketplace.json", "billing.yaml")]
+DOCUMENTS = [dict(load(FIXTURES / name)) for name in ("distributor.yaml", "marketplace.json", "billing.yaml")]
 PLACES = [places(document)[1:] for document in DOCUMENTS]
 
 

@@ -22,7 +22,7 @@ from singer_sdk import Stream, Tap
 
 from tests.conftest import without_times
 from vendortap.decode import xml_rows
-from vendortap.decode.structs import Row
+from vendortap.decode.structs import RecordStruct
 from vendortap.errors import ConfigError
 from vendortap.singer.stream import ConnectorStream
 from vendortap.singer.tap import ConnectorTap
@@ -263,7 +263,7 @@ def test_records_are_written_as_they_were_decoded_unless_something_alters_them(
 
     class Noticed(MessageWriter):
         def serialize_records(self, stream: str, records: Any, *rest: Any, **options: Any) -> bytearray:
-            written.extend(isinstance(record, Row) for record in records if stream == "invoices")
+            written.extend(isinstance(record, RecordStruct) for record in records if stream == "invoices")
             return super().serialize_records(stream, records, *rest, **options)
 
     monkeypatch.setattr(ConnectorTap, "message_writer_class", Noticed)
@@ -286,14 +286,14 @@ def test_a_list_in_xml_is_read_by_expression(
     monkeypatch.setattr(xml_rows, "WORTH", 1)
     slow = read_tap(some(vendor, format="json", use_singer_decimal=True))
     expressions: list[xml_rows.Expression] = []
-    read = xml_rows.Expression.read
+    read = xml_rows.Expression.match
 
     def noted(self: xml_rows.Expression, body: bytes) -> Any:
         found = read(self, body)
         expressions.append(self)
         return found
 
-    monkeypatch.setattr(xml_rows.Expression, "read", noted)
+    monkeypatch.setattr(xml_rows.Expression, "match", noted)
     quick = read_tap(some(vendor, format="xml", use_singer_decimal=True))
     assert expressions
     assert sorted(map(by_text, quick.records("invoices"))) == sorted(map(by_text, slow.records("invoices")))

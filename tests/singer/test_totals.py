@@ -30,7 +30,7 @@ def told(vendor: Vendor, catalog: Any = None, **options: Any) -> Sums:
         tap = _tap_class(vendor.connector.name)(config=vendor.config(**options), catalog=catalog)
         tap.sync_all()
         tap.client.close()
-        found = tap.told()["streams"][DETAILS]["totals"]
+        found = tap.snapshot()["streams"][DETAILS]["totals"]
     return {entry["currency"]: (entry["records"], Decimal(entry["amount"])) for entry in found}
 
 

@@ -17,14 +17,14 @@ from hypothesis import settings as hypothesis_settings
 from vendortap.declare.model import (
     Bookmark,
     Connector,
-    Keyed,
+    Parent,
     Plan,
     Record,
     RecordSelector,
     Reply,
     Request,
+    Slice,
     Stream,
-    Unit,
 )
 from vendortap.declare.paging import page_number
 from vendortap.declare.request import get
@@ -32,8 +32,8 @@ from vendortap.decode import schemas
 from vendortap.errors import MissingError
 from vendortap.plugins.validation import Shape
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
+from vendortap.sync.counters import Counters
 
 NOW = datetime(2025, 6, 1, 12, tzinfo=UTC)
 CONCURRENCIES = (1, 2, 8, 32)
@@ -65,8 +65,8 @@ DETAILS = Stream(
     title="",
     request=get("/document/{part}/{id}"),
     plan=_PLAN,
-    keyed=Keyed(param="id", parent="rows", field="Id", sources=(lambda config: config.get("ids"),)),
-    rows=RecordSelector(many=False),
+    parent=Parent(param="id", stream="rows", field="Id", sources=(lambda config: config.get("ids"),)),
+    record_selector=RecordSelector(many=False),
     keys=("Part", "Id"),
     replication_key="At",
     add={"Part": "part"},
@@ -109,7 +109,7 @@ class Memory:
     def documents(self) -> int:
         return sum(count for path, count in self.calls.items() if path.startswith("/document"))
 
-    def source(self, **config: Any) -> Source:
+    def source(self, **config: Any) -> SyncContext:
         settings = {"parts": list(self.rows), "page_size": 3, "concurrency": 4, "on_missing": "skip", **config}
         node = schemas.compile_record(_ROW, "row")
         lists = replace(node, fields={k: v for k, v in node.fields.items() if k != "Part"}, required=frozenset({"Id"}))
@@ -124,7 +124,7 @@ class Memory:
             streams=(LIST, DETAILS),
             zone=lambda _: self.zone,
         )
-        return Source(connector, settings, self.send, shapes)
+        return SyncContext(connector, settings, self.send, shapes)
 
 
 def at(minute: int) -> str:
@@ -144,9 +144,9 @@ class Reader:
         """One run; returns its records. With ``stop_after`` it dies after so many."""
         read: list[Record] = []
         source = self.vendor.source(**config)
-        with closing(reading.read(source, self.stream, lambda p: self.bookmarks.get(p["part"]), Tally())) as items:
+        with closing(reading.read(source, self.stream, lambda p: self.bookmarks.get(p["part"]), Counters())) as items:
             for item in items:
-                if isinstance(item, Advance):
+                if isinstance(item, BookmarkUpdate):
                     self.bookmarks[item.partition["part"]] = item.bookmark
                     continue
                 for record in item.records:
@@ -169,8 +169,8 @@ def random_memory(seed: int) -> Memory:
     )
 
 
-def units(count: int) -> list[Unit]:
-    return [Unit({"n": str(n)}) for n in range(count)]
+def units(count: int) -> list[Slice]:
+    return [Slice({"n": str(n)}) for n in range(count)]
 
 
 def page_of(number: int, page: int) -> Records:

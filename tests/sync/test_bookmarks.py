@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.sync.kit import DETAILS, LIST, NOW, Memory, Reader, at, quick
 from vendortap.declare.model import Request, Stream
 from vendortap.sync import reading
-from vendortap.sync.bookmarks import SEEN_AT_MOST
-from vendortap.sync.context import Advance, Records
-from vendortap.sync.counters import Tally
+from vendortap.sync.bookmarks import KEYS_AT_MOST
+from vendortap.sync.context import BookmarkUpdate, Records
+from vendortap.sync.counters import Counters
 
 changes = st.lists(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 8), st.integers(0, 2)), max_size=6), min_size=1, max_size=6
@@ -68,7 +68,7 @@ def test_with_bare_dates_a_day_is_read_again_as_long_as_it_is_the_last(
         for record in reader.run():
             known[record["Part"], record["Id"]] = version[record["Part"], record["Id"]]
         assert known == version
-        assert all(bookmark.seen == () for bookmark in reader.bookmarks.values())
+        assert all(bookmark.keys_at_bookmark == () for bookmark in reader.bookmarks.values())
 
 
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
@@ -107,10 +107,10 @@ def test_records_without_a_stamp_come_every_time() -> None:
 
 @pytest.mark.parametrize("stream", [LIST, DETAILS], ids=lambda s: s.name)
 def test_a_bookmark_remembers_a_bounded_number_of_keys(stream: Stream) -> None:
-    vendor = Memory({"a": {str(n): at(0) for n in range(SEEN_AT_MOST + 5)}})
+    vendor = Memory({"a": {str(n): at(0) for n in range(KEYS_AT_MOST + 5)}})
     reader = Reader(vendor, stream)
     reader.run(page_size=500)
-    assert len(reader.bookmarks["a"].seen) <= SEEN_AT_MOST
+    assert len(reader.bookmarks["a"].keys_at_bookmark) <= KEYS_AT_MOST
     vendor.rows["a"]["new"] = at(0)
     assert "new" in {record["Id"] for record in reader.run(page_size=500)}
 
@@ -147,14 +147,14 @@ def test_what_changes_while_the_list_is_read_is_not_lost(stream: Stream, seed: i
     for _ in range(4):
         vendor.before = pass_time
         source = vendor.source(concurrency=1)
-        for item in reading.read(source, stream, lambda p: reader.bookmarks.get(p["part"]), Tally()):
-            if isinstance(item, Advance):
+        for item in reading.read(source, stream, lambda p: reader.bookmarks.get(p["part"]), Counters()):
+            if isinstance(item, BookmarkUpdate):
                 reader.bookmarks["a"] = item.bookmark
             else:
                 versions |= {record["Id"]: record["At"].isoformat() for record in item.records}
     vendor.before = lambda _: None
     vendor.now += timedelta(days=1)
-    for item in reading.read(vendor.source(), stream, lambda p: reader.bookmarks.get(p["part"]), Tally()):
+    for item in reading.read(vendor.source(), stream, lambda p: reader.bookmarks.get(p["part"]), Counters()):
         if isinstance(item, Records):
             versions |= {record["Id"]: record["At"].isoformat() for record in item.records}
     assert versions == vendor.rows["a"]

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sync.kit import DETAILS, NOW, Memory, Reader, at, quick, random_memory, units
-from vendortap.declare.model import Limit, Request, Unit
+from vendortap.declare.model import Limit, Request, Slice
 from vendortap.errors import RefusedError
 from vendortap.sync import reading
 from vendortap.sync.context import Records
-from vendortap.sync.counters import Tally
-from vendortap.sync.ordering import EARLY, UNITS_AHEAD, Lane, Pool, in_order
+from vendortap.sync.counters import Counters
+from vendortap.sync.ordering import EARLY, SLICES_AHEAD, Lane, Pool, in_order
 
 # --- documents ---------------------------------------------------------------------------------------
 
@@ -106,7 +106,7 @@ def test_nothing_is_handed_on_before_the_list_has_been_read() -> None:
             raise broken
 
     vendor.before = fail
-    items = reading.read(vendor.source(), DETAILS, lambda _: None, Tally())
+    items = reading.read(vendor.source(), DETAILS, lambda _: None, Counters())
     with closing(items), pytest.raises(RefusedError):
         next(items)
     assert vendor.documents() >= 3
@@ -141,7 +141,7 @@ def test_whoever_may_read_the_list_but_no_document_is_refused_a_few_times_only(c
     vendor.before = refuse
     with pytest.raises(RefusedError, match="id 89"):
         Reader(vendor, DETAILS).run(concurrency=concurrency, page_size=30)
-    assert vendor.documents() <= 10 + (UNITS_AHEAD + 1) * concurrency + 1
+    assert vendor.documents() <= 10 + (SLICES_AHEAD + 1) * concurrency + 1
 
 
 def test_what_goes_wrong_with_an_early_document_is_raised_in_its_turn() -> None:
@@ -189,7 +189,7 @@ def test_where_a_limit_sets_the_pace_the_list_goes_first(limit: Limit | None, co
     vendor = Slow({"a": MANY}, documents=1 if early else 0)
     source = vendor.source(**config)
     source.connector = replace(source.connector, limit=limit)
-    assert len(list(reading.read(source, DETAILS, lambda _: None, Tally()))) == 2 * len(MANY)
+    assert len(list(reading.read(source, DETAILS, lambda _: None, Counters()))) == 2 * len(MANY)
     assert any(path.startswith("/document") for path in vendor.order[: 3 if early else 4]) is early
 
 
@@ -206,7 +206,7 @@ def test_where_a_limit_sets_the_pace_the_list_goes_first(limit: Limit | None, co
 def test_what_is_asked_for_early_changes_nothing_of_what_comes(
     fails: set[int], early: list[int], changed: set[int], called_off: bool, concurrency: int, seed: int
 ) -> None:
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         number = int(unit.params["n"])
         time.sleep(Random(f"{seed} {number}").random() / 1000)
         if number in fails:
@@ -218,7 +218,7 @@ def test_what_is_asked_for_early_changes_nothing_of_what_comes(
     with closing(Pool(concurrency)) as pool:
         lane = Lane(pool, fetch)  # type: ignore[arg-type] # a generator
         for number in early:
-            lane.ask_early(Unit({"n": str(number)}))
+            lane.ask_early(Slice({"n": str(number)}))
         if called_off:
             lane.call_off()
         for _, pages in in_order(planned, lane):
@@ -233,23 +233,23 @@ def test_what_is_held_does_not_keep_what_follows_from_being_asked_for() -> None:
     """Or the threads would stand still behind a long list until the reader has got through all that is held."""
     fetched: list[str] = []
 
-    def fetch(unit: Unit) -> Generator[Records, None, None]:
+    def fetch(unit: Slice) -> Generator[Records, None, None]:
         fetched.append(unit.params["n"])
         yield Records([], NOW, NOW, more=False)
 
-    def settled(count: int) -> int:
+    def safe_until(count: int) -> int:
         deadline = time.monotonic() + 10
         while len(fetched) < count and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.05)  # time enough for more than that
         return len(fetched)
 
-    planned, held, ahead = units(60), 2 * EARLY, 2 * UNITS_AHEAD
+    planned, held, ahead = units(60), 2 * EARLY, 2 * SLICES_AHEAD
     with closing(Pool(2)) as pool:
         lane = Lane(pool, fetch)
         for unit in planned[:held]:
             lane.ask_early(unit)
-        assert settled(held) == held
+        assert safe_until(held) == held
         with closing(in_order(planned, lane)) as taken:
             next(taken)
-            assert settled(held + ahead) == held + ahead
+            assert safe_until(held + ahead) == held + ahead

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from tests.conftest import make_catalog
 from vendortap import StreamRecord, StreamState, read
-from vendortap.declare.model import Unit
+from vendortap.declare.model import Slice
 from vendortap.errors import OpenItemsError, RecordError, RefusedError, StateError
 from vendortap.singer.maps import masks
 from vendortap.support.redact import Redactor
@@ -151,7 +151,7 @@ def test_a_document_that_the_list_shows_again_is_asked_for_once(vendor: Vendor, 
 
 def test_distance_grows() -> None:
     moment = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
-    unit = Unit({"customer_number": "1", "number": "7"}, {"customer_number": "1"})
+    unit = Slice({"customer_number": "1", "number": "7"}, {"customer_number": "1"})
     entry: dict[str, Any] = {}
     waited = []
     for _ in range(14):
@@ -170,7 +170,7 @@ def test_a_run_asks_for_a_hundred_or_a_tenth_of_what_it_asks_for_anyway() -> Non
     entry: dict[str, Any] = {}
     run = OpenItems(entry)
     for number in range(300):
-        run.note((str(number),), "missing", Unit({"number": str(number)}), of_list=False)
+        run.note((str(number),), "missing", Slice({"number": str(number)}), of_list=False)
     run = OpenItems(entry)
     assert [len(run.documents([{}], asked)) for asked in (0, 1000, 1500, 5000)] == [100, 100, 150, 300]
 
@@ -455,7 +455,7 @@ def test_a_window_is_read_again_for_what_is_open_in_it(sandboxes: StartVendor, t
 def test_a_key_with_a_secret_is_hashed_and_looked_for_in_the_list() -> None:
     redact, secret = Redactor(["pl4nted-secret"]), b"the secret settings"
     entry: dict[str, Any] = {}
-    number, unit = "INV-pl4nted%2Dsecret", Unit({"customer": "1"}, {"customer": "1"})
+    number, unit = "INV-pl4nted%2Dsecret", Slice({"customer": "1"}, {"customer": "1"})
     run = OpenItems(entry, secret=secret)
     run.note((number,), "missing", unit, of_list=False)
     run.note(("INV-2",), "missing", unit, of_list=False)

@@ -17,12 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sync.kit import CONCURRENCIES, LIST, NOW, Memory, Reader, at, page_of, quick, units
-from vendortap.declare.model import Bookmark, Request, Unit
+from vendortap.declare.model import Bookmark, Request, Slice
 from vendortap.errors import RefusedError
 from vendortap.sync import reading
 from vendortap.sync.context import Records
-from vendortap.sync.counters import Tally
-from vendortap.sync.ordering import PAGES_AHEAD, UNITS_AHEAD, ordered
+from vendortap.sync.counters import Counters
+from vendortap.sync.ordering import PAGES_AHEAD, SLICES_AHEAD, ordered
 
 
 @pytest.mark.promise("Records, their order and bookmarks do not depend on the concurrency")
@@ -36,7 +36,7 @@ from vendortap.sync.ordering import PAGES_AHEAD, UNITS_AHEAD, ordered
 def test_units_come_in_order_and_a_failure_in_its_place_whatever_the_timing(
     pages: list[int], failing: tuple[int, int] | None, concurrency: int, seed: int
 ) -> None:
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         number, random = int(unit.params["n"]), Random(f"{seed} {unit.params}")
         for page in range(pages[number] + 1):
             time.sleep(random.random() / 1000)
@@ -70,7 +70,7 @@ def test_no_more_is_under_way_or_ahead_than_allowed(concurrency: int) -> None:
         for name, figure in figures.items():
             most[name] = max(most[name], figure)
 
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         nonlocal under_way, begun, ahead_pages
         with lock:
             under_way, begun = under_way + 1, begun + 1
@@ -100,9 +100,9 @@ def test_no_more_is_under_way_or_ahead_than_allowed(concurrency: int) -> None:
 
 @pytest.mark.parametrize("concurrency", CONCURRENCIES)
 def test_a_reader_that_stands_still_stops_the_threads(concurrency: int) -> None:
-    begun: list[Unit] = []
+    begun: list[Slice] = []
 
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         begun.append(unit)
         yield replace(page_of(0, 0), more=False)
 
@@ -118,7 +118,7 @@ def test_a_reader_that_stands_still_stops_the_threads(concurrency: int) -> None:
 
 def test_a_list_is_asked_for_one_page_further_than_it_has_been_read() -> None:
     vendor = Memory({"a": {f"{number:02}": None for number in range(30)}})
-    with closing(reading.read(vendor.source(), LIST, lambda _: None, Tally())) as items:
+    with closing(reading.read(vendor.source(), LIST, lambda _: None, Counters())) as items:
         for read in range(1, 9):
             assert isinstance(next(items), Records)
             deadline = time.monotonic() + 10
@@ -132,7 +132,7 @@ def test_a_list_is_asked_for_one_page_further_than_it_has_been_read() -> None:
 def test_what_has_been_handed_on_is_held_by_nobody_else(since: Bookmark | None) -> None:
     """Or a page stays in memory for as long as its lines take to be written."""
     vendor = Memory({"a": {str(number): at(number) for number in range(6)}})
-    with closing(reading.read(vendor.source(), LIST, lambda _: since, Tally())) as items:
+    with closing(reading.read(vendor.source(), LIST, lambda _: since, Counters())) as items:
         for item in items:
             if isinstance(item, Records):
                 record = item.records.pop(0)
@@ -140,7 +140,7 @@ def test_what_has_been_handed_on_is_held_by_nobody_else(since: Bookmark | None) 
 
 
 def test_many_pages_in_many_units_do_not_block_each_other() -> None:
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         yield from (page_of(int(unit.params["n"]), page) for page in range(50))
 
     counted: list[int] = []
@@ -156,7 +156,7 @@ def test_many_pages_in_many_units_do_not_block_each_other() -> None:
 
 
 def test_pages_that_the_reader_leaves_are_passed_over() -> None:
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         yield from (page_of(int(unit.params["n"]), page) for page in range(9))
 
     with closing(ordered(units(5), fetch, 2)) as fetched:  # type: ignore[arg-type] # a generator
@@ -173,7 +173,7 @@ def test_where_the_first_requests_all_fail_the_others_are_not_sent() -> None:
     vendor.before = refuse
     with pytest.raises(RefusedError, match="the first 10 requests all failed, so no others were sent"):
         Reader(vendor).run(concurrency=8)
-    assert vendor.calls.total() <= 10 + UNITS_AHEAD * 8
+    assert vendor.calls.total() <= 10 + SLICES_AHEAD * 8
 
 
 def pipeline_threads() -> set[threading.Thread]:
@@ -189,7 +189,7 @@ def all_end(threads: set[threading.Thread]) -> bool:
 def test_closing_ends_the_threads_even_in_the_middle_of_a_unit_without_end() -> None:
     closed = threading.Semaphore(0)
 
-    def fetch(unit: Unit) -> Iterator[Records]:
+    def fetch(unit: Slice) -> Iterator[Records]:
         try:
             page = 0
             while True:

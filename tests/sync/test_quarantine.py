@@ -23,13 +23,13 @@ from vendortap.errors import ConfigError
 from vendortap.support import files
 from vendortap.support.redact import shown_line
 from vendortap.sync import quarantine
-from vendortap.sync.quarantine import Account, Kept, Quarantine, read, read_all
+from vendortap.sync.quarantine import Account, Quarantine, QuarantineEntry, read, read_all
 
 STRANGE = "18.01.2025 00:13"
 """A date that the tap reads with the setting date_format, and only with it."""
 
 
-def kept(raw: bytes = b"{}", **changes: Any) -> Kept:
+def kept(raw: bytes = b"{}", **changes: Any) -> QuarantineEntry:
     values: dict[str, Any] = {
         "connector": "acme",
         "stream": "invoices",
@@ -44,7 +44,7 @@ def kept(raw: bytes = b"{}", **changes: Any) -> Kept:
         "schema": "sha256:0",
         "time": datetime(2025, 1, 31, tzinfo=UTC),
     }
-    return Kept(**{**values, **changes})
+    return QuarantineEntry(**{**values, **changes})
 
 
 def private(folder: Path) -> Path:

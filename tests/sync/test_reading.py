@@ -16,8 +16,8 @@ from tests.sync.kit import CONCURRENCIES, DETAILS, LIST, Memory, Reader, at, qui
 from vendortap.declare.model import Request, Stream
 from vendortap.errors import BodyError, MissingError, RefusedError, VendortapError
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records
+from vendortap.sync.counters import Counters
 
 
 @pytest.mark.promise("Records, their order and bookmarks do not depend on the concurrency")
@@ -28,10 +28,10 @@ def test_records_and_bookmarks_are_the_same_at_every_concurrency(stream: Stream,
     for concurrency in CONCURRENCIES:
         vendor, random = random_memory(seed), Random(concurrency)
         vendor.before = lambda _, random=random: time.sleep(random.random() / 1000)  # type: ignore[misc] # mypy infers no lambda with a default
-        items = reading.read(vendor.source(concurrency=concurrency), stream, lambda _: None, Tally())
+        items = reading.read(vendor.source(concurrency=concurrency), stream, lambda _: None, Counters())
         runs.append([item.records if isinstance(item, Records) else item for item in items])
     assert all(run == runs[0] for run in runs)
-    assert sum(len(item) for item in runs[0] if not isinstance(item, Advance)) == sum(
+    assert sum(len(item) for item in runs[0] if not isinstance(item, BookmarkUpdate)) == sum(
         len(rows) for rows in random_memory(seed).rows.values()
     )
 
@@ -66,7 +66,10 @@ def test_a_bookmark_never_covers_what_was_not_handed_on(
                 if stamp is not None
                 and (
                     datetime.fromisoformat(stamp) < bookmark.value
-                    or (datetime.fromisoformat(stamp) == bookmark.value and any(number in key for key in bookmark.seen))
+                    or (
+                        datetime.fromisoformat(stamp) == bookmark.value
+                        and any(number in key for key in bookmark.keys_at_bookmark)
+                    )
                 )
             }
             assert covered <= reader.have.keys()
@@ -81,14 +84,14 @@ def test_configured_keys_are_asked_of_every_partition_and_leave_bookmarks_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     vendor = Memory({"a": {"1": at(0)}, "b": {"2": at(0)}})
-    reader, tally = Reader(vendor, DETAILS), Tally()
+    reader, tally = Reader(vendor, DETAILS), Counters()
     items = list(reading.read(vendor.source(ids=["2", "9", "1"]), DETAILS, lambda _: None, tally))
     assert [(r["Part"], r["Id"], r["At"]) for i in items if isinstance(i, Records) for r in i.records] == [
         ("b", "2", None),
         ("a", "1", None),
     ]
     assert reader.bookmarks == {}
-    assert not any(isinstance(item, Advance) for item in items)
+    assert not any(isinstance(item, BookmarkUpdate) for item in items)
     assert tally.missing == 1
     (warning,) = caplog.messages
     assert "id 9" in warning
@@ -124,7 +127,7 @@ def test_a_document_that_the_list_shows_and_the_vendor_lacks_is_counted_and_pass
             raise MissingError("not there.")
 
     vendor.before = missing
-    tally = Tally()
+    tally = Counters()
     items = list(reading.read(vendor.source(), DETAILS, lambda _: None, tally))
     assert [r["Id"] for i in items if isinstance(i, Records) for r in i.records] == ["1", "3"]
     assert (tally.fetched, tally.missing) == (3, 1)
@@ -139,7 +142,7 @@ def test_a_list_that_does_not_move_on_is_an_error_although_its_records_are_chang
     source = vendor.source()
     send = source.send
     source.send = lambda request: send(request.with_params({"page": 1}))
-    items = reading.read(source, LIST, lambda _: None, Tally())
+    items = reading.read(source, LIST, lambda _: None, Counters())
     first = next(items)
     assert isinstance(first, Records)
     assert len(first.records) == 3
@@ -168,11 +171,11 @@ def test_a_failing_probe_says_where() -> None:
 
 def test_the_tally_adds_up() -> None:
     vendor = Memory({"a": {str(n): at(n) for n in range(7)}})
-    first = Tally()
+    first = Counters()
     items = list(reading.read(vendor.source(), LIST, lambda _: None, first))
-    (bookmark,) = [item.bookmark for item in items if isinstance(item, Advance)]
+    (bookmark,) = [item.bookmark for item in items if isinstance(item, BookmarkUpdate)]
     vendor.rows["a"]["2"] = at(99)
-    second = Tally()
+    second = Counters()
     list(reading.read(vendor.source(), LIST, lambda _: bookmark, second))
     assert (first.fetched, first.skipped) == (7, 0)
     assert (second.fetched, second.known, second.skipped) == (7, 6, 6)
@@ -181,8 +184,8 @@ def test_the_tally_adds_up() -> None:
 def test_advances_only_ever_go_up() -> None:
     vendor = random_memory(2)
     values: dict[str, list[datetime]] = {}
-    for item in reading.read(vendor.source(), DETAILS, lambda _: None, Tally()):
-        if isinstance(item, Advance):
+    for item in reading.read(vendor.source(), DETAILS, lambda _: None, Counters()):
+        if isinstance(item, BookmarkUpdate):
             values.setdefault(item.partition["part"], []).append(item.bookmark.value)
     assert values
     assert all(a <= b for run in values.values() for a, b in pairwise(run))

@@ -290,7 +290,7 @@ def read(stream: Stream, size: int, answer: Callable[[Request], Page]) -> Iterat
     asked: Request | None = next(steps)
     while asked is not None:
         reply, before = answer(asked), asked
-        got = [row["number"] for row in reply.rows]
+        got = [row["number"] for row in reply.records]
         try:
             asked = steps.send(reply)
         except StopIteration:

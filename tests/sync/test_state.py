@@ -73,7 +73,7 @@ def test_a_state_without_a_version_as_taps_on_singer_sdk_write_it_is_migrated() 
     assert new["version"] == STATE_VERSION
     found = state.read_bookmark("invoices", state.find_entry(new, "invoices", {"customer": "1"}))
     assert found is not None
-    assert (found.value.isoformat(), found.seen) == ("2025-01-31T12:00:00+00:00", ())
+    assert (found.value.isoformat(), found.keys_at_bookmark) == ("2025-01-31T12:00:00+00:00", ())
     assert state.read_bookmark("details", state.find_entry(new, "details", {})) is None, "it is read anew"
 
 

@@ -25,8 +25,8 @@ from vendortap.declare.empty import absent
 from vendortap.declare.model import (
     Bookmark,
     Connector,
-    Keyed,
     Node,
+    Parent,
     Plan,
     Record,
     RecordSelector,
@@ -44,8 +44,8 @@ from vendortap.errors import BodyError, ConfigError, MissingError, RecordError, 
 from vendortap.plugins.validation import Shape
 from vendortap.support.redact import Redactor
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
+from vendortap.sync.counters import Counters
 from vendortap.sync.documents import companion_names
 from vendortap.sync.fetching import SETTLED
 
@@ -67,7 +67,7 @@ ROWS = RecordSelector(
 )
 WINDOWS = Windows("start", "end", "window_days", ("after", "before"))
 
-LIST = Stream(name="rows", title="", request=get("/list", since="{since}"), rows=ROWS, keys=("Id",))
+LIST = Stream(name="rows", title="", request=get("/list", since="{since}"), record_selector=ROWS, keys=("Id",))
 WINDOWED = replace(
     LIST,
     request=get("/list", after="{after}", before="{before}"),
@@ -97,7 +97,7 @@ def day(days_ago: float) -> datetime:
     return now() - days_ago * DAY
 
 
-def source(answer: Answer, *streams: Stream, clock: timedelta = timedelta(), **config: Any) -> Source:
+def source(answer: Answer, *streams: Stream, clock: timedelta = timedelta(), **config: Any) -> SyncContext:
     """A vendor that gives these answers; its clock may differ from ours."""
 
     def send(request: Request) -> Reply:
@@ -117,11 +117,11 @@ def source(answer: Answer, *streams: Stream, clock: timedelta = timedelta(), **c
         **config,
     }
     connector = Connector(name="acme", title="", docs="", schemas="", base_url=lambda _: "", streams=streams)
-    return Source(connector, settings, send, {stream.name: shape(stream) for stream in streams})
+    return SyncContext(connector, settings, send, {stream.name: shape(stream) for stream in streams})
 
 
 def shape(stream: Stream) -> Shape:
-    stamped = stream.replication_key and (stream.plan.windows or stream.keyed)
+    stamped = stream.replication_key and (stream.plan.windows or stream.parent)
     given = {*stream.add, *(["At"] if stamped else []), *companion_names("Document")}
     fields = {name: node for name, node in NODE.fields.items() if name not in given}
     return Shape(SCHEMA, NODE, Node("object", nullable=False, fields=fields, required=NODE.required - given))
@@ -133,7 +133,7 @@ class Run:
 
     records: list[Record] = field(default_factory=list)
     advances: list[Bookmark] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    tally: Counters = field(default_factory=Counters)
 
     @property
     def ids(self) -> list[str]:
@@ -144,13 +144,13 @@ class Run:
         return self.advances[-1] if self.advances else None
 
 
-def run(vendor: Source, stream: Stream, bookmark: Bookmark | None = None, into: Run | None = None) -> Run:
+def run(vendor: SyncContext, stream: Stream, bookmark: Bookmark | None = None, into: Run | None = None) -> Run:
     done = into or Run()
     for item in reading.read(vendor, stream, lambda _: bookmark, done.tally):
         if isinstance(item, Records):
             done.records += item.records
         else:
-            assert isinstance(item, Advance)
+            assert isinstance(item, BookmarkUpdate)
             done.advances.append(item.bookmark)
     return done
 
@@ -325,11 +325,11 @@ def test_an_answer_without_the_place_of_its_rows_is_an_error_unless_that_is_the_
     for document, said in (({}, r"\$ has nothing in it"), ({"rows": None}, r"\$\.rows is null")):
         with pytest.raises(BodyError, match=rf"^acme, rows: the answer has no list of records at \$\.rows: {said}; "):
             run(source(always(document), LIST), LIST)
-    may_be_absent = replace(LIST, rows=replace(ROWS, empty=(absent("rows"),)))
+    may_be_absent = replace(LIST, record_selector=replace(ROWS, empty=(absent("rows"),)))
     assert run(source(always({}), may_be_absent), may_be_absent).records == []
     with pytest.raises(BodyError, match=r"rows is null"):
         run(source(always({"rows": None}), may_be_absent), may_be_absent)
-    deep = replace(LIST, rows=RecordSelector(("payload", "rows")))
+    deep = replace(LIST, record_selector=RecordSelector(("payload", "rows")))
     with pytest.raises(BodyError, match=r"no list of records at \$\.payload\.rows: \$\.payload has nothing in it"):
         run(source(always({"payload": {}}), deep), deep)
 
@@ -376,8 +376,8 @@ KEYED = replace(
     LIST,
     name="documents",
     request=get("/document/{id}"),
-    rows=RecordSelector(many=False),
-    keyed=Keyed("id", (listed("ids"),)),
+    record_selector=RecordSelector(many=False),
+    parent=Parent("id", (listed("ids"),)),
     add={"Id": "id"},
     document="Document",
 )

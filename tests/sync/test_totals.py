@@ -25,7 +25,7 @@ def test_totals_are_exact_and_by_currency(rows: list[tuple[str | None, Decimal |
         for currency in {currency for currency, amount in rows if amount is not None}:
             of = [amount for of, amount in rows if of == currency and amount is not None]
             wanted[currency] = (len(of), sum(of, Decimal(0)))
-    told = totals.told()
+    told = totals.snapshot()
     assert {entry["currency"]: (entry["records"], Decimal(entry["amount"])) for entry in told} == wanted
     assert not any("E" in entry["amount"] for entry in told)
 
@@ -50,7 +50,7 @@ def test_totals_are_exact_and_by_currency(rows: list[tuple[str | None, Decimal |
 def test_amounts_are_found_where_the_declaration_says(record: dict[str, object], wanted: list[object]) -> None:
     totals = Totals(Amount("sums.due", "lines.currency"))
     totals.add([record])
-    assert [(entry["currency"], entry["amount"]) for entry in totals.told()] == wanted
+    assert [(entry["currency"], entry["amount"]) for entry in totals.snapshot()] == wanted
 
 
 @pytest.mark.parametrize(
@@ -70,26 +70,26 @@ def test_no_total_is_told_where_an_amount_or_its_currency_is_hidden(hidden: dict
     totals = Totals(Amount("sums.due", "lines.currency"))
     totals.add([{"sums": {"due": 1}, "lines": [{"currency": "USD"}]}, hidden])
     totals.add([{"sums": {"due": 1}, "lines": [{"currency": "USD"}]}])
-    assert totals.told() == []
+    assert totals.snapshot() == []
 
 
 @pytest.mark.parametrize("gone", [{}, {"sums": {}}, {"sums": "5d41402abc4b2a76b9719d911017c592"}, {"sums": 5}])
 def test_what_is_removed_does_not_count(gone: dict[str, object]) -> None:
     totals = Totals(Amount("sums.due"))
     totals.add([gone, {"sums": {"due": 1}}])
-    assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(1, "1")]
+    assert [(entry["records"], entry["amount"]) for entry in totals.snapshot()] == [(1, "1")]
 
 
 def test_names_are_joined_as_the_operator_wishes() -> None:
     totals = Totals(Amount("a.b.c"), ".")
     totals.add([{"a.b.c": 1}, {"a.b": '{"c": 1}'}, {"a": {"b.c": 1}}, {"a": {"b": {"c": 1}}}, {"a.b": None}])
-    assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(4, "4")]
+    assert [(entry["records"], entry["amount"]) for entry in totals.snapshot()] == [(4, "4")]
 
 
 def test_what_cannot_be_added_up_exactly_is_not_added_up() -> None:
     totals = Totals(Amount("total"))
     totals.add({"total": Decimal(text)} for text in ("1e400", "1e-400", "1"))
-    assert totals.told() == [{"currency": None, "records": 3, "amount": None}]
+    assert totals.snapshot() == [{"currency": None, "records": 3, "amount": None}]
 
 
 @pytest.mark.parametrize("text", ["1e999999", "-1e3000000000", "1e-999999", "0e-999999999", "9" * 101])
@@ -98,7 +98,7 @@ def test_amounts_that_are_too_long_are_not_added_up(text: str) -> None:
         totals = Totals(Amount("total", "currency"))
         totals.add({"total": amount, "currency": currency} for currency in ("USD", "EUR"))
         totals.add([{"total": 1, "currency": "USD"}])
-        assert [(entry["records"], entry["amount"]) for entry in totals.told()] == [(2, None), (1, None)]
+        assert [(entry["records"], entry["amount"]) for entry in totals.snapshot()] == [(2, None), (1, None)]
 
 
 @pytest.mark.promise(
@@ -109,7 +109,7 @@ def test_currencies_without_end_are_counted_under_one_name() -> None:
     names = [*(f"C{number}" for number in range(1, 10_000)), "x" * 11, "x" * 1_000_000, OTHERS]
     totals.add([{"total": 1, "currency": None}, {"total": 1, "currency": OTHERS}])
     totals.add({"total": Decimal("9" * 100), "currency": name} for name in [*names, *names])
-    told = totals.told()
+    told = totals.snapshot()
     assert [entry["currency"] for entry in told] == [None, *names[:CURRENCIES], OTHERS]
     assert [entry["records"] for entry in told] == [1, *[2] * CURRENCIES, 2 * (len(names) - CURRENCIES) + 1]
     assert told[-1]["amount"] is None

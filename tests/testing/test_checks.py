@@ -20,7 +20,7 @@ from vendortap.plugins import host
 from vendortap.sandbox import faults
 from vendortap.singer.stream import ConnectorStream
 from vendortap.singer.tap import ConnectorTap
-from vendortap.sync.context import Advance, Records, Source
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
 from vendortap.testing import connector_suite
 from vendortap.testing.checks import CHECKS
 from vendortap.testing.harness import Harness, NotApplicable, served
@@ -100,7 +100,7 @@ class Careless(ConnectorTap):
 class Deaf(ConnectorTap):
     """Takes every refusal for a record that is not there."""
 
-    def source(self) -> Source:
+    def source(self) -> SyncContext:
         source = super().source()
 
         def send(request: Request) -> Reply:
@@ -131,10 +131,10 @@ class Moving(ConnectorStream):
     days = 0
     count: ClassVar[int] = 0
 
-    def _advance(self, item: Advance) -> None:
+    def _advance(self, item: BookmarkUpdate) -> None:
         Moving.count += 1
         value = item.bookmark.value + timedelta(self.days * Moving.count)
-        super()._advance(replace(item, bookmark=Bookmark(value, item.bookmark.seen)))
+        super()._advance(replace(item, bookmark=Bookmark(value, item.bookmark.keys_at_bookmark)))
 
 
 class Backwards(Moving):
@@ -234,16 +234,16 @@ def always(*_: object) -> bool:
 
 def with_empty_rows(connector: Connector) -> Connector:
     """What takes every reply without the place of the rows for one that has none."""
-    rows = connector.stream(LIST).rows
+    rows = connector.stream(LIST).record_selector
     assert isinstance(rows, RecordSelector)
-    return of_stream(LIST, rows=replace(rows, empty=(always,), more={}), pages=None, check=None)(connector)
+    return of_stream(LIST, record_selector=replace(rows, empty=(always,), more={}), pages=None, check=None)(connector)
 
 
 def unknown_numbers(connector: Connector) -> Connector:
     """What compares a document's number with the one asked for, and takes any two for the same."""
-    keyed = connector.stream(DOCUMENTS).keyed
-    assert keyed is not None
-    return of_stream(DOCUMENTS, keyed=replace(keyed, same=always))(connector)
+    parent = connector.stream(DOCUMENTS).parent
+    assert parent is not None
+    return of_stream(DOCUMENTS, parent=replace(parent, same=always))(connector)
 
 
 CASES = [

@@ -121,7 +121,7 @@ def test_a_folder_with_something_in_it_and_another_connectors_recording_are_refu
     with pytest.raises(UsageError, match="not an empty folder"):
         tape.write(folder, tape.Recording("scansource", {}, [], []), {})
     with pytest.raises(UsageError, match="is of 'scansource', version 1, not of 'acme'"):
-        tape.read(folder, "acme")
+        tape.load(folder, "acme")
 
 
 # --- what is made up ---------------------------------------------------------------------------------

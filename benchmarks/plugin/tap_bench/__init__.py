@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from vendortap.declare import Connector, Keyed, RecordSelector, Stream, Value, by, get, hookimpl, setting, token
+from vendortap.declare import Connector, Parent, RecordSelector, Stream, Value, by, get, hookimpl, setting, token
 
 _LIST = get("/invoices", page="1", size="{page_size}")
 _ROWS = RecordSelector(("Invoices",), more={"next": Value(("NextPage",), "integer")})
@@ -24,7 +24,7 @@ BENCH = Connector(
             name="invoices",
             title="The list, whole",
             request=_LIST,
-            rows=_ROWS,
+            record_selector=_ROWS,
             pages=_PAGES,
             keys=("InvoiceNumber",),
         ),
@@ -33,7 +33,7 @@ BENCH = Connector(
             title="The list, incrementally",
             schema="invoices",
             request=_LIST,
-            rows=_ROWS,
+            record_selector=_ROWS,
             pages=_PAGES,
             keys=("InvoiceNumber",),
             replication_key="LastChanged",
@@ -43,7 +43,7 @@ BENCH = Connector(
             name="invoice_index",
             title="The numbers of the invoices",
             request=get("/index", page="1", size="{page_size}"),
-            rows=_ROWS,
+            record_selector=_ROWS,
             pages=_PAGES,
             keys=("InvoiceNumber",),
             replication_key="LastChanged",
@@ -54,8 +54,8 @@ BENCH = Connector(
             title="The documents, one request each",
             schema="invoices",
             request=get("/invoices/{invoice_number}"),
-            rows=RecordSelector(many=False),
-            keyed=Keyed("invoice_number", parent="invoice_index", field="InvoiceNumber"),
+            record_selector=RecordSelector(many=False),
+            parent=Parent("invoice_number", stream="invoice_index", field="InvoiceNumber"),
             keys=("InvoiceNumber",),
             replication_key="LastChanged",
             selected_by_default=False,

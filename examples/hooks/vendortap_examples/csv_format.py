@@ -1,4 +1,4 @@
-"""The wire format ``text/csv`` (RFC 4180): the first line names the fields, every further one is a row."""
+"""A decoder of ``text/csv`` (RFC 4180): the first line names the fields, every further one is a row."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from email.message import Message
 from typing import Any
 
-from vendortap.declare import Reply, WireFormat, hookimpl
+from vendortap.declare import Decoder, Reply, hookimpl
 
 
 @hookimpl
-def register_wire_formats() -> Mapping[str, WireFormat]:
+def register_decoders() -> Mapping[str, Decoder]:
     """Bring the format."""
     return {"text/csv": rows}
 

@@ -1,4 +1,4 @@
-"""The wire format ``application/edi-x12`` (RFC 1767): invoices, which are transaction set 810 of ANSI ASC X12."""
+"""A decoder of ``application/edi-x12`` (RFC 1767): invoices, which are transaction set 810 of ANSI ASC X12."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from vendortap.declare import Reply, WireFormat, hookimpl
+from vendortap.declare import Decoder, Reply, hookimpl
 
 Segment = Sequence[str]
 """Its identifier and its elements."""
@@ -15,7 +15,7 @@ ISA_LENGTH = 106
 
 
 @hookimpl
-def register_wire_formats() -> Mapping[str, WireFormat]:
+def register_decoders() -> Mapping[str, Decoder]:
     """Bring the format."""
     return {"application/edi-x12": invoices}
 

@@ -153,7 +153,7 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     from vendortap.http.connect import connect
     from vendortap.plugins.validation import settings, shapes
     from vendortap.sync import reading
-    from vendortap.sync.context import Source
+    from vendortap.sync.context import SyncContext
 
     loaded = host.load(connector)
     config = read_settings(loaded, configs)
@@ -161,8 +161,8 @@ def check(connector: str, configs: tuple[str, ...]) -> None:
     client = connect(loaded, config, settings(loaded))
     started = time.monotonic()
     depth = config["max_depth"]
-    source = Source(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
-    stream = next(stream for stream in loaded.streams if stream.keyed is None)
+    source = SyncContext(loaded, config, client.send, shapes(loaded), redact=client.redact, max_depth=depth)
+    stream = next(stream for stream in loaded.streams if stream.parent is None)
     count = reading.probe(source, stream)
     seconds = time.monotonic() - started
     click.echo(

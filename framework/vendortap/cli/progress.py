@@ -62,7 +62,7 @@ class Progress:
     def _show_stream(self, name: str, stream: Mapping[str, Any], *, over: bool) -> None:
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=None, start=False, records="", rate="", left="")
-        done, expected, seconds = stream["units"], stream["expected"], stream["seconds"]
+        done, expected, seconds = stream["slices"], stream["expected"], stream["seconds"]
         if seconds:
             self._bars.start_task(self._tasks[name])
         self._bars.update(

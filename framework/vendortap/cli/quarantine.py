@@ -26,7 +26,7 @@ from vendortap.support.redact import shown_line
 
 if TYPE_CHECKING:
     from vendortap.operate.replay import Replayed
-    from vendortap.sync.quarantine import Kept
+    from vendortap.sync.quarantine import QuarantineEntry
 
 
 @click.group(
@@ -62,7 +62,7 @@ def quarantine_list(folder: Path) -> None:
     click.echo(table(names, rows))
 
 
-def _entry_row(kept: Kept) -> list[str]:
+def _entry_row(kept: QuarantineEntry) -> list[str]:
     when = kept.time.isoformat(" ", "seconds")
     key = kept.shown or ", ".join(f"{name} {value}" for name, value in kept.key.items())
     return [when, kept.connector, kept.stream, key or "-", kept.path, kept.error]

@@ -237,7 +237,7 @@ def _with_progress(watch: Watch) -> Watch:
         if report and (report["final"] or time.monotonic() >= due):
             due = time.monotonic() + PROGRESS_SECONDS
             streams = {
-                name: {figure: stream[figure] for figure in ("records", "units", "expected", "seconds")}
+                name: {figure: stream[figure] for figure in ("records", "slices", "expected", "seconds")}
                 for name, stream in report["streams"].items()
             }
             network = {figure: report[figure] for figure in ("seconds", "requests", "retries", "waiting", "bytes")}

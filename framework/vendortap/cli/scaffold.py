@@ -68,7 +68,9 @@ def infer(
         click.echo(layout.dumps(result.schema), nl=False)
     else:
         write_atomically(output, layout.dumps(result.schema).encode(), mode=0o644)  # for everybody to read
-        click.echo(f"vendortap: written to {output}; declare rows={drafting.rows_text(result.rows)}", err=True)
+        click.echo(
+            f"vendortap: written to {output}; declare record_selector={drafting.rows_text(result.rows)}", err=True
+        )
 
 
 @click.command(

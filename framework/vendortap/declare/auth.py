@@ -1,4 +1,4 @@
-"""Ready-made ways to authenticate, as generators without I/O.
+"""Ready-made auth flows, as generators without I/O.
 
 Each function returns an ``Authorize``: it takes the settings, yields the token calls it needs, is sent their
 replies, and returns the headers that the following requests carry. Flows without token calls yield nothing.
@@ -375,7 +375,7 @@ def token_credentials(
 ) -> Credentials:
     """Read the token and its lifetime out of a token endpoint's answer (RFC 6749, 5.1).
 
-    ``token_type`` is not looked at: vendors write it in their own ways and mean bearer tokens.
+    ``token_type`` is not looked at: vendors write it as they please and mean bearer tokens.
 
     Raises:
         CredentialsError: there is no token that could be sent, or the lifetime is not a number of seconds.

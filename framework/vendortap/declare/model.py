@@ -178,14 +178,15 @@ class Page:
     """The records of one reply, and the values beside them that the pager asked for (``RecordSelector.more``).
 
     ``absent`` says that the reply does not even have the place where they should be, or as the one document nothing.
-    ``invalid`` are those rows, by index, that do not fit their schema: what can be read of one is in ``rows`` all the
-    same, so that pagers and checks see how many there are; the rest of it is null. The rows are given away when the
-    pager yields another request: what it has to know of them then, it has to keep. ``headers`` are the reply's, for
-    vendors that say there where the next page is; their names are lower case. ``is_recounted`` says that rows came
-    twice when the list was read before, so that a number of rows or pages does not say where it ends.
+    ``invalid`` are those records, by index, that do not fit their schema: what can be read of one is in ``records``
+    all the same, so that pagers and checks see how many there are; the rest of it is null. The records are given away
+    when the pager yields another request: what it has to know of them then, it has to keep. ``headers`` are the
+    reply's, for vendors that say there where the next page is; their names are lower case. ``is_recounted`` says that
+    records came twice when the list was read before, so that their number, or that of pages, does not say where it
+    ends.
     """
 
-    rows: list[Record]
+    records: list[Record]
     more: Mapping[str, Any] = field(default_factory=dict)
     absent: bool = False
     invalid: Mapping[int, InvalidRecord] = field(default_factory=dict)
@@ -217,7 +218,7 @@ class Remember:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class RateLimit:
     """What a reply says about the vendor's limit: how long to pause, and what rate holds from now on."""
 
     pause_seconds: float = 0.0
@@ -235,7 +236,7 @@ yielded again is not handed on: the pager does not believe it."""
 
 # --- what plugins bring through hooks ----------------------------------------------------------------
 
-WireFormat = Callable[[Reply], Any]
+Decoder = Callable[[Reply], Any]
 """Reads a reply into a document of dicts, lists, texts, Decimals, integers, booleans and None, as JSON would have it.
 
 The stream's schema types it from there on, repairs included: a format without types may give texts only. A
@@ -258,29 +259,29 @@ class PageAction:
     end: Callable[[], None] = lambda: None
 
 
-# --- units and bookmarks -----------------------------------------------------------------------------
+# --- slices and bookmarks ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """How far a partition of a stream has been read: everything below ``value``, and ``seen`` at ``value``.
+    """How far a partition of a stream has been read: everything below ``value``, and ``keys_at_bookmark`` at ``value``.
 
-    ``value`` is an aware UTC datetime. ``seen`` holds the keys already handed on whose replication key equals
-    ``value``; it stays empty where the vendor's stamp is a bare date, as later changes may carry it too.
+    ``value`` is an aware UTC datetime. ``keys_at_bookmark`` holds the keys already handed on whose replication key
+    equals ``value``; it stays empty where the vendor's stamp is a bare date, as later changes may carry it too.
     """
 
     value: datetime
-    seen: tuple[tuple[str, ...], ...] = ()
+    keys_at_bookmark: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Slice:
     """A piece of a stream that can be fetched by itself.
 
     ``params`` fill the stream's request; ``partition`` (a part of them) says which bookmark it belongs to.
     ``since`` is the bookmark that its records are compared with; ``bookmark`` is the value to advance to when the
-    unit is complete, where the unit knows it beforehand (a window's end, a parent's replication key). ``known``
-    is what tells whether a record is new: ``since``, or earlier where the plan looks back. ``again`` marks one
+    slice is complete, where the slice knows it beforehand (a window's end, a parent's replication key). ``known``
+    is what tells whether a record is new: ``since``, or earlier where the plan looks back. ``is_retry`` marks one
     that is fetched once more because an earlier run could not use all of it; its end moves no bookmark.
     """
 
@@ -289,11 +290,11 @@ class Unit:
     since: Bookmark | None = None
     known: Bookmark | None = None
     bookmark: datetime | None = None
-    again: bool = False
+    is_retry: bool = False
 
 
 Build = Callable[[Config, Mapping[str, str]], Request]
-"""Makes a stream's request from the settings and a unit's params."""
+"""Makes a stream's request from the settings and a slice's params."""
 KeySource = Callable[[Config], Iterable[str] | None]
 """Keys that the operator configured, or ``None`` where this source is not configured."""
 Setting = Callable[[Config], Any]
@@ -350,7 +351,7 @@ class Windows:
     """Date windows, for vendors that hand out so many days at a time.
 
     ``start`` and ``end`` name date settings (no end: now), ``days`` the setting with the days of a window.
-    ``params`` are the unit params that take its two ends. Each window begins ``overlap_seconds`` before the end of
+    ``params`` are the slice params that take its two ends. Each window begins ``overlap_seconds`` before the end of
     the one before: whether a vendor counts the ends in is rarely documented, and twice is better than never.
     """
 
@@ -363,9 +364,9 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a stream is cut into units: one for each value of a list setting, or one for all.
+    """How a stream is cut into slices: one for each value of a list setting, or one for all.
 
-    ``each`` is ``(setting, param)``: a unit for each value of the list in ``setting``, which becomes its
+    ``each`` is ``(setting, param)``: a slice for each value of the list in ``setting``, which becomes its
     param (and its partition) ``param``. ``since`` computes further params from the settings and the
     partition's bookmark, for vendors that can list what changed since a date. ``lookback`` names the setting with
     the days by which the bookmark is set back in each run, for vendors that do not say what changed.
@@ -379,21 +380,21 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Keyed:
-    """A stream of single documents, one request a key.
+class Parent:
+    """Where the keys of a stream of single documents come from; each document is one request.
 
-    The keys come from the first of ``sources`` that is configured, or else from those records of the list stream
-    ``parent`` that are new since this stream's own bookmark: each gives the value of its ``field``, and the date
-    in its ``changed`` (default: its replication key) becomes the document's replication key. Without a parent
-    there are no keys but the configured ones. ``param`` is the unit's param that takes the key.
+    They come from the first of ``sources`` that is configured, or else from those records of the parent, the list
+    ``stream``, that are new since this stream's own bookmark: each gives the value of its ``field``, and the date
+    in its ``changed`` (default: its replication key) becomes the document's replication key. Without a list stream
+    there are no keys but the configured ones. ``param`` is the slice's param that takes the key.
 
     ``echo`` are the properties in which a document says its own number: the first that is not null has to be the key.
-    ``same`` tells that of a key and a number, for vendors that write it in several ways.
+    ``same`` tells that of a key and a number, for vendors that write it in several forms.
     """
 
     param: str
     sources: tuple[KeySource, ...] = ()
-    parent: str | None = None
+    stream: str | None = None
     field: str = ""
     changed: str | None = None
     echo: tuple[str, ...] = ()
@@ -416,7 +417,7 @@ class Stream:
     """One kind of record of a vendor.
 
     ``schema`` is the name of its JSON schema in the connector's schema package (default: ``name``). ``add``
-    puts unit params into each record: property → param. ``check`` raises what a reply says of itself under
+    puts slice params into each record: property → param. ``check`` raises what a reply says of itself under
     HTTP 200, and returns what the operator should be told; ``finish`` completes a record in place. ``distinct`` hands
     on the first of several records with one key. ``document`` names a Base64 property that ``documents_dir`` puts into
     files. A stream that is not ``selected_by_default`` is read only where the setting ``extra_streams`` names it; no
@@ -428,10 +429,10 @@ class Stream:
     request: Build
     keys: tuple[str, ...]
     schema: str | None = None
-    rows: RecordSelector | Setting = field(default_factory=RecordSelector)
+    record_selector: RecordSelector | Setting = field(default_factory=RecordSelector)
     pages: Pager | None = None
     plan: Plan = field(default_factory=Plan)
-    keyed: Keyed | None = None
+    parent: Parent | None = None
     replication_key: str | None = None
     add: Mapping[str, str] = field(default_factory=dict)
     check: Callable[[Page], str | None] | None = None
@@ -469,7 +470,7 @@ class Connector:
     they are called ``timezone`` and ``date_format``. ``expired`` tells
     whether a reply means that the credentials have to be renewed, ``missing`` whether it means that the vendor does
     not have what was asked for; of a 5xx that is believed when it stays. ``headers`` makes what every request carries
-    anew, ``pace`` reads the vendor's limit from a reply, ``trace`` names the header by which the vendor
+    anew, ``rate_limit`` reads the vendor's limit from a reply, ``trace`` names the header by which the vendor
     identifies a reply.
     """
 
@@ -487,7 +488,7 @@ class Connector:
     expired: Callable[[Reply], bool] = lambda reply: reply.status == 401
     missing: Callable[[Reply], bool] = lambda reply: reply.status == 404
     headers: Callable[[Config], Mapping[str, str]] = lambda _: {}
-    pace: Callable[[Reply], Pace | None] = lambda _: None
+    rate_limit: Callable[[Reply], RateLimit | None] = lambda _: None
     trace: str | None = None
     sandbox: Sandbox | None = None
 

@@ -74,17 +74,17 @@ def page_number(
             extent = extent.past(page)
             if extent.ends:
                 return
-            is_last = extent.pages_left is False or not (page.rows or extent.pages_left)
+            is_last = extent.pages_left is False or not (page.records or extent.pages_left)
             if is_last and extent.rows_left:
                 raise FewerRowsError(fewer(extent.all_rows, extent.rows, "pages", first))
             if is_last:
                 if number > begin and not is_short:
                     _hold_empty((yield at.with_params({param: number + 1})), f"page {number}", f"page {number + 1}")
                 return
-            empty = 0 if page.rows else empty + 1
+            empty = 0 if page.records else empty + 1
             _hold_end(empty)
-            is_short = 0 < len(page.rows) < full and (page.is_recounted or not (pages or rows))
-            full = full or len(page.rows)
+            is_short = 0 < len(page.records) < full and (page.is_recounted or not (pages or rows))
+            full = full or len(page.records)
 
     return ask
 
@@ -105,7 +105,7 @@ class _Extent:
 
     def past(self, page: Page) -> _Extent:
         """Return how it is with one page more."""
-        rows = self.rows + len(page.rows)
+        rows = self.rows + len(page.records)
         in_pages, in_rows = (_stated(page, name, rows) for name in self.names)
         return _Extent(
             self.names,
@@ -152,7 +152,7 @@ def _stated(page: Page, name: str | None, rows: int) -> int | None:
 
 def _step(page: Page, size: int) -> int:
     """Return by how many rows an offset moves on: never by more than were asked for, once rows have come twice."""
-    return min(len(page.rows), size) if page.is_recounted else len(page.rows)
+    return min(len(page.records), size) if page.is_recounted else len(page.records)
 
 
 def fewer(stated: int | None, taken: int, what: str, first: str | None) -> str:
@@ -192,7 +192,7 @@ def offset(param: str, *, size_param: str, size: str, rows: str | None = None) -
             stated = stated if said is None else said
             if taken == stated:
                 return
-            if not page.rows:
+            if not page.records:
                 break
         if taken < stated:
             raise FewerRowsError(fewer(stated, taken, "rows", None))
@@ -232,10 +232,10 @@ def row_offset(
         while True:
             page = yield from _asked(at(offset), seen, lambda _: False)
             _hold_new(page, seen, begin + offset, f"the rows from {begin + offset} on repeat those from {{}} on")
-            if not page.rows:
+            if not page.records:
                 break
             offset += _step(page, config[size])
-            stated = page.rows[-1][total] or stated  # a 0 beside rows is a number that nobody set
+            stated = page.records[-1][total] or stated  # a 0 beside rows is a number that nobody set
             if offset == stated and not page.is_recounted:
                 return
         if offset < stated:
@@ -278,7 +278,7 @@ def token(param: str, *, found: str) -> Pager:
             _hold_new(page, seen, number, f"page {number} repeats page {{}}")
             if not following:
                 return
-            empty = 0 if page.rows else empty + 1
+            empty = 0 if page.records else empty + 1
             _hold_end(empty)
             sent.add(following)
             asked = request.with_params({param: following})
@@ -297,7 +297,7 @@ def _asked(
 ) -> Generator[Request, Page, Page]:
     """Ask for a page, and once more where it is doubtful: empty for no reason, or one that has come before."""
     page = yield request
-    doubtful = _ends(page) in seen or again(page) or not (page.rows or may_be_empty(page))
+    doubtful = _ends(page) in seen or again(page) or not (page.records or may_be_empty(page))
     return (yield request) if doubtful else page
 
 
@@ -316,7 +316,7 @@ def _hold_new(page: Page, seen: dict[int | None, int], number: int, said: str) -
     """Note a page, by its number, unless it is empty; ``said`` takes the number of the one that it repeats."""
     if (ends := _ends(page)) in seen:
         raise BodyError(f"{said.format(seen[ends])}; {_STUCK}")
-    if page.rows:
+    if page.records:
         seen[ends] = number
 
 
@@ -326,13 +326,13 @@ def _hold_end(empty: int) -> None:
 
 
 def _hold_empty(beyond: Page, empty: str, after: str) -> None:
-    if beyond.rows:
+    if beyond.records:
         raise BodyError(f"{empty} is empty, but {after} is not; the vendor leaves rows out: run again")
 
 
 def _ends(page: Page) -> int | None:
     """Tell pages apart by a hash of their first and last record; ``None`` for empty ones."""
-    return hash((repr(page.rows[0]), repr(page.rows[-1]))) if page.rows else None
+    return hash((repr(page.records[0]), repr(page.records[-1]))) if page.records else None
 
 
 # --- rows that move ----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What there is to fetch: stream, settings and bookmarks in, units out. Pure, but for reading a file of keys."""
+"""What there is to fetch: stream, settings and bookmarks in, slices out. Pure, but for reading a file of keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
-from vendortap.declare.model import Bookmark, Config, KeySource, Plan, Unit, Windows
+from vendortap.declare.model import Bookmark, Config, KeySource, Plan, Slice, Windows
 from vendortap.errors import ConfigError
 
 Bookmarks = Callable[[Mapping[str, str]], Bookmark | None]
@@ -18,8 +18,8 @@ Bookmarks = Callable[[Mapping[str, str]], Bookmark | None]
 _BEGINNING = datetime(1, 1, 1, tzinfo=UTC)
 
 
-def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> Iterator[Unit]:
-    """Yield the units of a plan, in the order of the settings, windows from the oldest on.
+def slices(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> Iterator[Slice]:
+    """Yield the slices of a plan, in the order of the settings, windows from the oldest on.
 
     Raises:
         ConfigError: a date setting is not a date.
@@ -28,11 +28,11 @@ def units(plan: Plan, config: Config, bookmarks: Bookmarks, now: datetime) -> It
         bookmark = bookmarks(partition)
         known = _set_back(bookmark, config[plan.lookback]) if bookmark and plan.lookback else bookmark
         extra = plan.since(config, known) if plan.since else {}
-        unit = Unit({**partition, **extra}, partition, bookmark, known)
+        slice_ = Slice({**partition, **extra}, partition, bookmark, known)
         if plan.windows is None:
-            yield unit
+            yield slice_
         else:
-            yield from _windowed(unit, plan.windows, config, now)
+            yield from _windowed(slice_, plan.windows, config, now)
 
 
 def _set_back(bookmark: Bookmark, days: int) -> Bookmark:
@@ -47,8 +47,8 @@ def _before(moment: datetime, *, days: float = 0, seconds: float = 0) -> datetim
         return _BEGINNING
 
 
-def _windowed(unit: Unit, windows: Windows, config: Config, now: datetime) -> Iterator[Unit]:
-    """Cut a unit into windows that overlap a little and leave nothing out; the last one ends at ``now``.
+def _windowed(slice_: Slice, windows: Windows, config: Config, now: datetime) -> Iterator[Slice]:
+    """Cut a slice into windows that overlap a little and leave nothing out; the last one ends at ``now``.
 
     No window ends later than that, whatever the settings say: its bookmark would cover what is still to come.
     """
@@ -56,14 +56,14 @@ def _windowed(unit: Unit, windows: Windows, config: Config, now: datetime) -> It
     end = now.replace(microsecond=0)
     if config.get(windows.end):
         end = min(_midnight(config[windows.end], windows.end), end)
-    start = max(first, unit.known.value) if unit.known else first
+    start = max(first, slice_.known.value) if slice_.known else first
     overlap = timedelta(seconds=windows.overlap_seconds)
     while start < end:
         left = (end - start).days + 2  # days until ``end``, the overlap included: no window needs more
         stop = min(start + timedelta(days=min(config[windows.days], left)) - overlap, end)
         moments = (_before(start, seconds=windows.overlap_seconds), stop)
         texts = (f"{moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z" for moment in moments)
-        yield replace(unit, params={**unit.params, **dict(zip(windows.params, texts, strict=True))}, bookmark=stop)
+        yield replace(slice_, params={**slice_.params, **dict(zip(windows.params, texts, strict=True))}, bookmark=stop)
         start = stop
 
 

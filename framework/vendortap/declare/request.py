@@ -22,17 +22,17 @@ _NAMESPACES = {
 def get(path: str | Setting, **params: str) -> Build:
     """Build a GET.
 
-    ``{name}`` in the path and in the values of query ``params`` stands for a unit's param, or else for a
+    ``{name}`` in the path and in the values of query ``params`` stands for a slice's param, or else for a
     setting. Path segments are percent-encoded, and a value that would leave its segment all the same is refused; a
     query parameter that stands for a null is left out. The path as it is given, or what the settings choose, is the
     request's endpoint.
     """
 
-    def build(config: Config, unit: Mapping[str, str]) -> Request:
-        values = {**config, **unit}
+    def build(config: Config, slice_: Mapping[str, str]) -> Request:
+        values = {**config, **slice_}
         endpoint = path if isinstance(path, str) else path(config)
         filled = {k: v for k, v in _fill(params, values).items() if v is not None}
-        return Request("GET", _fill_path(endpoint, config, unit), filled, endpoint=endpoint)
+        return Request("GET", _fill_path(endpoint, config, slice_), filled, endpoint=endpoint)
 
     return build
 
@@ -46,26 +46,26 @@ def post(
 ) -> Build:
     """Build a POST that reads.
 
-    A text ``{name}`` in the path or the document stands for a unit's param, or else for a setting; in the document
+    A text ``{name}`` in the path or the document stands for a slice's param, or else for a setting; in the document
     in its own type, null where there is none. Where the settings choose XML, the document is the content of
     ``xml_root``, with the two namespace declarations that ASP.NET's own samples have.
     """
 
-    def build(config: Config, unit: Mapping[str, str]) -> Request:
-        values = {**config, **unit}
+    def build(config: Config, slice_: Mapping[str, str]) -> Request:
+        values = {**config, **slice_}
         chosen: str = media_type(config)
         content = _fill_document(document, values)
         if is_xml(chosen):
             content = {xml_root: {**_NAMESPACES, **content}}
         headers = {"Content-Type": chosen}
-        return Request("POST", _fill_path(path, config, unit), headers=headers, document=content, endpoint=path)
+        return Request("POST", _fill_path(path, config, slice_), headers=headers, document=content, endpoint=path)
 
     return build
 
 
 def choose(setting: str, **builds: Build) -> Build:
     """Build the request that belongs to a setting's value, for vendors with more than one form of a call."""
-    return lambda config, unit: builds[config[setting]](config, unit)
+    return lambda config, slice_: builds[config[setting]](config, slice_)
 
 
 def setting(name: str, default: Any = None) -> Setting:
@@ -94,14 +94,14 @@ def first(*settings: Setting) -> Setting:
     return find
 
 
-def _fill_path(path: str, config: Config, unit: Mapping[str, str]) -> str:
+def _fill_path(path: str, config: Config, slice_: Mapping[str, str]) -> str:
     """Fill the places of a path.
 
     Raises:
         ConfigError: a setting is missing, or cannot be a path segment.
         MissingError: a key cannot be one, so the vendor cannot be asked for what has it.
     """
-    values = {**config, **unit}
+    values = {**config, **slice_}
 
     def segment(found: re.Match[str]) -> str:
         if values.get(found[1]) is None:
@@ -111,13 +111,13 @@ def _fill_path(path: str, config: Config, unit: Mapping[str, str]) -> str:
     filled = _PLACE.sub(segment, path)
     for template, part in zip(path.split("/"), filled.split("/"), strict=True):
         if part != template and part in _OTHER_PLACES:
-            _refuse_segment(part, _PLACE.findall(template), path, unit)
+            _refuse_segment(part, _PLACE.findall(template), path, slice_)
     return filled
 
 
-def _refuse_segment(part: str, names: list[str], path: str, unit: Mapping[str, str]) -> None:
+def _refuse_segment(part: str, names: list[str], path: str, slice_: Mapping[str, str]) -> None:
     why = f"{part!r} cannot be a segment of the path {path}: it would lead to another place"
-    if any(name in unit for name in names):
+    if any(name in slice_ for name in names):
         raise MissingError(f"the key {why}; ask the vendor how to get this document")
     raise ConfigError(f"the setting {names[0]!r}: {why}; correct it")
 

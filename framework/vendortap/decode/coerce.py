@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from vendortap.declare.model import UNKNOWN, Node
-from vendortap.decode.structs import Row, attributes, row_type
+from vendortap.decode.structs import RecordStruct, attributes, record_struct
 from vendortap.decode.values import (
     FEWER_DIGITS,
     Dates,
@@ -226,7 +226,7 @@ class ObjectBuilder:
 
     def __init__(self, node: Node, compiler: Compiler) -> None:
         own = attributes(node.fields)
-        self._make = row_type(node)
+        self._make = record_struct(node)
         self._members = {
             name: (own[name], compiler.build(member), member.nullable)
             for name, member in node.fields.items()
@@ -252,7 +252,7 @@ class ObjectBuilder:
             raise error
         return row
 
-    def attempt(self, value: Any, found: Findings) -> tuple[Row, SchemaMismatch | None]:
+    def attempt(self, value: Any, found: Findings) -> tuple[RecordStruct, SchemaMismatch | None]:
         """Build what can be read of a row, null where it does not fit; and return the first thing that does not."""
         if not isinstance(value, dict):
             return self.blank(), _refusal(value, "an object")
@@ -284,6 +284,6 @@ class ObjectBuilder:
                 found.append(Finding((key,), expected=f"written {name!r}"))
             yield name, member, self._members[name]
 
-    def blank(self) -> Row:
+    def blank(self) -> RecordStruct:
         """Return a row without any value."""
         return self._make(**self._nulls)

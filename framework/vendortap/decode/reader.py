@@ -25,7 +25,7 @@ from vendortap.decode.coerce import Finding, Findings
 from vendortap.decode.drift import Drift, field_name, strict, text, with_extra
 from vendortap.decode.json import JsonDecoder
 from vendortap.decode.pages import Selected, names_beside, own_values, prefix
-from vendortap.decode.structs import DoesNotFit, Row, is_plain
+from vendortap.decode.structs import DoesNotFit, RecordStruct, is_plain
 from vendortap.decode.values import Dates, Malformed, Place, SchemaMismatch, TooDeep
 from vendortap.decode.xml import XmlDecoder
 from vendortap.decode.xml_tree import DEEPEST
@@ -81,7 +81,7 @@ def _lenient(node: Node) -> Node:
 class Outcome(NamedTuple):
     """What came of one record: all of it, or what is legible and what does not fit; and what was noticed."""
 
-    row: Row
+    row: RecordStruct
     error: SchemaMismatch | None
     findings: Findings
 
@@ -161,7 +161,7 @@ class Reader:
         mended = without_lone_surrogates(reply.body)
         return self._decoders[form].split(mended[0] if mended else reply.body)
 
-    def redecode(self, raw: bytes, media_type: str) -> Row:
+    def redecode(self, raw: bytes, media_type: str) -> RecordStruct:
         """Decode the bytes of one record, as ``split`` gave them.
 
         Raises:
@@ -243,7 +243,7 @@ class Reader:
         """Whether a record has nothing of what is declared: it is something else, or was left empty."""
         return all(record[name] in (None, []) for name, member in self._row.fields.items() if member.kind != "given")
 
-    def blank(self) -> Row:
+    def blank(self) -> RecordStruct:
         """Return a record without any value."""
         return self._build["JSON"].blank()
 
@@ -265,7 +265,7 @@ class Reader:
             if mark in raw and index not in invalid:
                 place = _place_of(json_format.loads(raw), json_format.loads(b'"%b"' % mark), "$")
                 own = body[at : at + len(raw)]
-                invalid[index] = self._invalid(SchemaMismatch(place, HALF), page.rows[index], index, own)
+                invalid[index] = self._invalid(SchemaMismatch(place, HALF), page.records[index], index, own)
             at += len(raw)
         if len(invalid) == len(page.invalid):
             raise BodyError(f"the page: {HALF} expected; half of a surrogate pair is no character (RFC 8259, 8.2)")

@@ -32,7 +32,7 @@ class DoesNotFit(ValueError):
     """A page, or something in it, is not quite as its schema has it; another reading says what."""
 
 
-class Row(msgspec.Struct, gc=False):
+class RecordStruct(msgspec.Struct, gc=False):
     """A record, or an object inside one; by property name like a dict. Its properties are in the schema's order.
 
     A property whose name cannot be an attribute's has another one (``_attributes``). Where a name needs escapes in
@@ -64,14 +64,14 @@ def as_dict(record: Any) -> dict[str, Any]:
     return {name: plain(value) for name, value in _set_members(record).items()}
 
 
-def _set_members(row: Row) -> dict[str, Any]:
+def _set_members(row: RecordStruct) -> dict[str, Any]:
     members = {name: row[name] for name in row._names}
     return {name: value for name, value in members.items() if value is not msgspec.UNSET}
 
 
 def plain(value: Any) -> Any:
     """Return a value with dicts in the place of rows."""
-    if isinstance(value, Row):
+    if isinstance(value, RecordStruct):
         return {name: plain(member) for name, member in _set_members(value).items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
@@ -117,12 +117,12 @@ def type_of(node: Node) -> Any:
     return kind | None if node.nullable else kind
 
 
-def row_type(node: Node) -> type[Row]:
+def record_struct(node: Node) -> type[RecordStruct]:
     """Return the struct of an object whose members have been read: it takes any."""
     return _made(node, [(attribute, Any, None) for attribute in attributes(node.fields).values()])
 
 
-def _struct(node: Node) -> type[Row]:
+def _struct(node: Node) -> type[RecordStruct]:
     """Return the struct of an object; properties that need not be there are None without.
 
     Extra names are read over: they are unset again, and so neither written nor part of the record.
@@ -135,13 +135,13 @@ def _struct(node: Node) -> type[Row]:
     return _made(node, [*fields, *unset], extra)
 
 
-def _made(node: Node, fields: list[Any], extra: Mapping[str, str] = {}) -> type[Row]:
+def _made(node: Node, fields: list[Any], extra: Mapping[str, str] = {}) -> type[RecordStruct]:
     own = attributes(node.fields)
     renamed = {name: attribute for name, attribute in own.items() if name != attribute}
-    made: type[Row] = msgspec.defstruct(  # type: ignore[assignment] # a subclass of its bases
+    made: type[RecordStruct] = msgspec.defstruct(  # type: ignore[assignment] # a subclass of its bases
         "Row",
         fields,
-        bases=(Row,),
+        bases=(RecordStruct,),
         namespace={"_attributes": renamed, "_names": tuple(own), "_is_writable": has_plain_names(node)},
         rename={attribute: name for name, attribute in renamed.items() if is_plain(name)} | dict(extra),
         forbid_unknown_fields=node.extra is not None,
@@ -209,7 +209,7 @@ def _any(value: Any) -> Any:
 
 
 def _date(parse: Callable[[str], Any], *, nullable: bool) -> Complete:
-    def read(text: str) -> Any:
+    def parse_date(text: str) -> Any:
         try:
             value = parse(text)
         except ValueError:
@@ -218,7 +218,7 @@ def _date(parse: Callable[[str], Any], *, nullable: bool) -> Complete:
             raise DoesNotFit("a date")
         return value
 
-    return read
+    return parse_date
 
 
 def _list(item: Node, readers: Readers) -> Complete | None:
@@ -303,7 +303,7 @@ def gatherer(node: Node) -> Callable[[Any, list[Decimal]], None]:
 
     def gather(record: Any, into: list[Decimal]) -> None:
         if numbers is not None:
-            own = numbers(record) if isinstance(record, Row) else [record[name] for name in names]
+            own = numbers(record) if isinstance(record, RecordStruct) else [record[name] for name in names]
             into += [value for value in own if value is not None]
         for name, gather_inside in inner.items():
             if (value := record[name]) is not None:

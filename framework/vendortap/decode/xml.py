@@ -58,7 +58,7 @@ class XmlDecoder:
         """
         if self._expression is None:
             raise DoesNotFit("a document by itself")
-        root, records = self._expression.read(body)
+        root, records = self._expression.match(body)
         try:
             return Selected(records, self._more(root))
         except SchemaMismatch:
@@ -84,14 +84,14 @@ class XmlDecoder:
 
         observed = self._expression.observed() if self._expression else None
 
-        def read(element: Any) -> T:
+        def take_element(element: Any) -> T:
             if too_deep(element, levels):
                 raise TooDeep("nested too deeply")
             if observed:
                 observed.note(element)
             return take(self._parsed(element))
 
-        root, records = incremental.parse(body, Listed(path, self._name, read), self._piece, self._most)
+        root, records = incremental.parse(body, Listed(path, self._name, take_element), self._piece, self._most)
         incremental.single(root, path)
         if self._expression and observed:
             self._expression.learn(observed)

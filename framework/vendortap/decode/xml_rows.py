@@ -114,7 +114,7 @@ class Expression:
             self._remade += 1
             self._credit = max(self._credit, 0)
 
-    def read(self, body: bytes) -> tuple[Any, list[Any]]:
+    def match(self, body: bytes) -> tuple[Any, list[Any]]:
         """Return the root element of a page without its records, and these as rows.
 
         Raises:
@@ -254,7 +254,7 @@ def _record_reader(row: Node, dates: Dates, order: Order) -> Callable[[bytes], A
             raise DoesNotFit("another record")
         return b"".join(written)
 
-    def read(raw: bytes) -> Any:
+    def decode_record(raw: bytes) -> Any:
         nonlocal has_empty  # to open up what needs it costs a fifth more, and vendors write it always or never
         raw = _escaped(raw)
         try:
@@ -268,7 +268,7 @@ def _record_reader(row: Node, dates: Dates, order: Order) -> Callable[[bytes], A
             text = separated(b'","', text)
         return complete(decode(_ENTITY.sub(_character, text) if b"&" in text else text))
 
-    return read
+    return decode_record
 
 
 def _without_extra(node: Node) -> Node:

@@ -1,8 +1,8 @@
 """The quick way of a record: from the tap's JSON to the JSON that DuckDB reads, in C.
 
-msgspec decodes the record into structs made from the columns' types, which is the check, and writes it again. This way
-only ever says yes: what does not plainly fit is left to ``values``, which converts it or says what is wrong. Both ways
-give the same rows.
+msgspec decodes the record into structs made from the columns' types, which is the check, and writes it again. This only
+accepts: what does not plainly fit is left to ``values``, which converts it or says what is wrong. Both give the same
+rows.
 
 Amounts are written as strings, digit by digit as they came, which DuckDB casts exactly: it would read a JSON number
 with a point by way of DOUBLE. Only integers stay numbers, as those of 64 bits are integers in DuckDB, too.
@@ -109,7 +109,7 @@ def messages(tables: Iterable[Table]) -> Callable[[bytes | str], tuple[str, Enco
         return lambda _: None
     decode = _decoder(Union[(_NoStream, *by_message)], documents=any(t.documents for t in by_message.values()))
 
-    def read(line: bytes | str) -> tuple[str, Encoded] | None:
+    def convert_message(line: bytes | str) -> tuple[str, Encoded] | None:
         try:
             message = decode(line)
         except _REFUSALS:
@@ -118,20 +118,20 @@ def messages(tables: Iterable[Table]) -> Callable[[bytes | str], tuple[str, Enco
         encoded = table.encode(message.record) if table else None
         return (table.stream, encoded) if table and encoded else None
 
-    return read
+    return convert_message
 
 
 def records(table: Table) -> Callable[[bytes], Encoded | None]:
     """Return what reads bare records of this table, as BATCH files have them; it gives None for the other way."""
     decode = _decoder(table.row, documents=table.documents)
 
-    def read(line: bytes) -> Encoded | None:
+    def convert_record(line: bytes) -> Encoded | None:
         try:
             return table.encode(decode(line))
         except _REFUSALS:
             return None
 
-    return read
+    return convert_record
 
 
 def _decoder(kind: Any, *, documents: bool) -> Callable[[bytes | str], Any]:

@@ -29,7 +29,7 @@ from vendortap.duckdb import database, quick, states
 from vendortap.duckdb.columns import Column, check_names, check_nested_names, fold, from_schema, widen_fields
 from vendortap.duckdb.reader import LineReader
 from vendortap.duckdb.settings import SETTINGS, setting_errors
-from vendortap.duckdb.values import Misfit, converter
+from vendortap.duckdb.values import InvalidValue, converter
 from vendortap.errors import ConfigError, ExitCode, LoadError, VendortapError
 from vendortap.support import logs, signals, streams
 from vendortap.support.files import private_umask
@@ -123,9 +123,9 @@ class DuckdbSink(BatchSink):
             row = self._convert(record)
             for key in self.key_properties:
                 if row.get(key) is None:
-                    raise Misfit(f"lacks a value for its key {key!r}")
-        except Misfit as misfit:
-            raise self._target.reader.complaint(f"stream {self.stream_name!r}: {misfit}") from None
+                    raise InvalidValue(f"lacks a value for its key {key!r}")
+        except InvalidValue as invalid:
+            raise self._target.reader.complaint(f"stream {self.stream_name!r}: {invalid}") from None
         self._add(_encoder.encode(row), _encoder.encode([row[key] for key in self.key_properties]))
 
     def take(self, encoded: quick.Encoded) -> None:

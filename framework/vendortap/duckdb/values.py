@@ -17,7 +17,7 @@ import msgspec
 from vendortap.duckdb.columns import INT64, Column, sql
 
 Convert = Callable[[Any], Any]
-"""Takes a value that is not null; gives what is written for it. Raises Misfit."""
+"""Takes a value that is not null; gives what is written for it. Raises InvalidValue."""
 Notice = Callable[[str, str, bool], None]
 """Is told of each undeclared property: the path of its object, its name, and whether it has a value."""
 
@@ -34,7 +34,7 @@ _KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
-class Misfit(Exception):
+class InvalidValue(Exception):
     """A value does not fit; never leaves the target, which says it with line and stream as a LoadError.
 
     ``path`` holds property names and array indexes, innermost first.
@@ -53,7 +53,7 @@ class Misfit(Exception):
 def converter(column: Column, *, strict: bool, notice: Notice, path: str = "$") -> Convert:
     """Return the function that checks and converts values of this type.
 
-    With ``strict``, null where the schema does not allow it and a missing required property are Misfits too.
+    With ``strict``, null where the schema does not allow it and a missing required property are InvalidValues too.
     """
     if column.kind == "STRUCT":
         return _object(column, strict=strict, notice=notice, path=path)
@@ -76,10 +76,10 @@ def _object(column: Column, *, strict: bool, notice: Notice, path: str) -> Conve
     return partial(_struct, fields, firm, required, partial(notice, path))
 
 
-def nonfinite(value: Any) -> Misfit | None:
-    """Return a Misfit with the path of the first NaN or Infinity inside the value, or None."""
+def nonfinite(value: Any) -> InvalidValue | None:
+    """Return a InvalidValue with the path of the first NaN or Infinity inside the value, or None."""
     if isinstance(value, Decimal) and not value.is_finite():
-        return Misfit("is not a finite number")
+        return InvalidValue("is not a finite number")
     items: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for step, item in items:
         found = nonfinite(item)
@@ -89,9 +89,9 @@ def nonfinite(value: Any) -> Misfit | None:
     return None
 
 
-def _unexpected(value: Any, wanted: str) -> Misfit:
+def _unexpected(value: Any, wanted: str) -> InvalidValue:
     kind = next((name for types, name in _KINDS if isinstance(value, types)), "something else")
-    return Misfit(f"must be {wanted}, but is {kind}")
+    return InvalidValue(f"must be {wanted}, but is {kind}")
 
 
 def _struct(
@@ -105,7 +105,7 @@ def _struct(
     if type(value) is not dict:
         raise _unexpected(value, "an object")
     if not required <= value.keys():
-        raise Misfit(f"lacks the required {', '.join(sorted(required - value.keys()))}")
+        raise InvalidValue(f"lacks the required {', '.join(sorted(required - value.keys()))}")
     row: dict[str, Any] = {}
     name = ""
     try:
@@ -115,9 +115,9 @@ def _struct(
             elif item is not None:
                 row[name] = fields[name](item)
             elif name in firm:
-                raise Misfit("must not be null")
-    except Misfit as misfit:
-        misfit.path.append(name)
+                raise InvalidValue("must not be null")
+    except InvalidValue as invalid:
+        invalid.path.append(name)
         raise
     return row
 
@@ -130,10 +130,10 @@ def _list(item: Convert, *, nullable: bool) -> Convert:
         try:
             for entry in value:
                 if entry is None and not nullable:
-                    raise Misfit("must not be null")
+                    raise InvalidValue("must not be null")
                 row.append(None if entry is None else item(entry))
-        except Misfit as misfit:
-            misfit.path.append(len(row))
+        except InvalidValue as invalid:
+            invalid.path.append(len(row))
             raise
         return row
 
@@ -150,7 +150,7 @@ def _number(column: Column) -> Convert:
             # Inexact: digits beyond the scale. InvalidOperation: more digits than the precision.
             return format(number.quantize(quantum, context=context), "f")
         except (Inexact, InvalidOperation):
-            raise Misfit(_why(number, column)) from None
+            raise InvalidValue(_why(number, column)) from None
 
     return convert
 
@@ -163,13 +163,13 @@ def _decimal(value: Any) -> Decimal:
         try:
             number = Decimal(value)
         except InvalidOperation:
-            raise Misfit("is a number with an exponent beyond all reason") from None
+            raise InvalidValue("is a number with an exponent beyond all reason") from None
     elif type(value) is str:
-        raise Misfit("is a string that is not a decimal number")
+        raise InvalidValue("is a string that is not a decimal number")
     else:
         raise _unexpected(value, "a number")
     if not number.is_finite():
-        raise Misfit("is not a finite number")
+        raise InvalidValue("is not a finite number")
     return number
 
 
@@ -187,7 +187,7 @@ def _integer(value: Any, bounds: tuple[int, int], kind: str) -> int:
     if type(value) is not int:
         raise _unexpected(value, "an integer")
     if not bounds[0] <= value <= bounds[1]:
-        raise Misfit(f"is too large for {kind}: map it to a string with a stream map")
+        raise InvalidValue(f"is too large for {kind}: map it to a string with a stream map")
     return value
 
 
@@ -208,7 +208,7 @@ def _text(value: Any) -> str:
 
 
 def _foreign(_: Any) -> Any:
-    raise Misfit("belongs to a field of the table that this target did not make, of a type that it cannot fill")
+    raise InvalidValue("belongs to a field of the table that this target did not make, of a type that it cannot fill")
 
 
 def document(value: Any) -> str:
@@ -230,10 +230,10 @@ def _iso(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise Misfit("is not a date-time (RFC 3339)") from None
+        raise InvalidValue("is not a date-time (RFC 3339)") from None
     offset = moment.utcoffset()
     if offset is not None and offset.total_seconds() % 60:
-        raise Misfit("has an offset that is not in whole minutes")
+        raise InvalidValue("has an offset that is not in whole minutes")
     return moment
 
 
@@ -245,7 +245,7 @@ def _date(value: Any) -> date:
     except msgspec.ValidationError:
         moment = _iso(text)
     if moment.time() != time():
-        raise Misfit("is a date-time where the schema says date")
+        raise InvalidValue("is a date-time where the schema says date")
     return moment.date()
 
 
@@ -254,9 +254,9 @@ def _time(value: Any) -> time:
     try:
         moment = msgspec.convert(_text(value), time)
     except msgspec.ValidationError:
-        raise Misfit("is not a time (RFC 3339)") from None
+        raise InvalidValue("is not a time (RFC 3339)") from None
     if moment.utcoffset():
-        raise Misfit("is a time with an offset, which TIME cannot hold: map it to a string with a stream map")
+        raise InvalidValue("is a time with an offset, which TIME cannot hold: map it to a string with a stream map")
     return moment.replace(tzinfo=None)
 
 

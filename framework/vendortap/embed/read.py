@@ -26,8 +26,8 @@ from vendortap.plugins import extensions, host
 from vendortap.plugins.validation import is_usual, settings, shapes, with_unknown
 from vendortap.support.redact import without_secrets
 from vendortap.sync import context, quarantine, reading, telemetry
-from vendortap.sync.context import Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import Records, SyncContext
+from vendortap.sync.counters import Counters
 from vendortap.sync.failures import combined
 from vendortap.sync.open_items import OpenItems
 from vendortap.sync.owner import adopt, hash_secret, owner_of
@@ -247,12 +247,12 @@ class _Reading:
             log.warning(warning)
         kept = quarantine.of(self.connector, self._config)
         records = {name: shape.record for name, shape in self.shapes.items()}
-        brought = extensions.extensions(self.connector, self._config, records)
+        loaded = extensions.extensions(self.connector, self._config, records)
         told = telemetry.of_program(connector)
         self._hash_secret = hash_secret(self.connector, self._config, schema)
         self._client = connect(self.connector, self._config, schema, observe=told.request if told else None)
         redact = self._client.redact
-        self._source = Source(
+        self._source = SyncContext(
             self.connector,
             self._config,
             self._client.send,
@@ -261,7 +261,7 @@ class _Reading:
             quarantine=kept,
             drift=context.watch(self.connector, self._config, self.shapes, redact, read_fields(self._state)),
             max_depth=self._config["max_depth"],
-            extensions=brought,
+            extensions=loaded,
             telemetry=told,
         )
 
@@ -277,14 +277,14 @@ class _Reading:
                 return None
             return read_bookmark(stream.name, find_entry(self._state, stream.name, partition) or {})
 
-        tally = Tally()
+        counters = Counters()
         entry = make_entry(self._state, stream.name, {})
         open_items = OpenItems(entry, closed=self._config["closed_items"], secret=self._hash_secret)
-        with closing(reading.read(self._source, stream, bookmark, tally, open_items)) as items:
+        with closing(reading.read(self._source, stream, bookmark, counters, open_items)) as items:
             try:
                 for item in items:
                     if isinstance(item, Records):
-                        tally.emitted += len(item.records)
+                        counters.emitted += len(item.records)
                         yield item
                     else:
                         advance(self._state, stream.name, stream.replication_key, item.partition, item.bookmark)
@@ -295,7 +295,7 @@ class _Reading:
                 self._failures.append(error)
         if open_items.is_changed:
             yield StreamState(stream.name, deepcopy(self._state))
-        tally.check(f"{self.connector.name}, {stream.name}")
+        counters.check(f"{self.connector.name}, {stream.name}")
 
     def hold_complete(self) -> None:
         """Raise what could not be read, once all streams have been.

@@ -13,7 +13,7 @@ from typing import Any
 
 from urllib3.util import Url
 
-from vendortap.declare.model import Authorize, Config, Limit, Pace, Reply, Request, Sign
+from vendortap.declare.model import Authorize, Config, Limit, RateLimit, Reply, Request, Sign
 from vendortap.errors import BodyError, ConfigError, TransportError
 from vendortap.http import addresses
 from vendortap.http.answers import Answers
@@ -86,7 +86,7 @@ class Client:
         missing: Callable[[Reply], bool] = lambda reply: reply.status == 404,
         secrets: Collection[str] = (),
         headers: Callable[[], Mapping[str, str]] = dict,
-        pace: Callable[[Reply], Pace | None] = lambda _: None,
+        rate_limit: Callable[[Reply], RateLimit | None] = lambda _: None,
         trace: str | None = None,
         memory: Memory | None = None,
         ca_bundle: str | None = None,
@@ -116,7 +116,7 @@ class Client:
         self._limit = limit
         self._buckets: dict[str, TokenBucket] = {}
         self._quiet_until: dict[str, float] = {}
-        self._pace = pace
+        self._rate_limit = rate_limit
         self._fresh = headers
         self._keyring = Keyring(name, auth, config, self._send_token_call, self.redact, memory=memory)
         self._headers = {"User-Agent": _user_agent(name), "Accept-Encoding": "gzip"}
@@ -215,7 +215,7 @@ class Client:
     def _follow(self, call: Call, reply: Reply) -> None:
         """Keep to what the vendor says about its limit. An operator's own rate is never exceeded."""
         limit = self._limit
-        if (said := self._pace(reply)) is None:
+        if (said := self._rate_limit(reply)) is None:
             return
         if said.rate and limit:
             self._bucket(call).change(said.rate if limit.adaptive else min(said.rate, limit.rate))

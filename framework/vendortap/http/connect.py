@@ -35,7 +35,7 @@ def connect(
         expired=connector.expired,
         missing=connector.missing,
         headers=lambda: connector.headers(config),
-        pace=connector.pace,
+        rate_limit=connector.rate_limit,
         trace=connector.trace,
         memory=Memory(Path(config["token_file"]) if config.get("token_file") else None),
         ca_bundle=config.get("ca_bundle"),

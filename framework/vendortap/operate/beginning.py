@@ -116,7 +116,7 @@ def check_file(state: State | None, file: Path, database: Database) -> str | Non
 
     Raises:
         LoadError: the database cannot be used now.
-        StateError: it is another one, empty or behind the file; says both ways out.
+        StateError: it is another one, empty or behind the file; says both remedies.
     """
     contents, path = look(database), database.path
     if state is None or not _covers(state):

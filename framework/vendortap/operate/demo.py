@@ -180,7 +180,7 @@ def held(connector: Connector, to: Path) -> tuple[dict[str, int], dict[str | Non
     try:
         with opened(to) as database:
             for stream in connector.streams:
-                if stream.selected_by_default and (stream.keyed is None or stream.keyed.parent):
+                if stream.selected_by_default and (stream.parent is None or stream.parent.stream):
                     table = run.table_name(connector.name, stream.name, to)
                     [(counts[table],)] = database.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - of a declaration
             query = connector.sandbox.totals if connector.sandbox else ""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from vendortap.declare import model
-from vendortap.declare.model import Connector, Keyed, Limit, Stream
+from vendortap.declare.model import Connector, Limit, Parent, Stream
 from vendortap.declare.paging import Stable
 from vendortap.decode import schemas
 from vendortap.plugins import hookspecs, host, validation
@@ -135,7 +135,7 @@ def _streams(connector: Connector) -> str:
 
 
 def _replication(connector: Connector, stream: Stream) -> Iterator[str]:
-    plan, keyed = stream.plan, stream.keyed
+    plan, parent = stream.plan, stream.parent
     yield _method(connector, stream)
     if plan.windows:
         yield f"in windows of {_code(plan.windows.days)}, from {_code(plan.windows.start)} on"
@@ -144,8 +144,8 @@ def _replication(connector: Connector, stream: Stream) -> Iterator[str]:
         yield f"each run looks back {_code(plan.lookback)}" + (f" ({days})" if days is not None else "")
     if plan.each:
         yield f"each of {_code(plan.each[0])} by itself"
-    if keyed:
-        others = f", or else those of {_code(keyed.parent)}" if keyed.parent else " only"
+    if parent:
+        others = f", or else those of {_code(parent.stream)}" if parent.stream else " only"
         yield f"one request a document: the configured ones{others}"
     if stream.document:
         yield f"`documents_dir` puts {_code(stream.document)} into files"
@@ -159,14 +159,14 @@ def _method(connector: Connector, stream: Stream) -> str:
     method = f"incremental on {_code(stream.replication_key)}"
     if stream.plan.windows:
         return f"{method}, the end of a window"
-    if stream.keyed and stream.keyed.parent:
-        return f"{method}, which is {_changed(connector, stream.keyed)}"
+    if stream.parent and stream.parent.stream:
+        return f"{method}, which is {_changed(connector, stream.parent)}"
     return method
 
 
-def _changed(connector: Connector, keyed: Keyed) -> str:
-    parent = connector.stream(keyed.parent or "")
-    return f"{_code(keyed.changed or parent.replication_key or '')} of {_code(parent.name)}"
+def _changed(connector: Connector, parent: Parent) -> str:
+    stream = connector.stream(parent.stream or "")
+    return f"{_code(parent.changed or stream.replication_key or '')} of {_code(stream.name)}"
 
 
 def _settings(settings: Iterable[Mapping[str, Any]]) -> str:
@@ -199,7 +199,7 @@ def _limit(connector: Connector) -> str:
         f"and {limit.burst} at once; retries and token calls count.",
         "`requests_per_second` and `burst` set other ones.",
     ]
-    if limit.adaptive and connector.pace is not _DEFAULTS["pace"]:
+    if limit.adaptive and connector.rate_limit is not _DEFAULTS["rate_limit"]:
         sentences.insert(1, "What the vendor's replies say of its limit is followed.")
     return " ".join(sentences)
 
@@ -240,13 +240,13 @@ def _assumed(connector: Connector, settings: Iterable[Mapping[str, Any]]) -> Ite
 
 # --- hooks -------------------------------------------------------------------------------------------
 
-_HOOK_TYPES = ("Authorize", "Credentials", "Outgoing", "Sign", "Pager", "Page", "WireFormat", "PageAction")
+_HOOK_TYPES = ("Authorize", "Credentials", "Outgoing", "Sign", "Pager", "Page", "Decoder", "PageAction")
 """What hooks give and are given, beside the nouns of declarations."""
 _HOOK_EXAMPLES = {
     "register_connector": ("tap-acme/tap_acme/__init__.py",),
     "register_auth_flows": ("hooks/vendortap_examples/hmac_auth.py",),
     "register_pagers": ("hooks/vendortap_examples/link_pager.py",),
-    "register_wire_formats": ("hooks/vendortap_examples/csv_format.py", "hooks/vendortap_examples/x12_format.py"),
+    "register_decoders": ("hooks/vendortap_examples/csv_format.py", "hooks/vendortap_examples/x12_format.py"),
     "page_action": ("hooks/vendortap_examples/mask.py", "hooks/vendortap_examples/audit.py"),
 }
 

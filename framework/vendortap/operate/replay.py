@@ -23,7 +23,7 @@ from vendortap.operate.run import GRACE_SECONDS
 from vendortap.singer.tap import REPLAYED, ConnectorTap, tap_class
 from vendortap.support import environment
 from vendortap.sync import quarantine
-from vendortap.sync.quarantine import Kept
+from vendortap.sync.quarantine import QuarantineEntry
 from vendortap.sync.state import is_state
 
 
@@ -31,8 +31,8 @@ from vendortap.sync.state import is_state
 class Replayed:
     """What was written, what was not and why, and how many entries belong to another account."""
 
-    written: list[Kept] = field(default_factory=list)
-    left: list[tuple[Kept, str]] = field(default_factory=list)
+    written: list[QuarantineEntry] = field(default_factory=list)
+    left: list[tuple[QuarantineEntry, str]] = field(default_factory=list)
     others: int = 0
 
 
@@ -76,7 +76,7 @@ def replay(
     return done
 
 
-def _write(tap: ConnectorTap, entries: Iterable[Kept], done: Replayed, *, states: bool = False) -> None:
+def _write(tap: ConnectorTap, entries: Iterable[QuarantineEntry], done: Replayed, *, states: bool = False) -> None:
     for entry, problem in tap.replay(entries, states=states):
         if problem is None:
             done.written.append(entry)
@@ -97,7 +97,7 @@ class _Load:
     is_broken: bool = False
     withheld: Sequence[str] = ()
 
-    def read(self, lines: IO[bytes]) -> None:
+    def take(self, lines: IO[bytes]) -> None:
         """Take what the target prints, to its end; runs in a thread."""
         with lines:
             for line in lines:
@@ -116,7 +116,7 @@ def _into(command: Sequence[str], load: _Load, target_env: Sequence[str]) -> Ite
         raise ConfigError(f"{command[0]!r} cannot be started: {error.strerror}") from None
     assert target.stdin is not None  # noqa: S101 - pipes were asked for
     assert target.stdout is not None  # noqa: S101 - likewise
-    states = threading.Thread(target=load.read, args=(target.stdout,), name="state", daemon=True)
+    states = threading.Thread(target=load.take, args=(target.stdout,), name="state", daemon=True)
     states.start()
     try:
         with TextIOWrapper(target.stdin, encoding="utf-8") as pipe, redirect_stdout(pipe):

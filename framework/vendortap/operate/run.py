@@ -2,8 +2,8 @@
 
 The embedded target keeps the state in its database. In a state file, STATE is kept as the target hands it back, that
 is, only for what the target has committed. The tap tells how far it is through a file of its own, so the pipe between
-the two is theirs alone. Where this process is killed, the tap ends by itself (lifeline), the target at the end of its
-input, and until then no other run gets the state file or the database.
+the two is theirs alone. Where this process is killed, the tap ends by itself (vendortap.support.parent_watch), the
+target at the end of its input, and until then no other run gets the state file or the database.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ class _Pipeline:
 
     The reading end of the pipe between them is held here too: what is in it at the end was never read. Each has
     a session of its own, so that Ctrl-C comes to us alone, and we end them in order. Both inherit the locks of the
-    state file and the database, and the tap the state that it begins from and the other end of its lifeline.
+    state file and the database, and the tap the state that it begins from and the end of a pipe by which it watches
+    this process.
     """
 
     def __init__(
@@ -213,9 +214,9 @@ class _Pipeline:
         self.withheld = environment.withheld(os.environ, of_target, job.target)
         with ExitStack() as failed, ExitStack() as passed_on:
             self._pipe, into = os.pipe()
-            alive, self._lifeline = os.pipe()
+            alive, self._parent_end = os.pipe()
             failed.callback(os.close, self._pipe)
-            failed.callback(os.close, self._lifeline)
+            failed.callback(os.close, self._parent_end)
             passed_on.callback(os.close, into)  # the tap's copy is the only one: the target sees the end when it ends
             passed_on.callback(os.close, alive)
             self.target = _start(job.target, of_target, log, self._pipe, subprocess.PIPE, locks)
@@ -252,7 +253,7 @@ class _Pipeline:
         finally:  # also when this is interrupted once more
             for process in (self.tap, self.target):
                 _kill(process)
-            os.close(self._lifeline)
+            os.close(self._parent_end)
         self.keeper.stop(GRACE_SECONDS)
         for relay in self._relays:
             relay.join(GRACE_SECONDS)

@@ -1,4 +1,4 @@
-"""What plugins bring through hooks beside connectors: auth flows and pagers by name, wire formats, page actions.
+"""What plugins bring through hooks beside connectors: auth flows and pagers by name, decoders, page actions.
 
 Such plugins are modules that entry points of the group ``vendortap.plugins`` name (vendortap.plugins.hookspecs). Each
 is loaded by itself, and whatever its code raises is told with the plugin and the hook; the pipeline adds connector and
@@ -24,6 +24,7 @@ from vendortap.declare.model import (
     Config,
     Connector,
     Credentials,
+    Decoder,
     Node,
     Outgoing,
     Page,
@@ -33,7 +34,6 @@ from vendortap.declare.model import (
     Reply,
     Request,
     Sign,
-    WireFormat,
 )
 from vendortap.decode import json as json_format
 from vendortap.decode.structs import as_dict
@@ -50,14 +50,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class LoadedPlugin:
     """A plugin that has been imported, and what it brings; ``manager`` has its implementation of ``page_action``."""
 
     plugin: Plugin
     manager: PluginManager
     auth_flows: Mapping[str, Callable[..., Authorize]]
     pagers: Mapping[str, Callable[..., Pager]]
-    wire_formats: Mapping[str, WireFormat]
+    decoders: Mapping[str, Decoder]
 
     @property
     def who(self) -> str:
@@ -70,14 +70,14 @@ def problems() -> Mapping[str, str | None]:
     return host.problems_of(host.find(host.HOOKS), _load)
 
 
-def _load(plugin: Plugin) -> Brought:
+def _load(plugin: Plugin) -> LoadedPlugin:
     """Import a plugin and ask what it brings.
 
     Raises:
         PluginError: with its distribution, and the way to do without it.
     """
     try:
-        return _brought(plugin)
+        return _loaded_plugin(plugin)
     except VendortapError as error:
         raise PluginError(
             f"plugin {plugin.name!r} of {plugin.distribution} cannot be used: {error}. Mend it, uninstall it, or "
@@ -86,7 +86,7 @@ def _load(plugin: Plugin) -> Brought:
 
 
 @lru_cache(maxsize=64)
-def _brought(plugin: Plugin) -> Brought:
+def _loaded_plugin(plugin: Plugin) -> LoadedPlugin:
     manager = host.registered(plugin)
     hooks = host.implemented(manager)
     if not hooks:
@@ -96,14 +96,16 @@ def _brought(plugin: Plugin) -> Brought:
             "it implements register_connector, which is called only in modules that an entry point of the group "
             f"{host.GROUP} names"
         )
-    formats = _named(manager, "register_wire_formats")
+    formats = _named(manager, "register_decoders")
     for media_type in formats:
         if media_type != media_type.lower() or ";" in media_type or media_type.endswith(("json", "xml")):
             raise PluginError(
-                f"it brings the wire format {media_type!r}; a media type is in lower case and without parameters, "
+                f"it brings the format {media_type!r}; a media type is in lower case and without parameters, "
                 "and JSON and XML are vendortap's own"
             )
-    return Brought(plugin, manager, _named(manager, "register_auth_flows"), _named(manager, "register_pagers"), formats)
+    return LoadedPlugin(
+        plugin, manager, _named(manager, "register_auth_flows"), _named(manager, "register_pagers"), formats
+    )
 
 
 def _named(manager: PluginManager, hook: str) -> Mapping[str, Any]:
@@ -181,11 +183,11 @@ def pager(name: str, *arguments: Any, **options: Any) -> Pager:
 
 
 def _made(
-    kind: str, name: str, of: Callable[[Brought], Mapping[str, Any]], arguments: Any, options: Any
+    kind: str, name: str, of: Callable[[LoadedPlugin], Mapping[str, Any]], arguments: Any, options: Any
 ) -> tuple[str, str, Callable[..., Any]]:
     """Return who brings what is of that name, what to call it, and what is made of it."""
     loaded = list(map(_load, host.find(host.HOOKS).values()))
-    having = [brought for brought in loaded if name in of(brought)]
+    having = [one for one in loaded if name in of(one)]
     if len(having) > 1:
         raise DeclarationError(f"the {kind} {name!r} is brought by {' and by '.join(b.who for b in having)}")
     if not having:
@@ -198,16 +200,16 @@ def _made(
     return who, what, made
 
 
-# --- wire formats and page actions -------------------------------------------------------------------
+# --- decoders and page actions -------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A wire format, and who brings it."""
+    """A format, and who brings it."""
 
     who: str
     media_type: str
-    read: WireFormat
+    read: Decoder
 
     def as_json(self, reply: Reply) -> Reply:
         """Return the same reply in JSON, which then goes the way of all JSON, into the quarantine too.
@@ -216,7 +218,7 @@ class Format:
             BodyError: the body is not of the format.
             PluginError: the plugin fails, or gives a float or something else that JSON as vendortap reads it has not.
         """
-        what = f"its wire format {self.media_type!r}"
+        what = f"its format {self.media_type!r}"
         with _blaming(self.who, what):
             try:
                 document = self.read(reply)
@@ -342,7 +344,7 @@ def _inner(value: dict[str, Any] | list[Any], node: Node) -> Iterator[tuple[str,
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """What the installed plugins do in one connector's run: wire formats by media type, actions by stream."""
+    """What the installed plugins do in one connector's run: decoders by media type, actions by stream."""
 
     formats: Mapping[str, Format] = field(default_factory=dict)
     actions: Mapping[str, Actions] = field(default_factory=dict)
@@ -357,24 +359,24 @@ def extensions(connector: Connector, config: Config, nodes: Mapping[str, Node]) 
 
     Raises:
         ConfigError: the setting ``plugins`` names one that is not installed.
-        PluginError: a plugin that is not switched off cannot be used, or two bring the same wire format.
+        PluginError: a plugin that is not switched off cannot be used, or two bring the same format.
     """
     options = config.get("plugins") or {}
     formats: dict[str, Format] = {}
     actions: dict[str, list[tuple[str, PageAction]]] = {}
-    for brought in _switched_on(options):
-        for media_type, read in brought.wire_formats.items():
+    for loaded in _switched_on(options):
+        for media_type, read in loaded.decoders.items():
             if media_type in formats:
                 raise PluginError(
-                    f"the wire format {media_type!r} is brought by {formats[media_type].who} and by {brought.who}"
+                    f"the format {media_type!r} is brought by {formats[media_type].who} and by {loaded.who}"
                 )
-            formats[media_type] = Format(brought.who, media_type, read)
-        for name, action in _actions(brought, connector, options.get(brought.plugin.name) or {}):
-            actions.setdefault(name, []).append((brought.who, action))
+            formats[media_type] = Format(loaded.who, media_type, read)
+        for name, action in _actions(loaded, connector, options.get(loaded.plugin.name) or {}):
+            actions.setdefault(name, []).append((loaded.who, action))
     return Extensions(formats, {name: Actions(nodes[name], acting) for name, acting in actions.items()})
 
 
-def _switched_on(options: Mapping[str, Any]) -> list[Brought]:
+def _switched_on(options: Mapping[str, Any]) -> list[LoadedPlugin]:
     """Load the installed plugins that the setting ``plugins`` does not switch off."""
     found = host.find(host.HOOKS)
     for name in options:
@@ -384,12 +386,14 @@ def _switched_on(options: Mapping[str, Any]) -> list[Brought]:
     return [_load(plugin) for name, plugin in found.items() if options.get(name) is not False]
 
 
-def _actions(brought: Brought, connector: Connector, options: Mapping[str, Any]) -> Iterator[tuple[str, PageAction]]:
+def _actions(
+    loaded: LoadedPlugin, connector: Connector, options: Mapping[str, Any]
+) -> Iterator[tuple[str, PageAction]]:
     """Ask a plugin what it does with the pages of each stream."""
     for stream in connector.streams:
-        with _blaming(brought.who, f"page_action, asked for {stream.name},"):
-            results = brought.manager.hook.page_action(connector=connector, stream=stream, options=options)
+        with _blaming(loaded.who, f"page_action, asked for {stream.name},"):
+            results = loaded.manager.hook.page_action(connector=connector, stream=stream, options=options)
         for action in results:
             if not isinstance(action, PageAction):
-                raise PluginError(f"{brought.who}: page_action returned {type(action).__name__}, not a PageAction")
+                raise PluginError(f"{loaded.who}: page_action returned {type(action).__name__}, not a PageAction")
             yield stream.name, action

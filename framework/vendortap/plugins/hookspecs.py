@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vendortap.declare.hooks import hookspec
-from vendortap.declare.model import Authorize, Connector, PageAction, Pager, Stream, WireFormat
+from vendortap.declare.model import Authorize, Connector, Decoder, PageAction, Pager, Stream
 
 
 @hookspec(firstresult=True)
@@ -45,7 +45,7 @@ def register_pagers() -> Mapping[str, Callable[..., Pager]] | None:
 
 
 @hookspec
-def register_wire_formats() -> Mapping[str, WireFormat] | None:
+def register_decoders() -> Mapping[str, Decoder] | None:
     """Return readers of further formats by media type, in lower case and without parameters, such as ``text/csv``.
 
     Replies of that type are read by them, of any connector. JSON and XML are vendortap's own and cannot be replaced.

@@ -10,7 +10,7 @@ from itertools import filterfalse
 from operator import attrgetter
 from typing import Any
 
-from vendortap.declare.model import UNKNOWN, Config, Connector, Keyed, Node, Plan, Stream, Windows
+from vendortap.declare.model import UNKNOWN, Config, Connector, Node, Parent, Plan, Stream, Windows
 from vendortap.decode import schemas
 from vendortap.errors import DeclarationError
 
@@ -86,8 +86,8 @@ def with_unknown(shape: Shape) -> Shape:
 
 def _given(stream: Stream) -> frozenset[str]:
     """Return the properties that the request knows, and that are not looked for in a reply."""
-    by_unit = stream.keyed or stream.plan.windows
-    return frozenset({*stream.add, *((stream.replication_key,) if by_unit and stream.replication_key else ())})
+    by_slice = stream.parent or stream.plan.windows
+    return frozenset({*stream.add, *((stream.replication_key,) if by_slice and stream.replication_key else ())})
 
 
 def check(connector: Connector, *, fully: bool = False) -> None:
@@ -198,21 +198,21 @@ def _names(*names: str | None) -> tuple[str, ...]:
 
 
 def _keyed_problems(connector: Connector, stream: Stream) -> Iterator[str]:
-    if stream.keyed is None:
+    if stream.parent is None:
         return
     given, fields = _given(stream), _shape(connector, stream).record.fields
-    for name in stream.keyed.echo:
+    for name in stream.parent.echo:
         if name not in fields or name in given:
             yield f"the number {name!r} that a document should say of itself is not in its schema, or not read from it"
-    if stream.keyed.parent is not None:
-        yield from _parent_problems(connector, stream, stream.keyed)
+    if stream.parent.stream is not None:
+        yield from _parent_problems(connector, stream, stream.parent)
 
 
-def _parent_problems(connector: Connector, stream: Stream, keyed: Keyed) -> Iterator[str]:
-    lists: dict[str | None, Stream] = {one.name: one for one in connector.streams if one.keyed is None}
-    if (parent := lists.get(keyed.parent)) is None:
-        yield f"its parent {keyed.parent!r} is not a list stream of this connector"
-    elif keyed.field not in _shape(connector, parent).record.fields:
-        yield f"its parent {keyed.parent!r} has no property {keyed.field!r}"
-    elif stream.replication_key and not (keyed.changed or parent.replication_key):
-        yield f"it is incremental, its parent {keyed.parent!r} is not"
+def _parent_problems(connector: Connector, stream: Stream, parent: Parent) -> Iterator[str]:
+    lists: dict[str | None, Stream] = {one.name: one for one in connector.streams if one.parent is None}
+    if (listing := lists.get(parent.stream)) is None:
+        yield f"its parent {parent.stream!r} is not a list stream of this connector"
+    elif parent.field not in _shape(connector, listing).record.fields:
+        yield f"its parent {parent.stream!r} has no property {parent.field!r}"
+    elif stream.replication_key and not (parent.changed or listing.replication_key):
+        yield f"it is incremental, its parent {parent.stream!r} is not"

@@ -26,7 +26,7 @@ DEEPEST = 100
 """Levels of nesting. Documents of vendors have some twenty."""
 
 
-def read(path: Path) -> Json:
+def load(path: Path) -> Json:
     """Read a document in JSON or YAML.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vendortap.errors import UsageError
 from vendortap.scaffold import openapi, presets, project
-from vendortap.scaffold.document import read
+from vendortap.scaffold.document import load
 from vendortap.scaffold.infer import read_sample
 from vendortap.scaffold.spec import line
 from vendortap.scaffold.vendor import Auth, Format, Paging, SignIn, Vendor
@@ -34,7 +34,7 @@ def vendor(
     _check_choices(spec, matches, samples, paging, form)
     title = line(title) or " ".join(map(str.capitalize, name.split("-")))
     if spec is not None:
-        drafted = project.fitting(openapi.draft(read(spec), name, title, matches))
+        drafted = project.fitting(openapi.draft(load(spec), name, title, matches))
         return drafted if auth is None else replace(drafted, auth=() if auth == "none" else (SignIn(auth),))
     auth, paging = auth or "bearer", paging or "page-number"
     if samples:

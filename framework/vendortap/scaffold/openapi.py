@@ -83,7 +83,7 @@ def draft(document: Json, name: str, title: str = "", matches: Sequence[str] = (
         docs=_docs(document),
         base_url=signing.base_url(spec, found.left_out),
         streams=tuple(found.streams),
-        auth=signing.ways(spec, found.used, found.left_out),
+        auth=signing.sign_ins(spec, found.used, found.left_out),
         formats=found.formats,
         headers=found.headers,
         unique_headers=tuple(found.unique),
@@ -373,7 +373,7 @@ def _problems(reader: Reader, body: bytes) -> Iterator[str]:
         return
     for bad in page.invalid.values():
         yield f"is not what it declares: {bad.expected} expected at {bad.path}"
-    if page.absent or (not page.invalid and all(map(reader.is_blank, page.rows))):
+    if page.absent or (not page.invalid and all(map(reader.is_blank, page.records))):
         yield "has nothing of what its schema declares"
 
 

@@ -28,12 +28,12 @@ def guess(operation: Operation, whole: schema.Schema, rows: tuple[str, ...], not
     page, skip, size = (next(filter(None, map(query.get, known)), None) for known in (_PAGE, _OFFSET, _SIZE))
     token = next((one for name, one in query.items() if _NEXT.search(name)), None)
     total = _beside(whole, rows, ("integer", "number"), _TOTAL)
-    ways = (
+    guesses = (
         _by_token(token, _beside(whole, rows, ("string",), _NEXT)),
         _by_page_number(page, size, total),
         _by_offset(skip, size, total),
     )
-    if way := next(filter(None, ways), None):
+    if way := next(filter(None, guesses), None):
         pages, said = way
         notes.say(f"Guessed: {said}.")
         return _sized(pages, size)

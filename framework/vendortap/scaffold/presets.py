@@ -109,9 +109,9 @@ def _list(declared: Schema, keys: tuple[str, ...], paging: Paging) -> DraftStrea
 
 def _vendor(name: str, title: str, streams: tuple[DraftStream, ...], auth: Auth, formats: Sequence[Format]) -> Vendor:
     host = f"https://api.{name}.example"
-    ways = () if auth == "none" else (SignIn(auth, token_url=f"{host}/oauth/token"),)
+    sign_ins = () if auth == "none" else (SignIn(auth, token_url=f"{host}/oauth/token"),)
     made = Vendor(name=name, title=title, docs=f"{host}/docs", base_url=f"{host}/v1", streams=streams)
-    return replace(made, auth=ways, formats=tuple(formats))
+    return replace(made, auth=sign_ins, formats=tuple(formats))
 
 
 # --- from samples ------------------------------------------------------------------------------------

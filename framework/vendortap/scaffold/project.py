@@ -166,9 +166,9 @@ def _stream(stream: DraftStream, *, xml: bool) -> str:
         name=source.text(stream.name),
         title=source.text(stream.title),
         request=_request(stream),
-        rows=_rows(stream, xml=xml),
+        record_selector=_record_selector(stream, xml=xml),
         pages=_pager(stream) if stream.pages.kind != "none" else "",
-        keyed=_keyed(stream.keyed, stream) if stream.keyed else "",
+        parent=_parent(stream.keyed, stream) if stream.keyed else "",
         keys=source.names(stream.keys),
         replication_key=source.text(stream.replication_key) if stream.replication_key else "",
         amount=source.call("Amount", *summed) if stream.amount else "",
@@ -188,7 +188,7 @@ def _request(stream: DraftStream) -> str:
     return source.call("get", source.text(stream.path), f"**{source.texts(wanted)}" if wanted else "")
 
 
-def _rows(stream: DraftStream, *, xml: bool) -> str:
+def _record_selector(stream: DraftStream, *, xml: bool) -> str:
     more: dict[str, str] = {}
     if total := stream.pages.total_beside:
         more["total"] = f'Value({source.names(total)}, "integer")'
@@ -221,12 +221,12 @@ def _pager(stream: DraftStream) -> str:
     return source.call("stable", pager, *map(source.text, stream.keys), total=total)
 
 
-def _keyed(keyed: Listed, stream: DraftStream) -> str:
+def _parent(keyed: Listed, stream: DraftStream) -> str:
     return source.call(
-        "Keyed",
+        "Parent",
         source.text(keyed.param),
         f"(listed({source.text(keyed.setting)}),)",
-        parent=source.text(keyed.parent) if keyed.parent else "",
+        stream=source.text(keyed.parent) if keyed.parent else "",
         field=source.text(keyed.field) if keyed.parent else "",
         echo=source.names(stream.keys) if len(stream.keys) == 1 and not stream.add else "",
     )

@@ -17,10 +17,10 @@ _VARIABLES = 50
 
 
 _PLAIN: Mapping[str, Auth] = {"basic/": "basic", "http/basic": "basic", "http/bearer": "bearer"}
-"""Ways of which nothing else has to be known: type/scheme → way."""
+"""Sign-ins of which nothing else has to be known: type/scheme → sign-in."""
 
 
-def ways(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[SignIn, ...]:
+def sign_ins(spec: Spec, operations: Sequence[Operation], left_out: Notes) -> tuple[SignIn, ...]:
     """Return how the drafted operations are signed in to: by the first way that the document gives for them."""
     schemes = spec.follow(spec.document.get("securityDefinitions")) if spec.is_swagger else {}
     schemes = schemes or spec.follow(spec.follow(spec.document.get("components")).get("securitySchemes"))

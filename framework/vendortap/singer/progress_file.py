@@ -7,7 +7,7 @@
      "drift": [{"connector": "scansource", "stream": "invoices", "kind": "unknown", "field": "Surcharge",
                 "path": "$[0].Surcharge", "expected": null}],
      "streams": {"invoices": {"fetched": 2003, "records": 2000, "filtered": 0, "quarantined": 1, "skipped": 2,
-                              "known": 2, "repeated": 0, "missing": 0, "conflicting": 0, "units": 2, "expected": 2,
+                              "known": 2, "repeated": 0, "missing": 0, "conflicting": 0, "slices": 2, "expected": 2,
                               "requests": 21, "retries": 0, "waited_seconds": 0.0, "bytes": 40312, "seconds": 0.8,
                               "totals": [{"currency": "USD", "records": 2000, "amount": "12345.67"}]}}}
 

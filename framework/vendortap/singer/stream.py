@@ -28,8 +28,8 @@ from vendortap.singer.catalogs import field_path, undeclared
 from vendortap.singer.maps import masks
 from vendortap.singer.serialisation import Shaper, inner_crumbs, nested_as_json, shaper
 from vendortap.sync import reading
-from vendortap.sync.context import Advance, Records, Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import BookmarkUpdate, Records, SyncContext
+from vendortap.sync.counters import Counters
 from vendortap.sync.open_items import OpenItems
 from vendortap.sync.owner import hash_secret
 from vendortap.sync.state import advance, find_entry, make_entry, read_bookmark
@@ -37,13 +37,13 @@ from vendortap.sync.totals import Totals
 
 if TYPE_CHECKING:
     from vendortap.singer.writer import MessageWriter
-    from vendortap.sync.quarantine import Kept
+    from vendortap.sync.quarantine import QuarantineEntry
 
 STATE_SECONDS = 1.0
 """STATE messages within a stream are at least this far apart; the last one is always written."""
 
 
-class Spent(NamedTuple):
+class Usage(NamedTuple):
     """What a piece of work has taken."""
 
     requests: int = 0
@@ -52,9 +52,9 @@ class Spent(NamedTuple):
     bytes: int = 0
     seconds: float = 0.0
 
-    def since(self, before: Spent) -> Spent:
+    def since(self, before: Usage) -> Usage:
         """Return what has come on top of what was spent before."""
-        return Spent(
+        return Usage(
             self.requests - before.requests,
             self.retries - before.retries,
             self.waited_seconds - before.waited_seconds,
@@ -62,7 +62,7 @@ class Spent(NamedTuple):
             self.seconds - before.seconds,
         )
 
-    def told(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """Return it as reports have it."""
         return {name: round(value, 3) for name, value in self._asdict().items()}
 
@@ -78,8 +78,8 @@ class Run(Protocol):
     def drift(self) -> Mapping[str, Drift]: ...  # noqa: D102 - see the tap
     @property
     def writer(self) -> MessageWriter: ...  # noqa: D102 - see the tap
-    def source(self) -> Source: ...  # noqa: D102 - see the tap
-    def spent(self) -> Spent: ...  # noqa: D102 - see the tap
+    def source(self) -> SyncContext: ...  # noqa: D102 - see the tap
+    def usage(self) -> Usage: ...  # noqa: D102 - see the tap
     def hold_complete(self) -> None: ...  # noqa: D102 - see the tap
 
 
@@ -90,15 +90,15 @@ class ConnectorStream(Stream):
         self.declared = declared
         self.shape = shape
         self.run = run
-        self.tally = Tally()
+        self.counters = Counters()
         separator = tap.config.get("flattening_separator") or "__"
         amount = declared.amount if progress_file.totals_wanted() else None
         self.totals = Totals(amount, separator) if amount else None
         self.messages = 0
         self.failure: VendortapError | None = None
         """What could not be read, where all else of the stream was."""
-        self._begun: Spent | None = None
-        self._spent = Spent()
+        self._begun: Usage | None = None
+        self._usage = Usage()
         self.undeclared: list[str] = []
         """The properties that the catalog given does not have, so that nobody has selected them."""
         self.is_named = is_usual(declared, tap.config)
@@ -180,11 +180,11 @@ class ConnectorStream(Stream):
             if isinstance(item, Records):
                 yield from map(as_dict, item.records)
 
-    def _read(self) -> Iterator[Records | Advance]:
+    def _read(self) -> Iterator[Records | BookmarkUpdate]:
         """Read through the pipeline, in the form Singer has records in."""
         source = self.run.source()
         shapers = self._shapers(quick=self._as_they_are)
-        with closing(reading.read(source, self.declared, self._bookmarked, self.tally, self._open_items)) as items:
+        with closing(reading.read(source, self.declared, self._bookmarked, self.counters, self._open_items)) as items:
             try:
                 for item in items:
                     if isinstance(item, Records):
@@ -231,7 +231,7 @@ class ConnectorStream(Stream):
         entry = make_entry(self.tap_state, self.name, {})
         return OpenItems(entry, closed=self.config["closed_items"], secret=secret, masked=is_masked)
 
-    def _advance(self, item: Advance) -> None:
+    def _advance(self, item: BookmarkUpdate) -> None:
         if self.replication_method != REPLICATION_INCREMENTAL:
             return
         advance(self.tap_state, self.name, self.replication_key, item.partition, item.bookmark)
@@ -273,7 +273,7 @@ class ConnectorStream(Stream):
         item.records.clear()  # not held in memory as well while the target takes its time over the lines
         writer.write_lines(lines)
         self.messages += count
-        self.tally.emitted += count
+        self.counters.emitted += count
         counter.increment(count)
         self.state_manager.is_flushed = False
 
@@ -293,29 +293,29 @@ class ConnectorStream(Stream):
     @contextmanager
     def _measured(self) -> Iterator[Any]:
         """Count and time the stream, account for its records, and write its last STATE, however it ends."""
-        self._begun = self.run.spent()
+        self._begun = self.run.usage()
         try:
             with self.get_record_counter() as counter, self.get_sync_timer():
                 yield counter
             self._remember_fields()
-            self.tally.check(f"{self.run.connector.name}, {self.name}")
+            self.counters.check(f"{self.run.connector.name}, {self.name}")
         finally:
-            self.logger.info("%s: %s", self.name, self.tally)
-            self._spent, self._begun = self.spent, None
+            self.logger.info("%s: %s", self.name, self.counters)
+            self._usage, self._begun = self.usage, None
             if self._open_items.is_changed:
                 self.state_manager.is_flushed = False
             self._write_state_message()
 
     @property
-    def spent(self) -> Spent:
+    def usage(self) -> Usage:
         """What the stream has taken, so far or altogether: streams are read one after the other."""
         begun = self._begun  # read once: another thread may ask
-        return self._spent if begun is None else self.run.spent().since(begun)
+        return self._usage if begun is None else self.run.usage().since(begun)
 
     def _account(self, written: Record | None) -> None:
         """Count what became of a record: what was written of it, if anything was."""
-        self.tally.emitted += written is not None
-        self.tally.filtered += written is None
+        self.counters.emitted += written is not None
+        self.counters.filtered += written is None
         if self.totals and written is not None:
             self.totals.add((written,))
 
@@ -327,23 +327,25 @@ class ConnectorStream(Stream):
             remembered[self.name] = {name: list(two) for name, two in fields.items()}
             self.state_manager.is_flushed = False
 
-    def write_again(self, source: Source, entries: Iterable[Kept]) -> Iterator[tuple[Kept, str | None]]:
+    def write_redecoded(
+        self, source: SyncContext, entries: Iterable[QuarantineEntry]
+    ) -> Iterator[tuple[QuarantineEntry, str | None]]:
         """Write SCHEMA, and RECORDs of what is good now of the stream's entries in quarantine.
 
         Yields each entry, with what is still wrong with it (``None``: it has been written).
         """
         self._write_schema_message()
         shapers = self._shapers(quick=False)
-        for kept in entries:
+        for entry in entries:
             try:
-                record = as_dict(reading.redecode(source, kept))
+                record = as_dict(reading.redecode(source, entry))
             except RecordError as error:
-                yield kept, str(error)
+                yield entry, str(error)
             else:
                 for shape in shapers:
                     shape(record)
-                self._write_record(record, kept.time)
-                yield kept, None
+                self._write_record(record, entry.time)
+                yield entry, None
 
     def _write_record(self, record: Record, received: datetime) -> Record | None:
         """Write the RECORDs that stream maps make of a record; returns the first of them."""
@@ -375,7 +377,7 @@ class ConnectorStream(Stream):
         waiting = _Batches(self, batch_config)
         with self._measured() as counter:
             for item in self._read():
-                if isinstance(item, Advance):
+                if isinstance(item, BookmarkUpdate):
                     waiting.cover(item)
                     continue
                 for record in item.records:
@@ -391,9 +393,9 @@ class _Batches:
         self.stream = stream
         self.config = config
         self.records: dict[str, list[dict[str, Any]]] = {}
-        self.covered: dict[tuple[str, ...], Advance] = {}
+        self.covered: dict[tuple[str, ...], BookmarkUpdate] = {}
 
-    def cover(self, item: Advance) -> None:
+    def cover(self, item: BookmarkUpdate) -> None:
         """Note how far the records given so far lead; of a partition the last word counts."""
         self.covered[tuple(item.partition.values())] = item
 

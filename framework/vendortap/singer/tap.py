@@ -34,12 +34,12 @@ from vendortap.plugins.validation import EXTRA_STREAMS, Shape, settings, shapes,
 from vendortap.singer import progress_file
 from vendortap.singer.catalogs import check_catalog
 from vendortap.singer.serialisation import selected_schema
-from vendortap.singer.stream import ConnectorStream, Spent
+from vendortap.singer.stream import ConnectorStream, Usage
 from vendortap.singer.writer import MessageWriter
 from vendortap.support.files import parse_json, read_json
 from vendortap.support.redact import shown_name, without_secrets
 from vendortap.sync import context, open_items
-from vendortap.sync.context import Source
+from vendortap.sync.context import SyncContext
 from vendortap.sync.failures import combined
 from vendortap.sync.owner import adopt, owner_of
 from vendortap.sync.state import check_state, has_bookmark, make_entry, read_fields, reset, way_back
@@ -47,7 +47,7 @@ from vendortap.sync.state import check_state, has_bookmark, make_entry, read_fie
 if TYPE_CHECKING:
     from vendortap.http.client import Client
     from vendortap.http.traffic import Traffic
-    from vendortap.sync.quarantine import Kept, Quarantine
+    from vendortap.sync.quarantine import Quarantine, QuarantineEntry
     from vendortap.sync.telemetry import Telemetry
 
 REPLAYED = "replayed"
@@ -195,9 +195,9 @@ class ConnectorTap(Tap):
         assert isinstance(self.message_writer, MessageWriter)  # noqa: S101 - see message_writer_class
         return self.message_writer
 
-    def source(self) -> Source:
+    def source(self) -> SyncContext:
         """Return what the pipeline reads from."""
-        return Source(
+        return SyncContext(
             self.connector,
             self.config,
             self.client.send,
@@ -264,7 +264,9 @@ class ConnectorTap(Tap):
         """Return how many open items the state has, as reports have it."""
         return open_items.summary(self.state, datetime.now(UTC).date())
 
-    def replay(self, entries: Iterable[Kept], *, states: bool = False) -> Iterator[tuple[Kept, str | None]]:
+    def replay(
+        self, entries: Iterable[QuarantineEntry], *, states: bool = False
+    ) -> Iterator[tuple[QuarantineEntry, str | None]]:
         """Write SCHEMA and RECORD messages of what is good now of a quarantine's entries, stream by stream.
 
         Yields each entry, with why it is not written, if it is not. With ``states``, a STATE says after each stream,
@@ -272,39 +274,41 @@ class ConnectorTap(Tap):
         has none, or whoever keeps states would take it for one of a run.
         """
         source = replace(self.source(), quarantine=None, drift={})
-        waiting: dict[str, list[Kept]] = {}
-        for kept in entries:
-            waiting.setdefault(kept.stream, []).append(kept)
+        waiting: dict[str, list[QuarantineEntry]] = {}
+        for entry in entries:
+            waiting.setdefault(entry.stream, []).append(entry)
         written: list[str] = []
         for of_stream in waiting.values():
             told = len(written)
-            for kept, problem in self._write_again(source, of_stream):
+            for entry, problem in self._write_redecoded(source, of_stream):
                 if problem is None:
-                    written.append(kept.id)
-                yield kept, problem
+                    written.append(entry.id)
+                yield entry, problem
                 if states and len(written) == told + REPLAYED_BETWEEN_STATES:
                     self._write_replayed(written)
                     told = len(written)
             if states and len(written) > told:
                 self._write_replayed(written)
 
-    def _write_again(self, source: Source, entries: Sequence[Kept]) -> Iterator[tuple[Kept, str | None]]:
+    def _write_redecoded(
+        self, source: SyncContext, entries: Sequence[QuarantineEntry]
+    ) -> Iterator[tuple[QuarantineEntry, str | None]]:
         """Write the SCHEMA and RECORDs of one stream's entries; yields as ``replay`` does."""
         stream = self.streams.get(entries[0].stream)
         if isinstance(stream, ConnectorStream) and stream.selected:
-            yield from stream.write_again(source, entries)
+            yield from stream.write_redecoded(source, entries)
         else:
-            yield from ((kept, "its stream is not selected") for kept in entries)
+            yield from ((entry, "its stream is not selected") for entry in entries)
 
     def _write_replayed(self, ids: Sequence[str]) -> None:
         self.writer.write_message(StateMessage({"bookmarks": {}, REPLAYED: list(ids)}))
 
-    def spent(self) -> Spent:
+    def usage(self) -> Usage:
         """Return what has been taken so far, by a clock that began at any time."""
         traffic = self.traffic
-        return Spent(traffic.requests, traffic.retries, traffic.waited_seconds, traffic.bytes, time.monotonic())
+        return Usage(traffic.requests, traffic.retries, traffic.waited_seconds, traffic.bytes, time.monotonic())
 
-    def told(self) -> progress_file.Report:
+    def snapshot(self) -> progress_file.Report:
         """Return what the run is told of how far the tap is; any thread may ask, once the sync may begin."""
         traffic = self.traffic
         return {
@@ -318,19 +322,19 @@ class ConnectorTap(Tap):
             "drift": [asdict(event) for drift in self.drift.values() for event in list(drift.events)],
             "streams": {
                 name: {
-                    "fetched": stream.tally.fetched,
-                    "records": stream.tally.emitted,
-                    "filtered": stream.tally.filtered,
-                    "quarantined": stream.tally.quarantined,
-                    "skipped": stream.tally.skipped,
-                    "known": stream.tally.known,
-                    "repeated": stream.tally.repeated,
-                    "missing": stream.tally.missing,
-                    "conflicting": stream.tally.conflicting,
-                    "units": stream.tally.units,
-                    "expected": stream.tally.expected,
-                    **stream.spent.told(),
-                    "totals": stream.totals.told(shown_name) if stream.totals else [],
+                    "fetched": stream.counters.fetched,
+                    "records": stream.counters.emitted,
+                    "filtered": stream.counters.filtered,
+                    "quarantined": stream.counters.quarantined,
+                    "skipped": stream.counters.skipped,
+                    "known": stream.counters.known,
+                    "repeated": stream.counters.repeated,
+                    "missing": stream.counters.missing,
+                    "conflicting": stream.counters.conflicting,
+                    "slices": stream.counters.slices,
+                    "expected": stream.counters.expected,
+                    **stream.usage.snapshot(),
+                    "totals": stream.totals.snapshot(shown_name) if stream.totals else [],
                 }
                 for name, stream in self.streams.items()
                 if isinstance(stream, ConnectorStream) and stream.selected
@@ -398,7 +402,7 @@ class ConnectorTap(Tap):
         tap.client  # noqa: B018 - from here on the settings' secrets are known
         tap.drift  # noqa: B018 - made before another thread asks for it
         try:
-            with progress_file.telling(tap.told):
+            with progress_file.telling(tap.snapshot):
                 tap._sync_and_say()
         except BrokenPipeError:  # here, as click would end the program without a word
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes

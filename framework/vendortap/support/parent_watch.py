@@ -9,14 +9,14 @@ import os
 import signal
 import threading
 
-ENVIRONMENT = "VENDORTAP_LIFELINE"
+ENVIRONMENT = "VENDORTAP_PARENT_WATCH"
 """The environment variable that tells a tap the number of its descriptor; unset, it lives by itself."""
 
 
 def follow() -> None:
     """End this process as SIGTERM does, when the other end of the pipe is closed."""
     if number := os.environ.get(ENVIRONMENT):
-        threading.Thread(target=_wait, args=(int(number),), name="lifeline", daemon=True).start()
+        threading.Thread(target=_wait, args=(int(number),), name="parent-watch", daemon=True).start()
 
 
 def _wait(descriptor: int) -> None:

@@ -237,7 +237,7 @@ def _bytes(secret: str) -> Iterator[bytes]:
 def _packed(secret: str) -> Iterator[str]:
     """Yield what Base64 makes of a secret, whatever stands before and behind it.
 
-    Three bytes become four characters, so there are three ways, by how many bytes before it are left over; the
+    Three bytes become four characters, so there are three cases, by how many bytes before it are left over; the
     characters at both ends that have bits of the neighbours are left out.
     """
     for data in _bytes(secret):

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, time, tzinfo
 
-from vendortap.declare.model import Bookmark, Stream, Unit
+from vendortap.declare.model import Bookmark, Slice, Stream
 
 Key = tuple[str, ...]
 
-SEEN_AT_MOST = 1000
+KEYS_AT_MOST = 1000
 """Keys that a bookmark remembers at its own value; beyond that they are fetched again, which loses nothing."""
 
 
-def advanced(mark: Bookmark | None, unit: Unit, stream: Stream, top: Top) -> Bookmark | None:
-    """Return the bookmark after a complete unit, whose records ``top`` has met."""
+def advanced(mark: Bookmark | None, slice_: Slice, stream: Stream, watermark: HighWatermark) -> Bookmark | None:
+    """Return the bookmark after a complete slice, whose records ``watermark`` has met."""
     if stream.replication_key is None:
         return None
-    if stream.keyed is None and unit.bookmark is None:
-        return top.bookmark()
-    if stream.keyed is None and unit.bookmark is not None:  # a window; its end may be now, by another clock
-        end = min(unit.bookmark, top.settled or unit.bookmark)
+    if stream.parent is None and slice_.bookmark is None:
+        return watermark.bookmark()
+    if stream.parent is None and slice_.bookmark is not None:  # a window; its end may be now, by another clock
+        end = min(slice_.bookmark, watermark.safe_until or slice_.bookmark)
         return mark if mark and mark.value >= end else Bookmark(end)
-    assert stream.keyed is not None  # noqa: S101 - the two cases without are above
-    top = Top(mark, top.settled, zone=top.zone, named=top.named)
-    top.take(unit.bookmark, (unit.params[stream.keyed.param],))
-    return top.bookmark()
+    assert stream.parent is not None  # noqa: S101 - the two cases without are above
+    watermark = HighWatermark(mark, watermark.safe_until, zone=watermark.zone, named=watermark.named)
+    watermark.take(slice_.bookmark, (slice_.params[stream.parent.param],))
+    return watermark.bookmark()
 
 
 def _utc(value: datetime) -> datetime:
@@ -36,10 +36,10 @@ def _utc(value: datetime) -> datetime:
         return datetime.max.replace(tzinfo=UTC)
 
 
-class Top:
+class HighWatermark:
     """The greatest replication key met so far and the keys that have it; starts from a bookmark.
 
-    It leads no further than ``settled``. A record that changes while its list is read is listed as it was, or
+    It leads no further than ``safe_until``. A record that changes while its list is read is listed as it was, or
     not at all, if it moves to a page that has been read; another one that changes after it may be listed as it
     is. A bookmark at the latter would hide the former for ever.
 
@@ -49,7 +49,7 @@ class Top:
     def __init__(
         self,
         since: Bookmark | None,
-        settled: datetime | None = None,
+        safe_until: datetime | None = None,
         known: Bookmark | None = None,
         zone: tzinfo = UTC,
         named: Callable[[Key], Key] = lambda key: key,
@@ -57,12 +57,12 @@ class Top:
         self.since = since
         self.zone = zone
         self.named = named
-        self.settled = settled
+        self.safe_until = safe_until
         self._covers = known or since
         self.value = since.value if since else None
-        self._kept: Sequence[Key] = since.seen if since else ()
+        self._kept: Sequence[Key] = since.keys_at_bookmark if since else ()
         self._met: list[Key] = []
-        self._known = frozenset(self._covers.seen) if self._covers else frozenset()
+        self._known = frozenset(self._covers.keys_at_bookmark) if self._covers else frozenset()
         self._bare = self._in_utc = False
 
     def take(self, value: datetime | None, key: Key) -> bool:
@@ -77,7 +77,7 @@ class Top:
             self.value, self._kept, self._met, self._bare, self._in_utc = at, (), [key], bare, in_utc
         elif at == self.value:
             self._bare, self._in_utc = self._bare or bare, self._in_utc or in_utc
-            if len(self._kept) + len(self._met) <= SEEN_AT_MOST:
+            if len(self._kept) + len(self._met) <= KEYS_AT_MOST:
                 self._met.append(key)
         return True
 
@@ -93,10 +93,10 @@ class Top:
         """
         if self.value is None:
             return None
-        if self.settled and self.value > self.settled:
-            return self.since if self.since and self.since.value >= self.settled else Bookmark(self.settled)
+        if self.safe_until and self.value > self.safe_until:
+            return self.since if self.since and self.since.value >= self.safe_until else Bookmark(self.safe_until)
         bare = self._bare or (self._in_utc and self._is_midnight(self.value))
-        if bare or len(self._kept) + len(self._met) > SEEN_AT_MOST:
+        if bare or len(self._kept) + len(self._met) > KEYS_AT_MOST:
             return Bookmark(self.value)
         return Bookmark(self.value, tuple(dict.fromkeys([*self._kept, *map(self.named, self._met)])))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, TypeAlias
 
-from vendortap.declare.model import Bookmark, Config, Connector, Record, RecordSelector, Send, Stream, Unit
+from vendortap.declare.model import Bookmark, Config, Connector, Record, RecordSelector, Send, Slice, Stream
 from vendortap.decode.drift import Drift, Fields
 from vendortap.decode.pages import prefix
 from vendortap.decode.reader import Reader
@@ -20,7 +20,7 @@ from vendortap.support.redact import Redactor, shown_name, without_secrets
 from vendortap.sync.documents import companion_names
 
 if TYPE_CHECKING:
-    from vendortap.sync.quarantine import Kept, Quarantine
+    from vendortap.sync.quarantine import Quarantine, QuarantineEntry
     from vendortap.sync.telemetry import Telemetry
 
 
@@ -28,36 +28,36 @@ if TYPE_CHECKING:
 class Records:
     """Some records of one reply, in order; ``received`` is when the reply arrived.
 
-    ``settled`` is up to when the unit can be relied on to show every change. ``invalid`` are those of the records, by
-    index, that do not fit their schema; they are never handed on. ``is_other`` says that one of these is not what was
-    asked for, so that no bookmark may move past it. ``conflicts`` are keys that several records have which differ.
-    ``more`` says that another page may follow. Whoever is handed the list may empty it: nobody else needs it, and it is
-    most of the memory of a run.
+    ``safe_until`` is up to when the slice can be relied on to show every change. ``invalid`` are those of the records,
+    by index, that do not fit their schema; they are never handed on. ``is_other`` says that one of these is not what
+    was asked for, so that no bookmark may move past it. ``conflicts`` are keys that several records have which differ.
+    ``more`` says that another page may follow. Whoever is handed the list may empty it: nobody else needs it, and it
+    is most of the memory of a run.
     """
 
     records: list[Record]
     received: datetime
-    settled: datetime
-    invalid: Mapping[int, Kept] = field(default_factory=dict)
+    safe_until: datetime
+    invalid: Mapping[int, QuarantineEntry] = field(default_factory=dict)
     conflicts: Sequence[str] = ()
     more: bool = True
     is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Advance:
+class BookmarkUpdate:
     """Everything of a partition up to this bookmark has been handed on."""
 
     partition: Mapping[str, str]
     bookmark: Bookmark
 
 
-Reading: TypeAlias = Generator[Records | Advance, None, None]
+Reading: TypeAlias = Generator[Records | BookmarkUpdate, None, None]
 """What a stream gives, in order."""
 
 
 @dataclass(slots=True)
-class Source:
+class SyncContext:
     """All that the pipeline needs of its surroundings to read streams of one connector.
 
     ``redact`` blanks out
@@ -93,7 +93,7 @@ class Source:
         zone, pattern = self.connector.zone(self.config), self.connector.date_format(self.config)
         return Reader(
             self.shapes[stream.name].row,
-            rows_of(stream, self.config),
+            record_selector_of(stream, self.config),
             stream.keys,
             dates(zone, pattern),
             max_depth=self.max_depth,
@@ -102,10 +102,11 @@ class Source:
         )
 
 
-def rows_of(stream: Stream, config: Config) -> RecordSelector:
+def record_selector_of(stream: Stream, config: Config) -> RecordSelector:
     """Return where a stream's records are inside a reply, by these settings."""
-    rows: RecordSelector = stream.rows if isinstance(stream.rows, RecordSelector) else stream.rows(config)
-    return rows
+    declared = stream.record_selector
+    found: RecordSelector = declared if isinstance(declared, RecordSelector) else declared(config)
+    return found
 
 
 def watch(
@@ -123,12 +124,12 @@ def watch(
         return {}
     watched: dict[str, Drift] = {}
     for stream in connector.streams:
-        rows = rows_of(stream, config)
+        selector = record_selector_of(stream, config)
         watched[stream.name] = Drift(
             connector.name,
             stream.name,
             shapes[stream.name].row,
-            prefix=prefix(rows) + ("[]" if rows.many else ""),
+            prefix=prefix(selector) + ("[]" if selector.many else ""),
             exempt=(stream.document, *companion_names(stream.document)) if stream.document else (),
             fail=config["on_drift"] == "fail",
             redact=redact,
@@ -137,10 +138,10 @@ def watch(
     return watched
 
 
-def named(error: VendortapError, source: Source, stream: Stream, unit: Unit) -> VendortapError:
+def named(error: VendortapError, context: SyncContext, stream: Stream, slice_: Slice) -> VendortapError:
     """Say who and where, in front of what the lower floors said."""
-    key = (stream.keyed.param,) if stream.keyed else ()
-    told = {*unit.partition, *key, *(stream.plan.windows.params if stream.plan.windows else ())}
-    where = ", ".join(f"{k.replace('_', ' ')} {shown_name(v)}" for k, v in unit.params.items() if k in told)
-    named_one = f"{source.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}"
+    key = (stream.parent.param,) if stream.parent else ()
+    told = {*slice_.partition, *key, *(stream.plan.windows.params if stream.plan.windows else ())}
+    where = ", ".join(f"{k.replace('_', ' ')} {shown_name(v)}" for k, v in slice_.params.items() if k in told)
+    named_one = f"{context.connector.name}, {stream.name}{f' ({where})' if where else ''}: {error}"
     return without_secrets(type(error)(named_one))

@@ -8,7 +8,7 @@ from vendortap.errors import InternalError
 
 
 @dataclass(slots=True)
-class Tally:
+class Counters:
     """What became of each record of a stream: ``fetched = emitted + filtered + quarantined + skipped``.
 
     ``fetched``
@@ -26,8 +26,8 @@ class Tally:
     ``conflicting`` are keys that several records of a list have which differ, and of which a target keeps one. They are
     no outcome of their own: the records have been emitted.
 
-    ``expected`` is how many units the stream has where that is known; where only some of its lists have been read yet,
-    an estimate from these. ``units`` is how many are done.
+    ``expected`` is how many slices the stream has where that is known; where only some of its lists have been read yet,
+    an estimate from these. ``slices`` is how many are done.
 
     The pipeline counts what it reads and leaves out, whoever writes messages counts ``emitted`` and ``filtered``: so
     the equation holds only if nothing was lost between the two.
@@ -41,7 +41,7 @@ class Tally:
     repeated: int = 0
     missing: int = 0
     conflicting: int = 0
-    units: int = field(default=0, compare=False)
+    slices: int = field(default=0, compare=False)
     expected: int | None = field(default=None, compare=False)
 
     @property

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 
-from vendortap.declare.model import Keyed, Record, Stream, Unit
+from vendortap.declare.model import Parent, Record, Slice, Stream
 from vendortap.decode.reader import refusal
 from vendortap.errors import VendortapError
-from vendortap.sync.bookmarks import Top
-from vendortap.sync.context import Records, Source, named
-from vendortap.sync.counters import Tally
+from vendortap.sync.bookmarks import HighWatermark
+from vendortap.sync.context import Records, SyncContext, named
+from vendortap.sync.counters import Counters
 from vendortap.sync.filter import keep
 from vendortap.sync.open_items import OpenItems
 from vendortap.sync.ordering import Lane, in_order
@@ -22,7 +22,7 @@ _Row = tuple[str, "str | None", "int | None"]
 
 
 class Spool:
-    """A parent's list, kept on disk, handed out as units in the order of its replication key.
+    """A parent's list, kept on disk, handed out as slices in the order of its replication key.
 
     The list is read to its end before the first document is handed on: rows move between the pages of a list
     that is read slowly, and the vendor's order is not the bookmark's. In the order of the replication key, a
@@ -33,18 +33,24 @@ class Spool:
     """
 
     def __init__(
-        self, source: Source, keyed: Keyed, parent: Stream, base: Unit, tally: Tally, items: OpenItems
+        self,
+        context: SyncContext,
+        parent: Parent,
+        parent_stream: Stream,
+        base: Slice,
+        counters: Counters,
+        items: OpenItems,
     ) -> None:
-        self.keyed = keyed
-        self.base = base
         self.parent = parent
-        self.settled: datetime | None = None
+        self.base = base
+        self.parent_stream = parent_stream
+        self.safe_until: datetime | None = None
         self.count = 0
-        self._source = source
-        self._tally = tally
+        self._context = context
+        self._counters = counters
         self._items = items
         self._db = database()
-        self._db.execute("CREATE TABLE unit (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE slice (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
 
     def fill(self, lists: Lane, documents: Lane | None) -> None:
         """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does.
@@ -52,14 +58,14 @@ class Spool:
         Raises:
             VendortapError: it cannot be read.
         """
-        top = Top(self.base.since, None, self.base.known, self._source.zone, self._items.named)
+        watermark = HighWatermark(self.base.since, None, self.base.known, self._context.zone, self._items.named)
         listed = 0
         try:
             with closing(in_order([self.base], lists)) as fetched:  # or a thread waits for a reader that has failed
                 for page in (page for _, pages in fetched for page in pages):
-                    self.settled = page.settled
-                    rows = [row for record in self._usable(page) if (row := self._row(record, top))]
-                    self._db.executemany("INSERT OR REPLACE INTO unit VALUES (?, ?, ?)", rows)
+                    self.safe_until = page.safe_until
+                    rows = [row for record in self._usable(page) if (row := self._row(record, watermark))]
+                    self._db.executemany("INSERT OR REPLACE INTO slice VALUES (?, ?, ?)", rows)
                     listed += len(rows)
                     if documents and page.more:
                         for key, at, _ in rows:
@@ -67,12 +73,12 @@ class Spool:
         except VendortapError as error:
             if documents:
                 documents.call_off()
-            raise named(error, self._source, self.parent, self.base) from None
+            raise named(error, self._context, self.parent_stream, self.base) from None
         if documents:
             documents.call_off()
-        (self.count,) = self._db.execute("SELECT count(*) FROM unit").fetchone()
-        self._tally.fetched += listed - self.count
-        self._tally.repeated += listed - self.count
+        (self.count,) = self._db.execute("SELECT count(*) FROM slice").fetchone()
+        self._counters.fetched += listed - self.count
+        self._counters.repeated += listed - self.count
         self._items.tried(self.base)
 
     def _usable(self, page: Records) -> Iterator[Record]:
@@ -82,46 +88,46 @@ class Spool:
             RecordError: a row does not fit, and there is no quarantine.
             QuarantineError: too many do not fit.
         """
-        source, tally = self._source, self._tally
+        context, counters = self._context, self._counters
         for index, record in enumerate(page.records):
-            if (kept := page.invalid.get(index)) is None:
+            if (entry := page.invalid.get(index)) is None:
                 yield record
-            elif source.stops or source.quarantine is None:
-                raise refusal(kept.sentence)
-            elif record[self.keyed.field] is not None:
+            elif context.stops or context.quarantine is None:
+                raise refusal(entry.sentence)
+            elif record[self.parent.field] is not None:
                 yield record
             else:
-                tally.fetched += 1
-                tally.quarantined += 1
+                counters.fetched += 1
+                counters.quarantined += 1
                 self._items.note(None, "does not fit", self.base, of_list=True)
-                keep(source.quarantine, kept, tally)
+                keep(context.quarantine, entry, counters)
 
-    def _row(self, record: Record, top: Top) -> _Row | None:
-        key = str(record[self.keyed.field])
-        stamp = self.keyed.changed or self.parent.replication_key
+    def _row(self, record: Record, watermark: HighWatermark) -> _Row | None:
+        key = str(record[self.parent.field])
+        stamp = self.parent.changed or self.parent_stream.replication_key
         changed = record[stamp] if stamp else None
         items, partition = self._items, self.base.partition
-        is_new = top.take(changed, (key,)) or items.is_sought((key,), partition)
+        is_new = watermark.take(changed, (key,)) or items.is_sought((key,), partition)
         if not is_new or items.is_closed((key,), partition, changed):
-            self._tally.fetched += 1
-            self._tally.known += 1
+            self._counters.fetched += 1
+            self._counters.known += 1
             return None
         if changed is None:
             return key, None, None
         return key, changed.isoformat(), micros(changed)
 
-    def units(self) -> Iterator[Unit]:
-        """Yield a unit a document, the least recently changed first, those without a stamp last."""
-        for key, at in self._db.execute("SELECT key, at FROM unit ORDER BY micros IS NULL, micros, key"):
+    def slices(self) -> Iterator[Slice]:
+        """Yield a slice a document, the least recently changed first, those without a stamp last."""
+        for key, at in self._db.execute("SELECT key, at FROM slice ORDER BY micros IS NULL, micros, key"):
             yield self._unit(key, at)
 
     def has(self, key: str) -> bool:
         """Whether the list shows a document that is to be asked for."""
-        return self._db.execute("SELECT 1 FROM unit WHERE key = ?", (key,)).fetchone() is not None
+        return self._db.execute("SELECT 1 FROM slice WHERE key = ?", (key,)).fetchone() is not None
 
-    def _unit(self, key: str, at: str | None) -> Unit:
+    def _unit(self, key: str, at: str | None) -> Slice:
         base, changed = self.base, datetime.fromisoformat(at) if at else None
-        return Unit({**base.params, self.keyed.param: key}, base.partition, base.since, bookmark=changed)
+        return Slice({**base.params, self.parent.param: key}, base.partition, base.since, bookmark=changed)
 
     def close(self) -> None:
         """Forget the list."""

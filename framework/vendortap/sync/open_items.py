@@ -28,7 +28,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import msgspec
 
-from vendortap.declare.model import Unit
+from vendortap.declare.model import Slice
 from vendortap.errors import OpenItemsError, StateError
 from vendortap.support.redact import has_secret
 
@@ -135,13 +135,13 @@ class OpenItems:
 
     # --- what became of it ---
 
-    def note(self, key: Sequence[str] | None, why: Why, unit: Unit, *, of_list: bool) -> None:
+    def note(self, key: Sequence[str] | None, why: Why, slice_: Slice, *, of_list: bool) -> None:
         """Note a document, or a record of a list, that was not obtained: once a run.
 
         Raises:
             OpenItemsError: there are too many.
         """
-        item = self._find(key, unit, of_list=of_list)
+        item = self._find(key, slice_, of_list=of_list)
         if item is None:
             if sum("closed" not in one for one in self._items()) >= MOST:
                 raise OpenItemsError(
@@ -151,31 +151,31 @@ class OpenItems:
             now = self._now.isoformat()
             item = {
                 "key": None if key is None else list(self.named(tuple(key))),
-                "partition": dict(unit.partition),
+                "partition": dict(slice_.partition),
                 "why": why,
             }
             item |= {"since": now, "tried": now, "tries": 0}
             if key is not None and self._is_hashed(tuple(key)) and not self._masked:
                 item["hashed"] = True
             if of_list:
-                begin = unit.known or unit.since
+                begin = slice_.known or slice_.since
                 item["begin"] = begin and begin.value.isoformat()
-                if unit.bookmark is not None:
-                    item["slice"] = dict(unit.params)
+                if slice_.bookmark is not None:
+                    item["slice"] = dict(slice_.params)
             self._entry.setdefault("open", []).append(item)
             self._index(item)
         item.pop("closed", None)  # it has changed since, or would not have been asked for
         item["why"] = why
-        if unit.bookmark is not None:
-            item["changed"] = unit.bookmark.isoformat()
+        if slice_.bookmark is not None:
+            item["changed"] = slice_.bookmark.isoformat()
         self._try(item)
 
-    def tried(self, unit: Unit) -> None:
+    def tried(self, slice_: Slice) -> None:
         """Note that a list has been read to its end, for the sake of items of it as well: they have been tried.
 
         One without a key has arrived then, if no record without one came up: all of its list was handed on.
         """
-        for item in [one for one in self._asked.values() if self._is_of(one, unit)]:
+        for item in [one for one in self._asked.values() if self._is_of(one, slice_)]:
             if id(item) in self._tried:
                 continue
             del self._asked[id(item)]
@@ -218,17 +218,17 @@ class OpenItems:
     def _of(self, key: tuple[str, ...], partition: Mapping[str, str]) -> list[Item]:
         return [item for item in self._by_key.get(key, ()) if item["partition"] in ({}, partition)]
 
-    def _find(self, key: Sequence[str] | None, unit: Unit, *, of_list: bool) -> Item | None:
+    def _find(self, key: Sequence[str] | None, slice_: Slice, *, of_list: bool) -> Item | None:
         if key is not None:
             name = self.named(tuple(key))
-            return next((item for item in self._of(name, unit.partition) if ("begin" in item) == of_list), None)
-        return next((item for item in self._items() if item["key"] is None and self._is_of(item, unit)), None)
+            return next((item for item in self._of(name, slice_.partition) if ("begin" in item) == of_list), None)
+        return next((item for item in self._items() if item["key"] is None and self._is_of(item, slice_)), None)
 
     @staticmethod
-    def _is_of(item: Item, unit: Unit) -> bool:
-        """Whether a record belongs to the list, or to the window of it, that a unit reads."""
-        mine = "begin" in item and "closed" not in item and item["partition"] == unit.partition
-        return mine and item.get("slice") == (dict(unit.params) if unit.bookmark is not None else None)
+    def _is_of(item: Item, slice_: Slice) -> bool:
+        """Whether a record belongs to the list, or to the window of it, that a slice reads."""
+        mine = "begin" in item and "closed" not in item and item["partition"] == slice_.partition
+        return mine and item.get("slice") == (dict(slice_.params) if slice_.bookmark is not None else None)
 
     def _index(self, item: Item) -> None:
         if item["key"] is not None:

@@ -1,7 +1,7 @@
 """Units fetched in threads, and handed on in the order of the plan.
 
-A ``Pool`` has the threads, a ``Lane`` what is fetched in one way: the first of its units goes ahead, the others begin
-when there has been an answer, so a wrong key is not tried many times. A unit that is known before its turn, as a
+A ``Pool`` has the threads, a ``Lane`` what is fetched in one way: the first of its slices goes ahead, the others begin
+when there has been an answer, so a wrong key is not tried many times. A slice that is known before its turn, as a
 document is while its list is still read, may be asked for early: what comes of it is held until its turn comes.
 """
 
@@ -14,39 +14,39 @@ from contextlib import closing, suppress
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from vendortap.declare.model import Unit
+from vendortap.declare.model import Slice
 from vendortap.sync.context import Records
 
 PAGES_AHEAD = 1
-"""Pages of a unit that are fetched and not yet read: the next comes while one is written, a third would only wait.
+"""Pages of a slice that are fetched and not yet read: the next comes while one is written, a third would only wait.
 
-With the units ahead, the bound of what is held in memory.
+With the slices ahead, the bound of what is held in memory.
 """
-UNITS_AHEAD = 2
+SLICES_AHEAD = 2
 """Units begun or done and not yet read to their end, for each that may be under way."""
 EARLY = 10
 """Units asked for early and held, for each that may be under way."""
 
-Fetch: TypeAlias = Callable[[Unit], Generator[Records, None, None]]
-Fetched: TypeAlias = Generator[tuple[Unit, Iterator[Records]], None, None]
-"""Each unit with its pages, in order; a unit's error is raised where its pages are read."""
+Fetch: TypeAlias = Callable[[Slice], Generator[Records, None, None]]
+Fetched: TypeAlias = Generator[tuple[Slice, Iterator[Records]], None, None]
+"""Each slice with its pages, in order; a slice's error is raised where its pages are read."""
 
 
 class _End:
-    """Put behind the last page of a unit; holds what went wrong, if something did."""
+    """Put behind the last page of a slice; holds what went wrong, if something did."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class Task:
-    """A unit on its way: its pages arrive in the queue; it begins when its event is set.
+    """A slice on its way: its pages arrive in the queue; it begins when its event is set.
 
     ``room`` is for how many more pages there is, once the first has arrived.
     """
 
-    def __init__(self, unit: Unit, lane: Lane, begin: threading.Event, *, is_early: bool = False) -> None:
-        self.unit = unit
+    def __init__(self, slice_: Slice, lane: Lane, begin: threading.Event, *, is_early: bool = False) -> None:
+        self.slice_ = slice_
         self.is_early = is_early
         self.lane = lane
         self.begin = begin
@@ -130,13 +130,13 @@ class Pool:
         """Do a task to its end, or until nobody reads it any more; returns whether there may be others to do."""
         end = _End()
         try:
-            with closing(task.lane.fetch(task.unit)) as pages:
+            with closing(task.lane.fetch(task.slice_)) as pages:
                 for page in pages:
                     task.lane.answered()
                     task.queue.put(page)
                     if page.more and not self._has_room(task):
                         return not self._ended.is_set()
-        except BaseException as error:  # noqa: BLE001 - it is raised where the unit is read
+        except BaseException as error:  # noqa: BLE001 - it is raised where the slice is read
             end = _End(error)
             task.lane.call_off()
         task.queue.put(end)
@@ -164,27 +164,27 @@ class Lane:
         self._lock = threading.Lock()
         self._is_off = False
 
-    def begin(self, unit: Unit) -> Task:
-        """Have a unit fetched: what has been asked for early, or from now on."""
+    def begin(self, slice_: Slice) -> Task:
+        """Have a slice fetched: what has been asked for early, or from now on."""
         with self._lock:
-            early = self._early.pop(_name(unit), None)
-        if early is not None and early.unit == unit:
+            early = self._early.pop(_name(slice_), None)
+        if early is not None and early.slice_ == slice_:
             return early
-        task = Task(unit, self, self._now if self._is_first else self._answered)
+        task = Task(slice_, self, self._now if self._is_first else self._answered)
         self._is_first = False
         self.pool.put(task)
         return task
 
-    def ask_early(self, unit: Unit) -> None:
-        """Have a unit fetched before its turn; not twice, not where there are enough, and not once one has failed.
+    def ask_early(self, slice_: Slice) -> None:
+        """Have a slice fetched before its turn; not twice, not where there are enough, and not once one has failed.
 
         For those who know that the credentials are good: it waits for no answer.
         """
         with self._lock:
-            if self._is_off or _name(unit) in self._early or len(self._early) >= EARLY * self.pool.concurrency:
+            if self._is_off or _name(slice_) in self._early or len(self._early) >= EARLY * self.pool.concurrency:
                 return
-            task = Task(unit, self, self._now, is_early=True)
-            self._early[_name(unit)] = task
+            task = Task(slice_, self, self._now, is_early=True)
+            self._early[_name(slice_)] = task
         self.pool.put(task)
 
     def call_off(self) -> None:
@@ -199,23 +199,23 @@ class Lane:
             self._answered.set()
 
 
-def _name(unit: Unit) -> tuple[str, ...]:
-    return tuple(unit.params.values())
+def _name(slice_: Slice) -> tuple[str, ...]:
+    return tuple(slice_.params.values())
 
 
-def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
-    """Fetch units, and yield each with its pages, in the order given.
+def in_order(slices: Iterable[Slice], lane: Lane) -> Fetched:
+    """Fetch slices, and yield each with its pages, in the order given.
 
-    At most UNITS_AHEAD units for each that may be under way are begun or done and not yet read to their end, each at
+    At most SLICES_AHEAD slices for each that may be under way are begun or done and not yet read to their end, each at
     most PAGES_AHEAD pages ahead; and besides them those asked for early, which are held anyway. Who stops in the middle
-    of a unit closes this iterator: a thread waits until its pages are read.
+    of a slice closes this iterator: a thread waits until its pages are read.
     """
-    source = iter(units)
+    coming = iter(slices)
     begun: deque[Task] = deque()
     ahead = 0
     while True:
-        while ahead < UNITS_AHEAD * lane.pool.concurrency and (unit := next(source, None)) is not None:
-            begun.append(lane.begin(unit))
+        while ahead < SLICES_AHEAD * lane.pool.concurrency and (slice_ := next(coming, None)) is not None:
+            begun.append(lane.begin(slice_))
             ahead += not begun[-1].is_early
         if not begun:
             return
@@ -223,7 +223,7 @@ def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
         ahead -= not task.is_early
         pages = task.pages()
         try:
-            yield task.unit, pages
+            yield task.slice_, pages
             for _ in pages:  # whatever the reader left
                 pass
         finally:
@@ -231,10 +231,10 @@ def in_order(units: Iterable[Unit], lane: Lane) -> Fetched:
         lane.answered()  # or refused, which the reader has put up with
 
 
-def ordered(units: Iterable[Unit], fetch: Fetch, concurrency: int) -> Fetched:
-    """Fetch units in threads of their own, and yield each with its pages, in the order given; see ``in_order``.
+def ordered(slices: Iterable[Slice], fetch: Fetch, concurrency: int) -> Fetched:
+    """Fetch slices in threads of their own, and yield each with its pages, in the order given; see ``in_order``.
 
     When the iterator is closed, the threads end.
     """
     with closing(Pool(concurrency)) as pool:
-        yield from in_order(units, Lane(pool, fetch))
+        yield from in_order(slices, Lane(pool, fetch))

@@ -51,7 +51,7 @@ Done = Literal["replayed", "superseded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class QuarantineEntry:
     """A record that does not fit. ``error`` is what was expected at ``path``; ``sentence`` is for the operator.
 
     ``key`` are its key properties as far as they could be read, ``shown`` is what is shown of them where the vendor put
@@ -93,7 +93,7 @@ class Account:
     id: str | None = None
     partitions: Mapping[str, Collection[str]] = field(default_factory=dict)
 
-    def has(self, kept: Kept) -> bool:
+    def has(self, kept: QuarantineEntry) -> bool:
         """Whether an entry is this account's; one of before there were accounts may be anybody's."""
         mine = all(kept.params.get(name) in (None, *values) for name, values in self.partitions.items())
         return mine and kept.account in ("", self.id)
@@ -119,7 +119,7 @@ class Quarantine:
         for kept in self.entries()[0]:
             self._note(kept)
 
-    def entries(self) -> tuple[list[Kept], int]:
+    def entries(self) -> tuple[list[QuarantineEntry], int]:
         """Return the account's open entries in the order in which they came, and how many others have.
 
         Raises:
@@ -129,7 +129,7 @@ class Quarantine:
         mine = [kept for kept in found if self._account.has(kept)]
         return mine, len(found) - len(mine)
 
-    def replayed(self, stream: str) -> list[Kept]:
+    def replayed(self, stream: str) -> list[QuarantineEntry]:
         """Return the account's entries of a stream that a replay has closed, and of whose keys none is open.
 
         Raises:
@@ -138,7 +138,7 @@ class Quarantine:
         done = [kept for kept in _read(self.path)[1] if kept.stream == stream and self._account.has(kept)]
         return [kept for kept in done if tuple(kept.key.values()) not in self.keys(stream)]
 
-    def put(self, kept: Kept) -> None:
+    def put(self, kept: QuarantineEntry) -> None:
         """Keep a record as the account's; it is on disk when this returns. One that is there is not written again.
 
         Raises:
@@ -187,7 +187,7 @@ class Quarantine:
                 f"They are in {self.path}; `vendortap quarantine list {self.path.parent}` shows them"
             )
 
-    def _note(self, kept: Kept) -> None:
+    def _note(self, kept: QuarantineEntry) -> None:
         """Remember an entry, without its record."""
         key = tuple(kept.key.values())
         self._open[kept.id] = kept.stream, key
@@ -237,7 +237,7 @@ def _account(connector: Connector, config: Config) -> Account:
     return Account(owner_of(connector, config, settings(connector)).account, known)
 
 
-def read(path: Path) -> Iterator[Kept]:
+def read(path: Path) -> Iterator[QuarantineEntry]:
     """Yield the open entries of a file, all accounts', in the order in which they came; none where there is no file.
 
     A line that was cut short, when a disk was full or the power failed, is passed over: the state did not move past
@@ -249,10 +249,10 @@ def read(path: Path) -> Iterator[Kept]:
     yield from _read(path)[0].values()
 
 
-def _read(path: Path) -> tuple[dict[str, Kept], list[Kept]]:
+def _read(path: Path) -> tuple[dict[str, QuarantineEntry], list[QuarantineEntry]]:
     """Return the open entries of a file by their ids, and those that a replay has closed; raises ConfigError."""
-    entries: dict[str, Kept] = {}
-    replayed: list[Kept] = []
+    entries: dict[str, QuarantineEntry] = {}
+    replayed: list[QuarantineEntry] = []
     try:
         lines = read_private(path).splitlines()
     except FileNotFoundError:
@@ -279,7 +279,7 @@ def _read(path: Path) -> tuple[dict[str, Kept], list[Kept]]:
     return entries, replayed
 
 
-def read_all(directory: Path) -> list[Kept]:
+def read_all(directory: Path) -> list[QuarantineEntry]:
     """Return the open entries of all connectors, by connector, and of each in the order in which they came.
 
     Raises:
@@ -304,7 +304,7 @@ def key_text(key: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {shown_name(value)}" for name, value in key.items())
 
 
-def _line(kept: Kept) -> str:
+def _line(kept: QuarantineEntry) -> str:
     try:
         raw, encoding = kept.raw.decode(), "utf-8"
     except UnicodeDecodeError:
@@ -366,12 +366,12 @@ class _Entry(msgspec.Struct):
     shown: str = ""
 
 
-def _kept(entry: _Entry) -> Kept:
+def _kept(entry: _Entry) -> QuarantineEntry:
     """Return the record of an entry; raises ValueError where a text in it is not what it has to be."""
     bookmark = datetime.fromisoformat(entry.bookmark) if entry.bookmark else None
     if bookmark and bookmark.tzinfo is None:
         raise ValueError
-    return Kept(
+    return QuarantineEntry(
         connector=entry.connector,
         stream=entry.stream,
         key=entry.key,

@@ -41,7 +41,7 @@ def pager_of(stream: Stream, found: Found) -> Pager:
         BodyError: as the stream's pager does; or the rows move faster than they can be read.
     """
     pager = stream.pages or single
-    if stream.keyed is not None:  # a document: its key is asked for, and comes once
+    if stream.parent is not None:  # a document: its key is asked for, and comes once
         return pager
 
     by, keys, unique = pager.by if isinstance(pager, Stable) else (), _keys(stream), unique_by(stream)
@@ -130,8 +130,8 @@ class _Reading:
         self._unique = unique
         self._stable = pager if isinstance(pager, Stable) else None
         self._rows = Numbers()
-        self._keyed = self._rows if set(self._by) == set(keys) else Numbers()
-        ready = self._rows if set(unique) == set(self._by) else self._keyed if set(unique) == set(keys) else None
+        self._parent = self._rows if set(self._by) == set(keys) else Numbers()
+        ready = self._rows if set(unique) == set(self._by) else self._parent if set(unique) == set(keys) else None
         self._once = Numbers() if ready is None else ready
         self._compared = compared
         self._pages = self._repeated = self._uncompared = self._on_one_page = 0
@@ -144,26 +144,26 @@ class _Reading:
     def take(self, page: Page) -> None:
         """Note the rows of a page."""
         self._pages += 1
-        self._count += len(page.rows)
+        self._count += len(page.records)
         if self._by:
             hashes = _hashes(page, self._by, self._pages)
             self._rows.extend(hashes)
         if self._keys:
-            if self._keyed is not self._rows:
+            if self._parent is not self._rows:
                 hashes = _hashes(page, self._keys, self._pages)
-                self._keyed.extend(hashes)
+                self._parent.extend(hashes)
             self._on_one_page += self._compared.take(page, hashes)
-        if self._once is not self._rows and self._once is not self._keyed:
+        if self._once is not self._rows and self._once is not self._parent:
             self._once.extend(_hashes(page, self._unique, self._pages))
         if self._stable and self._stable.total:
             self._look_at_number(page, self._stable.total)
-        elif page.rows:
-            self._look_at_length(len(page.rows))
+        elif page.records:
+            self._look_at_length(len(page.records))
 
     def _look_at_number(self, page: Page, total: str) -> None:
         """Notice a number of rows that becomes smaller."""
-        is_beside = total in page.more or not page.rows
-        stated = (page.more.get(total) if is_beside else page.rows[-1][total]) or 0
+        is_beside = total in page.more or not page.records
+        stated = (page.more.get(total) if is_beside else page.records[-1][total]) or 0
         self._shows = self._shows or 0 < stated < self._stated
         self._stated = stated or self._stated
 
@@ -181,9 +181,9 @@ class _Reading:
         if recounted and self._count < self._stated and self.short is None:
             self.short = FewerRowsError(fewer(self._stated, self._count, "pages", None))
         if self._pages > 1:
-            again = self._compared.watch(self._keyed.repeated())
+            again = self._compared.watch(self._parent.repeated())
             self._uncompared = again - self._on_one_page
-            self._repeated = again if self._keyed is self._rows else sum(1 for _ in self._rows.repeated())
+            self._repeated = again if self._parent is self._rows else sum(1 for _ in self._rows.repeated())
             self._is_again = bool(self._repeated or next(iter(self._once.repeated()), None) is not None)
 
     @property
@@ -205,13 +205,13 @@ class _Reading:
 
     def close(self) -> None:
         """Forget the rows."""
-        for numbers in (self._rows, self._keyed, self._once):
+        for numbers in (self._rows, self._parent, self._once):
             numbers.close()
 
 
 def _hashes(page: Page, names: Sequence[str], number: int) -> list[int]:
     """Return what tells the rows of a page apart; where a row does not fit and has no key to be read, its place."""
-    keys: list[tuple[Any, ...]] = [tuple([row[name] for name in names]) for row in page.rows]
+    keys: list[tuple[Any, ...]] = [tuple([row[name] for name in names]) for row in page.records]
     for index in page.invalid:
         if None in keys[index]:
             keys[index] = (number, index)
@@ -252,7 +252,7 @@ class _Compared:
         if again:
             self.watch(key for key, times in Counter(keys).items() if times > 1)
         if self._db is not None:
-            for index, (key, row) in enumerate(zip(keys, page.rows, strict=True)):
+            for index, (key, row) in enumerate(zip(keys, page.records, strict=True)):
                 if index not in page.invalid:  # of one that does not fit only a part can be read
                     self._compare(self._db, key, row)
         return again

@@ -197,7 +197,7 @@ def advance(
     make_entry(state, stream, partition).update(  # in one step: a signal in between would leave one that is not true
         replication_key=replication_key,
         replication_key_value=bookmark.value.isoformat(),
-        seen=[list(key) for key in bookmark.seen],
+        seen=[list(key) for key in bookmark.keys_at_bookmark],
     )
 
 

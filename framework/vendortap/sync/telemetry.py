@@ -1,4 +1,4 @@
-"""OpenTelemetry: a span for each stream, unit and attempt of a request, and metrics beside them (the extra ``otel``).
+"""OpenTelemetry: a span for each stream, slice and attempt of a request, and metrics beside them (the extra ``otel``).
 
 A tap exports where the environment says so (``OTEL_EXPORTER_OTLP_ENDPOINT`` and its relatives) and the extra is
 installed; else nothing of OpenTelemetry is imported. A program that reads through ``vendortap.read`` has its own
@@ -50,7 +50,7 @@ _log = logging.getLogger("vendortap.telemetry")
 
 
 class Telemetry:
-    """Tells of one connector's streams, units and requests; in any number of threads.
+    """Tells of one connector's streams, slices and requests; in any number of threads.
 
     ``context`` is what the streams' spans are put into, ``close`` exports what is left.
     """
@@ -122,20 +122,20 @@ class Telemetry:
                 self._records.add(count - told[outcome], {**attributes, "vendortap.outcome": outcome})
         return dict(counts)
 
-    def unit(
+    def slices(
         self, stream: str, fetch: Callable[[U], Generator[T, None, None]]
     ) -> Callable[[U], Generator[T, None, None]]:
-        """Return a ``fetch`` that fetches within the span of its unit; the spans of its requests go into that."""
+        """Return a ``fetch`` that fetches within the span of its slice; the spans of its requests go into that."""
         from opentelemetry.trace import set_span_in_context
 
         context = self._stream
         attributes = {"vendortap.connector": self._connector, "vendortap.stream": stream}
 
-        def traced(unit: U) -> Generator[T, None, None]:
-            span = self._tracer.start_span(f"unit {stream}", context, attributes=attributes)
+        def traced(slice_: U) -> Generator[T, None, None]:
+            span = self._tracer.start_span(f"slice {stream}", context, attributes=attributes)
             pages = 0
             try:
-                with closing(fetch(unit)) as fetched:
+                with closing(fetch(slice_)) as fetched:
                     while True:
                         self._unit.context = set_span_in_context(span, context)
                         if (page := next(fetched, None)) is None:

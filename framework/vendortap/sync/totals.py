@@ -63,7 +63,7 @@ class Totals:
         own = len(self._sums) - (None in self._sums) - (OTHERS in self._sums)
         return own < CURRENCIES and len(currency) <= CURRENCY_LENGTH and currency != OTHERS
 
-    def told(self, shown: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    def snapshot(self, shown: Callable[[str], str] = str) -> list[dict[str, Any]]:
         """Return for each currency how many records had an amount, and the sum as text; nothing where one is hidden.
 
         The currency is ``None`` where the vendor states none, and as ``shown`` has it, since it may state anything; the

@@ -174,7 +174,7 @@ def keys(harness: Harness, stream: str) -> None:
         key = _key(record, declared)
         check(all(part not in (None, "") for part in key), f"a record of {stream} has no {' or '.join(declared.keys)}")
         changed = record.get(declared.replication_key or "")
-        is_known = declared.keyed is None and repr(record) in known[key]
+        is_known = declared.parent is None and repr(record) in known[key]
         if key in seen and not is_known:
             newer = None not in (changed, seen[key]) and changed > seen[key]
             check(
@@ -325,7 +325,7 @@ def incremental(harness: Harness, stream: str) -> None:
         )
         return
     values = set(map(itemgetter(key), first.records(stream))) - {None}
-    if declared.keyed and not values:
+    if declared.parent and not values:
         raise NotApplicable("its keys are configured: it is read as a whole each time")
     bookmarks = _bookmarks(first.state, stream)
     check(bookmarks or not values, f"a full run leaves no bookmark of {stream}")
@@ -588,7 +588,7 @@ def _enveloped(paths: frozenset[str], asked: Asked, answer: faults.Answer) -> fa
 def foreign(harness: Harness, stream: str) -> None:
     """A document that is another than was asked for is an error, and is not handed on as the one asked for."""
     declared = harness.connector.stream(stream)
-    if declared.keyed is None or not declared.keyed.echo:
+    if declared.parent is None or not declared.parent.echo:
         raise NotApplicable("its declaration names no property in which a document says its own number (Keyed.echo)")
     whole = check_ended(harness.alone(stream), f"a full run of {stream}")
     own = _own_paths(harness, declared, harness.formats[0])
@@ -617,7 +617,7 @@ def _own_paths(harness: Harness, stream: Stream, form: str | None) -> frozenset[
 
 def _spoiler(harness: Harness, stream: Stream, form: str | None, whole: Run) -> Spoiler:
     """Return what spoils a record in the stream's own replies, not in those of the list that it follows."""
-    parent = stream.keyed.parent if stream.keyed else None
+    parent = stream.parent.stream if stream.parent else None
     listed = {asked.what for asked in harness.alone(parent, form).asked} if parent else set()
     own = frozenset(asked.what for asked in whole.asked) - listed
     return Spoiler(stream, harness.shapes[stream.name].row, harness.filled, own)

@@ -56,7 +56,7 @@ class Spoiler:
 
     @property
     def _rows(self) -> RecordSelector:
-        return context.rows_of(self.stream, self.config)
+        return context.record_selector_of(self.stream, self.config)
 
     def _in_json(self, body: bytes) -> bytes:
         document = json_format.loads(body)

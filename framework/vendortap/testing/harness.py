@@ -28,7 +28,7 @@ from vendortap.support.extras import require
 from vendortap.support.redact import unexpected
 from vendortap.sync import reading
 from vendortap.sync.context import Records
-from vendortap.sync.counters import Tally
+from vendortap.sync.counters import Counters
 from vendortap.testing import replaying, tape
 
 T = TypeVar("T")
@@ -248,13 +248,13 @@ class Harness:
     def typed(self, stream: Stream) -> list[dict[str, Any]]:
         """The records of a full run before Singer makes text of them."""
 
-        def read() -> list[dict[str, Any]]:
+        def records() -> list[dict[str, Any]]:
             with signals(), _Captured().all():
                 tap = self.tap(config=dict(self.config))
                 with closing(tap.client), closing(_items(tap, stream)) as items:
                     return [as_dict(record) for item in items if isinstance(item, Records) for record in item.records]
 
-        return self.once(("typed", stream.name), read)
+        return self.once(("typed", stream.name), records)
 
     def once(self, name: Any, make: Callable[[], T]) -> T:
         """Return what was made under this name, or make it."""
@@ -315,7 +315,7 @@ class Harness:
 
 
 def _items(tap: ConnectorTap, stream: Stream) -> Any:
-    return reading.read(tap.source(), stream, lambda _: None, Tally())
+    return reading.read(tap.source(), stream, lambda _: None, Counters())
 
 
 def formats(settings: Mapping[str, Any]) -> tuple[str | None, ...]:
@@ -397,7 +397,7 @@ def served(
         UsageError: the recording cannot be used.
     """
     require("testing", "a server to test against", "starlette", "uvicorn")
-    kept = tape.read(recording, connector.name) if recording else None
+    kept = tape.load(recording, connector.name) if recording else None
     if kept and recording:
         app: Any = replaying.Replay(kept, recording)
     else:

@@ -18,8 +18,8 @@ from vendortap.http.connect import connect
 from vendortap.plugins import validation
 from vendortap.support.redact import Redactor
 from vendortap.sync import context, reading
-from vendortap.sync.context import Source
-from vendortap.sync.counters import Tally
+from vendortap.sync.context import SyncContext
+from vendortap.sync.counters import Counters
 from vendortap.testing import fake_data, tape
 from vendortap.testing.harness import formats
 
@@ -79,14 +79,14 @@ def _chosen(connector: Connector, config: Config, names: Iterable[str] | None) -
 
 
 def _with_parents(streams: Iterable[Stream], names: set[str]) -> list[Stream]:
-    parents = {stream.keyed.parent for stream in streams if stream.name in names and stream.keyed}
+    parents = {stream.parent.stream for stream in streams if stream.name in names and stream.parent}
     return [stream for stream in streams if stream.name in names | parents]
 
 
 def _has_keys(stream: Stream, config: Config) -> bool:
     """Whether there is anything to ask for: keys of documents that no list has are the operator's to give."""
-    keyed = stream.keyed
-    return keyed is None or keyed.parent is not None or plan.configured(keyed.sources, config) is not None
+    parent = stream.parent
+    return parent is None or parent.stream is not None or plan.configured(parent.sources, config) is not None
 
 
 def _until_today(streams: Iterable[Stream]) -> dict[str, Any]:
@@ -107,11 +107,11 @@ def _read(
             answered.append((request, reply))
             return reply
 
-        source = Source(
+        source = SyncContext(
             connector, config, send, validation.shapes(connector), redact=client.redact, max_depth=config["max_depth"]
         )
         for stream in streams:
-            with closing(reading.read(source, stream, lambda _: None, Tally())) as items:
+            with closing(reading.read(source, stream, lambda _: None, Counters())) as items:
                 for _ in items:
                     while answered:
                         yield answered.pop(0)
@@ -167,7 +167,7 @@ def _names(connector: Connector, config: Config) -> fake_data.Names:
     names = fake_data.Names()
     for stream in connector.streams:
         names.add(schemas.load(connector.schemas, stream.schema or stream.name))
-        rows = context.rows_of(stream, config)
+        rows = context.record_selector_of(stream, config)
         names.declared |= {name.lower() for path in (rows.path, *(v.path for v in rows.more.values())) for name in path}
         names.documents |= {stream.document.lower()} if stream.document else set()
     return names

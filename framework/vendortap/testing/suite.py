@@ -43,7 +43,7 @@ def make(
     for unknown in sorted(set(skip) - {*CHECKS, SINGER}):
         raise UsageError(f"there is no check {unknown!r} to skip; there are {', '.join((*CHECKS, SINGER))}")
     loaded = host.load(connector, fully=True) if isinstance(connector, str) else connector
-    kept = tape.read(recording, loaded.name) if recording else None
+    kept = tape.load(recording, loaded.name) if recording else None
     seen = replaying.pointed(loaded, kept, _NOWHERE) if kept else loaded
     more = _with_all_streams(seen, config)
     singer_config = {**first_settings(loaded, _NOWHERE, kept), **more}

@@ -61,7 +61,7 @@ class Recording:
     version: int = VERSION
 
 
-def read(folder: Path, connector: str) -> Recording:
+def load(folder: Path, connector: str) -> Recording:
     """Read a recording.
 
     Raises:

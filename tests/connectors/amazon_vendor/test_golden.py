@@ -28,8 +28,8 @@ STREAMS = ("customer_invoices", "customer_invoices_by_number")
 
 def page(stream: str, version: str, body: bytes) -> Page:
     declared = AMAZON_VENDOR.stream(stream)
-    assert callable(declared.rows)
-    rows = declared.rows({"api_version": version})
+    assert callable(declared.record_selector)
+    rows = declared.record_selector({"api_version": version})
     assert isinstance(rows, RecordSelector)
     reader = Reader(SHAPES[stream].row, rows, declared.keys, dates("UTC", None))
     found = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
@@ -47,10 +47,10 @@ def vendors(row: Any) -> dict[str, Any]:
 def test_the_list_and_the_single_answer_are_the_golden_records(version: str) -> None:
     wanted = json.loads((FIXTURES / "records.json").read_text(encoding="utf-8"))
     listed = page("customer_invoices", version, (FIXTURES / f"{version}-list.json").read_bytes())
-    assert [vendors(row) for row in listed.rows] == wanted
+    assert [vendors(row) for row in listed.records] == wanted
     assert listed.more["next"] == "MDAwMDAwMDAwMQ=="
     single = page("customer_invoices_by_number", version, (FIXTURES / f"{version}-single.json").read_bytes())
-    assert [vendors(row) for row in single.rows] == wanted[:1]
+    assert [vendors(row) for row in single.records] == wanted[:1]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -60,7 +60,7 @@ def test_the_list_and_the_single_answer_are_the_golden_records(version: str) -> 
 def test_a_list_of_none_has_no_rows_and_no_token(version: str, document: dict[str, Any]) -> None:
     body = json.dumps({"payload": document} if version == "v1" else document).encode()
     found = page("customer_invoices", version, body)
-    assert (list(found.rows), found.more["next"]) == ([], None)
+    assert (list(found.records), found.more["next"]) == ([], None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

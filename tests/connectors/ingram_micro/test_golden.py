@@ -67,12 +67,12 @@ def golden(name: str) -> Any:
 
 def rows(stream: str, body: bytes) -> list[Any]:
     declared = INGRAM_MICRO.stream(stream)
-    assert isinstance(declared.rows, RecordSelector)
-    reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("UTC")))
+    assert isinstance(declared.record_selector, RecordSelector)
+    reader = Reader(SHAPES[stream].row, declared.record_selector, declared.keys, Dates(ZoneInfo("UTC")))
     page = reader.read(Reply(200, {"content-type": "application/json"}, body, datetime.now(UTC)))
     assert declared.check is not None
     declared.check(page)
-    return [{name: value for name, value in as_dict(row).items() if name in documented(stream)} for row in page.rows]
+    return [{name: value for name, value in as_dict(row).items() if name in documented(stream)} for row in page.records]
 
 
 def documented(stream: str) -> dict[str, Node]:

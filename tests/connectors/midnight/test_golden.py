@@ -124,15 +124,15 @@ LIST = {
 }
 
 
-def rows_of(stream: str) -> RecordSelector:
-    declared = MIDNIGHT.stream(stream).rows
+def record_selector_of(stream: str) -> RecordSelector:
+    declared = MIDNIGHT.stream(stream).record_selector
     assert isinstance(declared, RecordSelector)
     return declared
 
 
 def read(stream: str, form: str, body: bytes) -> Page:
     declared = MIDNIGHT.stream(stream)
-    reader = Reader(SHAPES[stream].row, rows_of(stream), declared.keys, dates("UTC", None))
+    reader = Reader(SHAPES[stream].row, record_selector_of(stream), declared.keys, dates("UTC", None))
     return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
@@ -141,7 +141,7 @@ def vendors(record: Record) -> dict[str, Any]:
 
 
 def detail(form: str, body: bytes) -> dict[str, Any]:
-    (record,) = read("invoice_details", form, body).rows
+    (record,) = read("invoice_details", form, body).records
     return vendors(record)
 
 
@@ -262,7 +262,7 @@ def test_json_and_xml_of_any_document_give_that_record(record: dict[str, Any], d
     assert exact(in_json) == exact(in_xml) == exact(vendors(record))
 
 
-PAGE = page_node(SHAPES["invoices"].row, rows_of("invoices"))
+PAGE = page_node(SHAPES["invoices"].row, record_selector_of("invoices"))
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
@@ -270,6 +270,6 @@ PAGE = page_node(SHAPES["invoices"].row, rows_of("invoices"))
 def test_json_and_xml_of_any_page_of_the_list_give_those_rows(page: list[Any] | None, drop_nulls: bool) -> None:
     in_json = read("invoices", "json", to_json(page, drop_nulls=drop_nulls).encode())
     in_xml = read("invoices", "xml", to_xml(page, PAGE, drop_nulls=drop_nulls))
-    assert exact(in_json.rows) == exact(in_xml.rows) == exact(page or [])
+    assert exact(in_json.records) == exact(in_xml.records) == exact(page or [])
     assert in_json.absent == (page is None)
     assert in_xml.absent == (not page)  # then the root's name says whether it is a list: Rows.empty

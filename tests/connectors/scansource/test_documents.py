@@ -306,10 +306,10 @@ NODE = validation.shapes(SCANSOURCE)["invoice_documents"].row
 @given(record=values(NODE), drop_nulls=st.booleans())
 def test_json_and_xml_of_any_answer_give_that_record(record: dict[str, Any], drop_nulls: bool) -> None:
     stream = SCANSOURCE.stream("invoice_documents")
-    assert isinstance(stream.rows, RecordSelector)
-    reader = Reader(NODE, stream.rows, stream.keys, dates("UTC", None))
+    assert isinstance(stream.record_selector, RecordSelector)
+    reader = Reader(NODE, stream.record_selector, stream.keys, dates("UTC", None))
     found = [
-        reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC))).rows
+        reader.read(Reply(200, {"content-type": f"application/{form}"}, body, datetime.now(UTC))).records
         for form, body in (
             ("json", to_json(record, drop_nulls=drop_nulls).encode()),
             ("xml", to_xml(record, NODE, drop_nulls=drop_nulls)),

@@ -125,9 +125,9 @@ def rows(stream: str, body: bytes, content_type: str) -> list[Any]:
 
 def decoded(stream: str, body: bytes, content_type: str) -> list[Any]:
     declared = SCANSOURCE.stream(stream)
-    assert isinstance(declared.rows, RecordSelector)
-    reader = Reader(SHAPES[stream].row, declared.rows, declared.keys, Dates(ZoneInfo("America/New_York")))
-    return list(reader.read(Reply(200, {"content-type": content_type}, body, datetime.now(UTC))).rows)
+    assert isinstance(declared.record_selector, RecordSelector)
+    reader = Reader(SHAPES[stream].row, declared.record_selector, declared.keys, Dates(ZoneInfo("America/New_York")))
+    return list(reader.read(Reply(200, {"content-type": content_type}, body, datetime.now(UTC))).records)
 
 
 def kinds(fields: Mapping[str, Node]) -> dict[str, str]:

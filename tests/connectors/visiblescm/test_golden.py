@@ -72,21 +72,21 @@ REQUESTED = {"RequestedInvoiceRefNumber", "ListedIssuedDate"}
 """What the request knows, not the answer."""
 
 
-def rows_of(stream: str) -> RecordSelector:
-    declared = VISIBLESCM.stream(stream).rows
+def record_selector_of(stream: str) -> RecordSelector:
+    declared = VISIBLESCM.stream(stream).record_selector
     assert isinstance(declared, RecordSelector)
     return declared
 
 
 def read(stream: str, form: str, body: bytes) -> Page:
     declared = VISIBLESCM.stream(stream)
-    reader = Reader(SHAPES[stream].row, rows_of(stream), declared.keys, dates("UTC", None))
+    reader = Reader(SHAPES[stream].row, record_selector_of(stream), declared.keys, dates("UTC", None))
     return reader.read(Reply(200, {"content-type": FORMATS[form]}, body, datetime.now(UTC)))
 
 
 def detail(form: str, body: bytes) -> dict[str, Any]:
     """One document, completed as the pipeline does it."""
-    (record,) = read("invoice_details", form, body).rows
+    (record,) = read("invoice_details", form, body).records
     finish = VISIBLESCM.stream("invoice_details").finish
     assert finish is not None
     finish(record)
@@ -178,7 +178,7 @@ def test_json_and_xml_of_any_document_give_that_record(record: dict[str, Any], d
     assert exact(in_json) == exact(in_xml) == exact(vendors(record))
 
 
-PAGE = page_node(SHAPES["invoices"].row, rows_of("invoices"))
+PAGE = page_node(SHAPES["invoices"].row, record_selector_of("invoices"))
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -186,7 +186,7 @@ PAGE = page_node(SHAPES["invoices"].row, rows_of("invoices"))
 def test_json_and_xml_of_any_page_of_the_list_give_those_rows(page: dict[str, Any], drop_nulls: bool) -> None:
     in_json = read("invoices", "json", to_json(page, drop_nulls=drop_nulls).encode())
     in_xml = read("invoices", "xml", to_xml(page, PAGE, drop_nulls=drop_nulls))
-    assert exact(in_json.rows) == exact(in_xml.rows) == exact(page["List"] or [])
+    assert exact(in_json.records) == exact(in_xml.records) == exact(page["List"] or [])
     assert exact(dict(in_json.more)) == exact(dict(in_xml.more))
     assert in_json.more["rows"] == page["TotalCount"]
     assert in_json.absent == in_xml.absent == (page["List"] is None)

@@ -1,6 +1,6 @@
 """Ledger: a made-up vendor that signs with HMAC, pages by Link headers, and writes CSV and EDI."""
 
-from vendortap.declare import Connector, Keyed, RecordSelector, Sandbox, Stream, get, hookimpl, listed, setting
+from vendortap.declare import Connector, Parent, RecordSelector, Sandbox, Stream, get, hookimpl, listed, setting
 from vendortap.plugins.extensions import auth_flow, pager
 
 LEDGER = Connector(
@@ -16,7 +16,7 @@ LEDGER = Connector(
             name="invoices",
             title="The list of invoices, as CSV",
             request=get("/invoices.csv"),
-            rows=RecordSelector(any_type=True),  # CSV has no types: amounts are texts there
+            record_selector=RecordSelector(any_type=True),  # CSV has no types: amounts are texts there
             pages=pager("link"),
             keys=("number",),
             replication_key="updated_at",
@@ -25,8 +25,8 @@ LEDGER = Connector(
             name="invoice_details",
             title="The whole invoice, as transaction set 810 of X12",
             request=get("/invoices/{number}.x12"),
-            rows=RecordSelector(("invoices",)),
-            keyed=Keyed("number", (listed("invoice_numbers"),), parent="invoices", field="number"),
+            record_selector=RecordSelector(("invoices",)),
+            parent=Parent("number", (listed("invoice_numbers"),), stream="invoices", field="number"),
             keys=("number",),
             replication_key="updated_at",
         ),
