@@ -80,6 +80,7 @@ def tap(environment: Environment, job: Job) -> Command:
         config |= {"requests_per_second": RATE, "burst": BURST}
     arguments = [environment.script("tap-bench"), "--config", write_json(job.folder / "config.json", config)]
     if job.stream != "invoices":
+        config["extra_streams"] = [job.stream]
         arguments += ["--catalog", write_json(job.folder / "catalog.json", _catalog(job.stream))]
     return Command(arguments, {"LOGLEVEL": "WARNING"})
 

@@ -22,24 +22,23 @@ RATE = 500
 """Samples a second."""
 
 RULES: tuple[tuple[str, str], ...] = (
-    (r"settle\w* \(vendortap/wire/", "numbers and date-times settled"),
-    (r"(parse|fromstring|feed|pieces) \(vendortap/wire/(xml|pieces)", "XML parsed (lxml)"),
-    (r"vendortap/wire/xml_rows", "XML matched, and written as JSON"),
-    (r"vendortap/wire/(xml|pieces)", "XML elements read by the schema"),
-    (r"vendortap/wire/verbatim", "JSON matched, to be passed on"),
-    (r"vendortap/wire/", "JSON decoded into types (msgspec), decoders compiled"),
-    (r"vendortap/record\.py", "replies into pages"),
-    (r"vendortap/(sync/|(paging|plan|quarantine|drift|state)\.py)", "order, bookmark, accounts"),
+    (r"(complete\w*|_check_numbers|parse_date) \(vendortap/decode/structs", "numbers and date-times completed"),
+    (r"parse \(vendortap/decode/(xml_tree|incremental)", "XML parsed (lxml)"),
+    (r"vendortap/decode/xml_rows", "XML matched, and written as JSON"),
+    (r"vendortap/decode/(xml|incremental)", "XML elements read by the schema"),
+    (r"vendortap/decode/(reader|drift|pages)", "replies into pages"),
+    (r"vendortap/decode/", "JSON decoded into types (msgspec), decoders compiled"),
+    (r"vendortap/(sync/|declare/(paging|plan)\.py)", "order, bookmark, accounts"),
     (r"(serialize\w*|encode\w*) \(vendortap/", "records encoded (msgspec)"),
     (r"write_lines \(vendortap/", "lines written to the pipe"),
-    (r"vendortap/singer/(stream|shaping|writer)\.py", "selection, messages"),
+    (r"vendortap/singer/(stream|serialisation|writer)\.py", "selection, messages"),
     (
-        r"vendortap/(http/|(connect|auth|limits|bounds)\.py)|(urllib3|requests|http|socket|ssl|selectors)[/.]",
+        r"vendortap/(http/|declare/(auth|limits)\.py)|(urllib3|requests|http|socket|ssl|selectors)[/.]",
         "HTTP",
     ),
     (r"<frozen importlib|importlib/", "start-up: imports"),
     (
-        r"vendortap/(singer|schemas|declaration|plugins|cli)|singer_sdk|click|jsonschema|referencing",
+        r"vendortap/(singer|plugins|cli)|singer_sdk|click|jsonschema|referencing",
         "start-up: singer-sdk, settings, catalog",
     ),
 )

@@ -104,7 +104,7 @@ def test_every_goal_may_have_a_note() -> None:
 
 def test_samples_are_put_down_to_the_innermost_function_that_is_known() -> None:
     tap = "_read (vendortap/singer/stream.py:9)"
-    read = f"{tap};_do (vendortap/sync/ordering.py:5);decode (vendortap/wire/json.py:3)"
+    read = f"{tap};_do (vendortap/sync/ordering.py:5);decode (vendortap/decode/json.py:3)"
     wait = f"{tap};send (vendortap/http/client.py:1);readinto (socket.py:700);unknown (elsewhere.py:1)"
     begun = "invoke (vendortap/singer/tap.py:9);parse (elsewhere.py:1)"
     samples = [f"{read} 6", f"{wait} 1", f"{tap};sorted (elsewhere.py:1) 2", f"{begun} 3", "nobody (nowhere.py:1) 8"]

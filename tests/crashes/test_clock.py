@@ -71,7 +71,7 @@ DOCUMENTS = replace(
     record_selector=RecordSelector(many=False),
     parent=Parent("id", stream="list", field="Id"),
 )
-GIVEN = Node("object", nullable=False, fields={"Id": NODE.fields["Id"]}, required=frozenset({"Id"}))
+GIVEN = Node("object", nullable=False, fields={**NODE.fields, "At": Node("given")}, required=frozenset({"Id"}))
 
 
 class Vendor:

@@ -210,25 +210,25 @@ SPOOL = """
     from vendortap.errors import VendortapError
     from vendortap.plugins.validation import Shape
     from vendortap.sync import reading
-    from vendortap.sync.context import Source
-    from vendortap.sync.counters import Tally
+    from vendortap.sync.context import SyncContext
+    from vendortap.sync.counters import Counters
 
     schema = {"type": "object", "properties": {"Id": {"type": "string"}}, "required": ["Id"]}
     node = schemas.compile_record(schema, "row")
     rows = [{"Id": f"{number:040}"} for number in range(80_000)]
     body = json.dumps({"rows": rows}).encode()
-    common = {"title": "", "rows": RecordSelector(("rows",)), "keys": ("Id",)}
+    common = {"title": "", "record_selector": RecordSelector(("rows",)), "keys": ("Id",)}
     list_ = Stream(name="list", request=get("/list"), distinct=True, **common)
     documents = Stream(name="documents", request=get("/{id}"), parent=Parent("id", stream="list", field="Id"), **common)
     acme = {"name": "acme", "title": "", "docs": "", "schemas": "", "base_url": lambda _: ""}
     connector = Connector(**acme, streams=(list_, documents))
     send = lambda request: Reply(200, {"content-type": "application/json"}, body, datetime.now(timezone.utc))
     shapes = {stream.name: Shape(schema, node, node) for stream in connector.streams}
-    source = Source(connector, {"concurrency": 1, "on_missing": "fail"}, send, shapes)
+    source = SyncContext(connector, {"concurrency": 1, "on_missing": "fail"}, send, shapes)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     for stream in connector.streams:
         try:
-            for _ in reading.read(source, stream, lambda _: None, Tally()):
+            for _ in reading.read(source, stream, lambda _: None, Counters()):
                 pass
         except VendortapError as error:
             print(error)

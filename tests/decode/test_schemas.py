@@ -391,7 +391,7 @@ def test_a_pattern_is_told_by_its_examples(package: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         schemas.check_config({"from": "soon", "to": "soon"}, schemas.load_settings(package.name), "tap-vendor")
     assert str(caught.value).startswith(
-        "tap-vendor: the setting 'from' has to read such as 2025-01; "
+        "tap-vendor: the setting 'from' has to look like 2025-01; "
         "the setting 'to' does not fit (pattern: ^[0-9]{4}-[0-9]{2}$). "
     )
 

@@ -107,7 +107,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("status", ["200 OK", "302 Found", "429 Slow Down", "503 Gone"])
-@pytest.mark.parametrize("pace", [limits.x_rate_limit, limits.amazon_rate_limit], ids=["x", "amzn"])
+@pytest.mark.parametrize("rate_limit", [limits.x_rate_limit, limits.amazon_rate_limit], ids=["x", "amzn"])
 def test_whatever_a_header_says_there_is_a_reply_or_an_error_of_the_vendor(
     serve: Serve, status: str, rate_limit: Callable[[Reply], RateLimit | None], caplog: pytest.LogCaptureFixture
 ) -> None:

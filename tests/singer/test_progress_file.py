@@ -11,8 +11,8 @@ from rich.console import Console
 from vendortap.cli.progress import Progress, left, network
 
 
-def stream(records: int, seconds: float, units: int = 0, expected: int | None = None) -> dict[str, Any]:
-    return {"records": records, "seconds": seconds, "units": units, "expected": expected}
+def stream(records: int, seconds: float, slices: int = 0, expected: int | None = None) -> dict[str, Any]:
+    return {"records": records, "seconds": seconds, "slices": slices, "expected": expected}
 
 
 def report(*, final: bool = False, waiting: int = 0, **streams: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def shown(*reports: dict[str, Any], line: str = "") -> str:
 
 
 def test_streams_records_rates_requests_and_waiting_are_shown() -> None:
-    details = stream(500, 10.0, units=500, expected=2000)
+    details = stream(500, 10.0, slices=500, expected=2000)
     text = shown(report(waiting=3, invoice_details=details, invoices=stream(0, 0.0)))
     assert "invoice_details" in text
     assert "500 records" in text
@@ -55,10 +55,10 @@ def test_before_the_first_word_it_is_starting_and_lines_stand_above() -> None:
 
 
 def test_a_stream_that_is_over_is_not_estimated() -> None:
-    text = shown(report(one=stream(5, 1.0, units=1, expected=2), two=stream(1, 1.0, units=1, expected=4)))
+    text = shown(report(one=stream(5, 1.0, slices=1, expected=2), two=stream(1, 1.0, slices=1, expected=4)))
     assert "of 2" not in text
     assert "1 of 4" in text
-    assert " left" not in shown(report(final=True, two=stream(1, 1.0, units=1, expected=4)))
+    assert " left" not in shown(report(final=True, two=stream(1, 1.0, slices=1, expected=4)))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from vendortap.declare.model import (
     Bookmark,
     Connector,
+    Node,
     Parent,
     Plan,
     Record,
@@ -112,8 +113,8 @@ class Memory:
     def source(self, **config: Any) -> SyncContext:
         settings = {"parts": list(self.rows), "page_size": 3, "concurrency": 4, "on_missing": "skip", **config}
         node = schemas.compile_record(_ROW, "row")
-        lists = replace(node, fields={k: v for k, v in node.fields.items() if k != "Part"}, required=frozenset({"Id"}))
-        documents = replace(lists, fields={"Id": node.fields["Id"]})
+        lists = replace(node, fields={**node.fields, "Part": Node("given")}, required=frozenset({"Id"}))
+        documents = replace(lists, fields={**lists.fields, "At": Node("given")})
         shapes = {"rows": Shape(_ROW, node, lists), "documents": Shape(_ROW, node, documents)}
         connector = Connector(
             name="memory",

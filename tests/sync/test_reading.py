@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.sync.kit import CONCURRENCIES, DETAILS, LIST, Memory, Reader, at, quick, random_memory
 from vendortap.declare.model import Request, Stream
+from vendortap.decode.structs import as_dict
 from vendortap.errors import BodyError, MissingError, RefusedError, VendortapError
 from vendortap.sync import reading
 from vendortap.sync.context import BookmarkUpdate, Records
@@ -29,7 +30,7 @@ def test_records_and_bookmarks_are_the_same_at_every_concurrency(stream: Stream,
         vendor, random = random_memory(seed), Random(concurrency)
         vendor.before = lambda _, random=random: time.sleep(random.random() / 1000)  # type: ignore[misc] # mypy infers no lambda with a default
         items = reading.read(vendor.source(concurrency=concurrency), stream, lambda _: None, Counters())
-        runs.append([item.records if isinstance(item, Records) else item for item in items])
+        runs.append([list(map(as_dict, item.records)) if isinstance(item, Records) else item for item in items])
     assert all(run == runs[0] for run in runs)
     assert sum(len(item) for item in runs[0] if not isinstance(item, BookmarkUpdate)) == sum(
         len(rows) for rows in random_memory(seed).rows.values()

@@ -40,6 +40,7 @@ from vendortap.declare.paging import token
 from vendortap.declare.plan import listed, since_date
 from vendortap.declare.request import get, post
 from vendortap.decode import schemas
+from vendortap.decode.structs import as_dict
 from vendortap.errors import BodyError, ConfigError, MissingError, RecordError, RefusedError, TransportError
 from vendortap.plugins.validation import Shape
 from vendortap.support.redact import Redactor
@@ -123,7 +124,7 @@ def source(answer: Answer, *streams: Stream, clock: timedelta = timedelta(), **c
 def shape(stream: Stream) -> Shape:
     stamped = stream.replication_key and (stream.plan.windows or stream.parent)
     given = {*stream.add, *(["At"] if stamped else []), *companion_names("Document")}
-    fields = {name: node for name, node in NODE.fields.items() if name not in given}
+    fields = {name: Node("given") if name in given else node for name, node in NODE.fields.items()}
     return Shape(SCHEMA, NODE, Node("object", nullable=False, fields=fields, required=NODE.required - given))
 
 
@@ -405,7 +406,9 @@ def test_without_a_parent_and_without_keys_there_is_nothing_and_a_line_says_so(
 def test_documents_stay_in_the_record_unless_there_is_a_folder_for_them() -> None:
     done = run(source(documents, KEYED, ids=["1"]), KEYED)
     text = base64.b64encode(content(1)).decode()
-    assert done.records == [{"Id": "1", "At": None, "Document": text, **dict.fromkeys(companion_names("Document"))}]
+    assert list(map(as_dict, done.records)) == [
+        {"Id": "1", "At": None, "Document": text, **dict.fromkeys(companion_names("Document"))}
+    ]
 
 
 @pytest.mark.parametrize("concurrency", [1, 16])

@@ -130,8 +130,8 @@ def _points(collector: Collector) -> list[dict[str, Any]]:
     return [point for name in names for point in collector.points(name)]
 
 
-@pytest.mark.promise("OpenTelemetry is told of streams, units and requests, and of no secret, parameter or value")
-def test_streams_units_and_requests_are_told_and_nothing_else(
+@pytest.mark.promise("OpenTelemetry is told of streams, slices and requests, and of no secret, parameter or value")
+def test_streams_slices_and_requests_are_told_and_nothing_else(
     start: StartVendor, tap: RunTap, collector: Collector
 ) -> None:
     vendor = start(invoices=30)
@@ -151,17 +151,18 @@ def test_streams_units_and_requests_are_told_and_nothing_else(
 
     spans = {span["spanId"]: span for span in collector.spans}
     kinds = {
-        name: [s for s in spans.values() if s["name"].startswith(name)] for name in ("stream ", "unit ", "GET ", "POST")
+        name: [s for s in spans.values() if s["name"].startswith(name)]
+        for name in ("stream ", "slice ", "GET ", "POST")
     }
     assert sum(map(len, kinds.values())) == len(spans)
     assert {span["traceId"] for span in spans.values()} == {_base64(TRACE)}
     assert {span["parentSpanId"] for span in kinds["stream "]} == {_base64(PARENT)}
     assert {span["name"] for span in kinds["stream "]} == {"stream invoices", "stream invoice_details"}
-    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["unit "]} == {"stream"}
-    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["GET "]} == {"unit"}
+    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["slice "]} == {"stream"}
+    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["GET "]} == {"slice"}
     assert len(kinds["GET "]) + len(kinds["POST"]) == len(vendor.wire.asked)
-    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["POST"]} == {"unit"}  # a token call
-    documents = [span for span in kinds["unit "] if span["name"] == "unit invoice_details"]
+    assert {spans[span["parentSpanId"]]["name"].split()[0] for span in kinds["POST"]} == {"slice"}  # a token call
+    documents = [span for span in kinds["slice "] if span["name"] == "slice invoice_details"]
     assert len(documents) == 30
     for span in spans.values():
         assert int(span["startTimeUnixNano"]) < int(span["endTimeUnixNano"])
@@ -204,7 +205,7 @@ def test_a_run_that_fails_is_told_by_the_kind_of_its_error(
     done = tap(config, env=collected, catalog=make_catalog(streams=["invoices"]))
     assert done.code == 1
     failed = {span["name"]: attributes(span)["error.type"] for span in collector.spans if span.get("status")}
-    assert {failed["stream invoices"], failed["unit invoices"]} == {"CredentialsError"}
+    assert {failed["stream invoices"], failed["slice invoices"]} == {"CredentialsError"}
     assert "401" in failed.values()
     assert all(set(span["status"]) == {"code"} for span in collector.spans if span.get("status"))
     assert not [event for span in collector.spans for event in span.get("events", ())]
@@ -320,5 +321,5 @@ def test_a_program_that_reads_has_the_spans_in_its_own_trace(vendor: Vendor) -> 
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     shown = {tuple(pair) for pair in json.loads(done.stdout)}
-    assert {("job", None), ("stream invoices", "job"), ("unit invoices", "stream invoices")} <= shown
-    assert {parent for name, parent in shown if name and name.startswith("GET ")} == {"unit invoices"}
+    assert {("job", None), ("stream invoices", "job"), ("slice invoices", "stream invoices")} <= shown
+    assert {parent for name, parent in shown if name and name.startswith("GET ")} == {"slice invoices"}

@@ -410,9 +410,8 @@ def _lifetime(document: Mapping[str, Any], member: str) -> float | None:
     value = document.get(member)
     if value is None:
         return None
-    digits = isinstance(value, str) and value.isascii() and value.isdigit()
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    seconds = float(str(value)) if digits or number else math.nan
+    is_number = type(value) in (int, float) or (isinstance(value, str) and value.isascii() and value.isdigit())
+    seconds = float(str(value)) if is_number else math.nan
     if not math.isfinite(seconds):
         raise CredentialsError(f"the token endpoint's answer has an {member} that is not a number of seconds.")
     return seconds if seconds > 0 else None

@@ -89,14 +89,12 @@ def present(name: str, *, errors: str | None = None) -> Check:
     """
 
     def check(page: Page) -> str | None:
-        if page.more.get(name):
-            return None
-        found = page.more.get(errors) if errors else None
+        found = page.more.get(errors or "")
+        if page.more.get(name) or (page.absent and not found):
+            return None  # if it has nothing of a document, the declaration says which of these replies mean that
         said = _first_error(found) if found else ""
         if found and not _NOT_FOUND.search(said):
             raise RefusedError(_with_errors(said))
-        if page.absent and not found:
-            return None  # it has nothing of a document: the declaration says which of these replies mean that
         raise MissingError(f"the vendor answers with an empty document{f': {said}' if said else ''}.")
 
     return check

@@ -34,16 +34,20 @@ def xml_as_utf8(body: bytes, content_type: str) -> bytes:
     """
     marked = next((name for mark, name in _MARKS if body.startswith(mark)), None)
     given = _CHARSET.search(content_type)
-    declaration = _DECLARATION.match(body)
-    declared = _ENCODING.search(declaration[0]) if declaration else None
-    if marked is None and given is None:
+    name = marked or (given and given[1])
+    if name is None:
         return body  # the parser reads the declaration, or takes it for UTF-8
-    name = marked or (given[1] if given else "")
-    is_utf8 = _python_name(name) == "utf-8"
-    if is_utf8 and (declared is None or declared[1].lower() in (b"utf-8", b"utf8")):
+    if _python_name(name) == "utf-8" and _declared(body) in (b"", b"utf-8", b"utf8"):
         return body
     text = _decoded(body, name)
     return re.sub(r"^\ufeff?\s*<\?xml\s[^>]{0,200}\?>", "", text, count=1).encode()
+
+
+def _declared(body: bytes) -> bytes:
+    """Return the encoding that an XML declaration names, in lower case; nothing where there is none."""
+    declaration = _DECLARATION.match(body)
+    found = _ENCODING.search(declaration[0]) if declaration else None
+    return found[1].lower() if found else b""
 
 
 def check_json(body: bytes, content_type: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vendortap.declare.model import RecordSelector, Reply, is_xml
@@ -37,22 +37,31 @@ def misspelt(reply: Reply, rows: RecordSelector) -> str | None:
     body = xml_as_utf8(reply.body, reply.headers.get("content-type", "")) if is_in_xml else reply.body
     if not any(_has_alike(body, name) for where in rows.more.values() for name in where.path):
         return None
-    mended = None if is_in_xml else without_lone_surrogates(body)
     try:
-        document = xml_tree.parse(body) if is_in_xml else json_format.loads(mended[0] if mended else body)
+        document = xml_tree.parse(body) if is_in_xml else _json(body)
     except Malformed as error:
         return f"the answer has a name like a declared one, but cannot be read as a whole ({error})"
     members = _elements if is_in_xml else _members
-    for where in rows.more.values():
-        inside = document
-        for name in where.path:
-            names = members(inside)
-            if name not in names:
-                other = next((other for other in names if _bare(other) == _bare(name)), None)
-                if other is not None and not (rows.any_case and other.lower() == name.lower()):
-                    return f"the answer has {shown_name(other)} where {name} is declared"
-                break
-            inside = names[name]
+    said = (_misspelt(document, where.path, members, any_case=rows.any_case) for where in rows.more.values())
+    return next(filter(None, said), None)
+
+
+def _json(body: bytes) -> Any:
+    mended = without_lone_surrogates(body)
+    return json_format.loads(mended[0] if mended else body)
+
+
+def _misspelt(
+    document: Any, path: Sequence[str], members: Callable[[Any], Mapping[str, Any]], *, any_case: bool
+) -> str | None:
+    """Follow a path; say which name on it is written in another way."""
+    for name in path:
+        names = members(document)
+        if name not in names:
+            other = next((other for other in names if _bare(other) == _bare(name)), name)
+            is_same = other == name or (any_case and other.lower() == name.lower())
+            return None if is_same else f"the answer has {shown_name(other)} where {name} is declared"
+        document = names[name]
     return None
 
 
@@ -94,14 +103,6 @@ def _in_xml(root: Any, path: Sequence[str]) -> str:
             break
         element, place = inner, f"<{name}>"
     return f"{place} has {_names(dict.fromkeys(map(_local, element)))}"
-
-
-def has_elements(body: bytes, path: Sequence[str]) -> bool:
-    """Tell whether there are elements where ``path`` leads in an XML document."""
-    element = xml_tree.parse(body)
-    for name in path:
-        element = next((child for child in element if _local(child) == name), ())
-    return len(element) > 0
 
 
 def _local(element: Any) -> str:

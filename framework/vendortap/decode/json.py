@@ -161,12 +161,16 @@ class JsonDecoder:
                 holder.pop(_key(holder, last), None)
         if not self._selector.many:
             return None if found is None else [found]
-        if isinstance(found, str) and not found.strip():
-            return None
-        if isinstance(found, dict):  # one object where a list is declared
-            return [found]
+        return self._list(found)
+
+    def _list(self, found: Any) -> list[Any] | None:
+        """Return the records, of which one object stands for a list of it, and blank text for null."""
         if found is None or isinstance(found, list):
             return found
+        if isinstance(found, dict):
+            return [found]
+        if isinstance(found, str) and not found.strip():
+            return None
         raise SchemaMismatch(prefix(self._selector), "a list")
 
     def parse_record(self, raw: bytes) -> Any:
@@ -241,16 +245,13 @@ def _typed(page: Node, dates: Dates) -> Callable[[bytes], Any]:
 _LEADS = tuple(bytes([byte]) for byte in b"\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0")
 """What digits begin with in UTF-8 that are not ASCII's (Unicode, category Nd)."""
 _ODD = re.compile(rb'"[-+ 0-9.eE]*(?:[_\xd9\xdb\xdf\xe0\xe1\xea\xef\xf0]|\\u)[-+ 0-9.a-fA-F_u\\\x80-\xff]*"')
-_SIGNED_ZERO = re.compile(rb'" *-0+ *"')
 
 
 def has_odd_numbers(body: bytes) -> bool:
-    """Tell whether a text may be a number in other digits than ASCII's, with ``_``, or ``-0``: msgspec takes these.
+    """Tell whether a text may be a number in other digits than ASCII's, or with ``_``: msgspec takes these.
 
     The first look costs next to nothing; linear in any case, as a text is gone over at most three times.
     """
-    if (b'"-0' in body or b" -0" in body) and _SIGNED_ZERO.search(body):
-        return True
     may_have = b"_" in body or (not body.isascii() and any(lead in body for lead in _LEADS)) or _has_escape(body)
     return may_have and _ODD.search(body) is not None
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, cast
@@ -263,9 +263,10 @@ def load_settings(package: str) -> dict[str, Any]:
 def _setting_problem(setting: Any) -> str | None:
     if not isinstance(setting, dict) or "description" not in setting:
         return "a setting needs a description"
-    if "default" in setting and any(_validator(setting).iter_errors(setting["default"])):
+    fits = _validator(setting).is_valid
+    if "default" in setting and not fits(setting["default"]):
         return "the default does not fit"
-    if any(any(_validator(setting).iter_errors(example)) for example in setting.get("examples", ())):
+    if not all(map(fits, setting.get("examples", ()))):
         return "an example does not fit"
     for mark in ("secret", "assumed", "personal", "account", "range"):
         if not isinstance(setting.get(mark, False), bool):
@@ -337,24 +338,27 @@ def _parts(value: Any) -> Iterator[Any]:
 
 def _problems(config: Mapping[str, Any], schema: Schema) -> Iterator[str]:
     for error in sorted(_validator(schema).iter_errors(config), key=lambda e: str(e.path)):
-        place = ".".join(str(part) for part in error.path)
         expected = error.validator_value
-        match error.validator:
-            case "required":
-                missing = [name for name in expected if name not in error.instance]
-                yield from (f"the setting {name!r} is missing" for name in missing)
-            case "additionalProperties":
-                known = error.schema.get("properties", {})
-                yield from (f"there is no setting {name!r}" for name in error.instance if name not in known)
-            case "type":
-                types = " or ".join([expected] if isinstance(expected, str) else expected)
-                yield f"the setting {place!r} has to be {types}"
-            case "enum":
-                yield f"the setting {place!r} has to be one of {', '.join(map(repr, expected))}"
-            case "pattern" if examples := error.schema.get("examples"):
-                yield f"the setting {place!r} has to read such as {' or '.join(map(str, examples))}"
-            case keyword:
-                yield f"the setting {place!r} does not fit ({keyword}: {expected})"
+        if error.validator == "required":
+            missing = [name for name in expected if name not in error.instance]
+            yield from (f"the setting {name!r} is missing" for name in missing)
+        elif error.validator == "additionalProperties":
+            known = error.schema.get("properties", {})
+            yield from (f"there is no setting {name!r}" for name in error.instance if name not in known)
+        else:
+            yield f"the setting {'.'.join(map(str, error.path))!r} {_problem(error)}"
+
+
+def _problem(error: Any) -> str:
+    """Say what a setting that is there has to be."""
+    expected, examples = error.validator_value, error.schema.get("examples")
+    if error.validator == "type":
+        return f"has to be {expected if isinstance(expected, str) else ' or '.join(expected)}"
+    if error.validator == "enum":
+        return f"has to be one of {', '.join(map(repr, expected))}"
+    if error.validator == "pattern" and examples:
+        return f"has to look like {' or '.join(map(str, examples))}"
+    return f"does not fit ({error.validator}: {expected})"
 
 
 # --- Singer ------------------------------------------------------------------------------------------
@@ -374,30 +378,37 @@ def to_singer(schema: Schema, *, decimal_strings: bool = False, nested_json: boo
 
 def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of JSON text in place of that of an object or an array."""
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    types = _types(schema)
     if not {"object", "array"}.intersection(types):
         return schema
     described = {"description": schema["description"]} if "description" in schema else {}
-    return {"type": ["string", "null"] if "null" in types else "string", **described}
+    return {"type": _text_type(types), **described}
+
+
+def _text_type(types: Sequence[str]) -> str | list[str]:
+    return ["string", "null"] if "null" in types else "string"
+
+
+def _types(schema: Schema) -> list[str]:
+    return [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
+
+
+_KEPT_KEYWORDS = ("description", "format", "additionalProperties")
 
 
 def _singer(schema: Schema, root: Schema, decimal_strings: bool) -> dict[str, Any]:
     while "$ref" in schema:
         schema = _resolved(schema, root)
-    types = [schema["type"]] if isinstance(schema["type"], str) else list(schema["type"])
+    types = _types(schema)
     result: dict[str, Any] = {"type": types if len(types) > 1 else types[0]}
     if decimal_strings and "number" in types:
-        result["type"] = ["string", "null"] if "null" in types else "string"
-        result["format"] = "x-singer.decimal"
-    for keyword in ("description", "format", "additionalProperties"):
-        if keyword in schema:
-            result[keyword] = schema[keyword]
+        result = {"type": _text_type(types), "format": "x-singer.decimal"}
+    result |= {keyword: schema[keyword] for keyword in _KEPT_KEYWORDS if keyword in schema}
     if "properties" in schema:
         result["properties"] = {
             name: _singer(member, root, decimal_strings) for name, member in schema["properties"].items()
         }
-        if schema.get("required"):
-            result["required"] = list(schema["required"])
+        result |= {"required": list(schema["required"])} if schema.get("required") else {}
     if "items" in schema:
         result["items"] = _singer(schema["items"], root, decimal_strings)
     return result

@@ -7,7 +7,7 @@ does not fit is left to ``coerce``, which mends it, or names it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -44,14 +44,14 @@ class RecordStruct(msgspec.Struct, gc=False):
     _is_writable: ClassVar[bool] = True
 
     def __getitem__(self, name: str) -> Any:
-        return getattr(self, self._attributes.get(name, name))
+        return getattr(self, self._attributes.get(name, name) if self._attributes else name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         setattr(self, self._attributes.get(name, name), value)
 
     def __repr__(self) -> str:
         """Return the repr of the record as a dict: pages are told apart by it."""
-        return repr(_set_members(self))
+        return repr(as_dict(self))
 
 
 def as_dict(record: Any) -> dict[str, Any]:
@@ -166,11 +166,27 @@ def completer(node: Node, dates: Dates) -> Complete:
     Raises (the function):
         DoesNotFit: a number is too long, or not finite; a date is none; or the vendor has a field called ``UNKNOWN``.
     """
-    readers = {"date-time": lru_cache(DATES_AT_MOST)(dates.parse), "date": lru_cache(DATES_AT_MOST)(day)}
+    readers: Readers = {"date-time": _moment(dates), "date": lru_cache(DATES_AT_MOST)(day)}
     return _complete(node, readers) or (lambda value: value)
 
 
 Readers = Mapping[str, Callable[[str], Any]]
+
+
+def _moment(dates: Dates) -> Callable[[str], Any]:
+    """Return what reads a date-time as ``dates`` does; those of RFC 3339 with an offset in C."""
+    parse = lru_cache(DATES_AT_MOST)(dates.parse)
+    if dates.pattern:
+        return parse
+
+    def read_moment(text: str) -> Any:
+        try:
+            value = msgspec.convert(text, datetime)
+        except msgspec.ValidationError:
+            return parse(text)
+        return parse(text) if value.tzinfo is None or value.year == 1 else value
+
+    return read_moment
 
 
 def _complete(node: Node, readers: Readers) -> Complete | None:
@@ -189,13 +205,16 @@ def _number(value: Decimal) -> Decimal:
     return value
 
 
-def _check_numbers(values: Iterable[Decimal | None]) -> None:
+def _check_numbers(values: Sequence[Any]) -> None:
     try:
-        if all(map(_is_finite, map(hold, [value for value in values if value is not None]))):
-            return
+        fit = all(map(_is_finite, map(hold, values)))
+    except TypeError:  # nulls are among them
+        _check_numbers([value for value in values if value is not None])
+        return
     except LongNumber:
-        pass
-    raise DoesNotFit("a number")
+        fit = False
+    if not fit:
+        raise DoesNotFit("a number")
 
 
 def _any(value: Any) -> Any:
@@ -237,7 +256,7 @@ def _list_of_objects(item: Node, readers: Readers) -> Complete | None:
     def complete_all(rows: list[Any]) -> list[Any]:
         there = [row for row in rows if row is not None] if item.nullable else rows
         if numbers is not None:
-            _check_numbers(chain.from_iterable(map(numbers, there)))
+            _check_numbers([*chain.from_iterable(map(numbers, there))])
         if complete is not None:
             for row in there:
                 complete(row)

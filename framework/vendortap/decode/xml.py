@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -109,20 +109,32 @@ class XmlDecoder:
         holder = incremental.single(root, self._selector.path)
         if holder is None or (not len(holder) and (xml_tree.has_text(holder) or xml_tree.is_nil(holder))):
             return Selected(self._no_records(root), self._more(root))
-        named = [child for child in holder if self._name is None or is_named(child, self._name)]
-        others = [child for child in holder if self._name is not None and not is_named(child, self._name)]
-        for other in others:
-            self._check_sibling(other, holder)
-        if self._expression:
-            observed = self._expression.observed()
-            for child in named:
-                observed.note(child)
-            self._expression.learn(observed)
+        named, siblings = self._children(holder)
+        self._learn(named)
         more = self._more(root)
-        siblings = list(dict.fromkeys(local(child.tag) for child in others))
         if not named and (siblings or not self._selector.path):  # called something else, or a root of any name
             return Selected(None, more, siblings)
         return Selected([take(self._parsed(child)) for child in named], more, siblings)
+
+    def _children(self, holder: Any) -> tuple[list[Any], list[str]]:
+        """Return the records in a list, and the names of other elements in it, which are no records."""
+        named: list[Any] = []
+        others: dict[str, None] = {}
+        for child in holder:
+            if self._name is None or is_named(child, self._name):
+                named.append(child)
+            else:
+                self._check_sibling(child, holder)
+                others[local(child.tag)] = None
+        return named, list(others)
+
+    def _learn(self, records: Iterable[Any]) -> None:
+        """Have the expression go by the order of elements in these."""
+        if self._expression:
+            observed = self._expression.observed()
+            for record in records:
+                observed.note(record)
+            self._expression.learn(observed)
 
     def _check_sibling(self, element: Any, holder: Any) -> None:
         if len(element):
@@ -183,7 +195,7 @@ class XmlDecoder:
         root = xml_tree.parse(body)
         if not path and not many:
             return [body]
-        place = incremental.find(root, path if many else (*path[:-1], name or path[-1]))
-        if place is None:
+        found = incremental.find(root, path if many else (*path[:-1], name or path[-1]))
+        if found is None:
             return []
-        return [write(one) for one in (place if many else [place]) if not many or name is None or is_named(one, name)]
+        return [write(one) for one in (self._children(found)[0] if many else [found])]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import compress
@@ -205,23 +205,26 @@ class Observed:
 
 
 def _observe(order: Order, path: tuple[str, ...], node: Node, element: Any) -> None:
-    names = list(dict.fromkeys(xml_tree.local(child.tag) for child in element))
-    known = order.setdefault(path, [])
-    at = 0
-    for name in names:
-        if name in known:
-            at = known.index(name) + 1
-        else:
-            known.insert(at, name)
-            at += 1
-    inside = {tag: (name, member) for tag, (name, member) in _members(node).items() if member.kind not in _LEAVES}
+    _merge(order.setdefault(path, []), dict.fromkeys(xml_tree.local(child.tag) for child in element))
+    inside = {tag: (name, member) for tag, (name, member) in _members(node).items() if _kind(member) == "object"}
     for child in element:
         if found := inside.get(xml_tree.local(child.tag)):
             name, member = found
-            items = [child] if member.item is None or not member.xml_wrapped else child
-            object_node = member.item or member
-            for item in items if object_node.kind == "object" else ():
-                _observe(order, (*path, name), object_node, item)
+            for item in child if member.item and member.xml_wrapped else [child]:
+                _observe(order, (*path, name), member.item or member, item)
+
+
+def _kind(node: Node) -> str:
+    return (node.item or node).kind
+
+
+def _merge(known: list[str], names: Iterable[str]) -> None:
+    """Put names that are not known yet behind those that they follow."""
+    at = 0
+    for name in names:
+        if name not in known:
+            known.insert(at, name)
+        at = known.index(name) + 1
 
 
 def _members(node: Node) -> dict[str, tuple[str, Node]]:
@@ -469,15 +472,17 @@ class _Builder:
                 continue
             self._parts.append(f'{comma}"{name}":')
             comma = ","
-            optional = member.nullable and name not in node.required
-            if member.kind == "object":
-                self._object(tag, member, (*path, name), optional)
-            elif (item := member.item) is None:
-                self._text(tag, member, optional)
-            elif item.kind == "object":
-                self._items(tag if member.xml_wrapped else None, item, (*path, name), item.xml_name or name, optional)
-            else:
-                self._texts(tag if member.xml_wrapped else None, item, item.xml_name or name, optional)
+            self._member(tag, member, (*path, name), member.nullable and name not in node.required)
+
+    def _member(self, tag: str, node: Node, path: tuple[str, ...], optional: bool) -> None:
+        if node.kind == "object":
+            self._object(tag, node, path, optional)
+        elif (item := node.item) is None:
+            self._text(tag, node, optional)
+        elif item.kind == "object":
+            self._items(tag if node.xml_wrapped else None, item, path, item.xml_name or path[-1], optional)
+        else:
+            self._texts(tag if node.xml_wrapped else None, item, item.xml_name or path[-1], optional)
 
     def _group(self) -> int:
         self._groups += 1

@@ -133,7 +133,7 @@ def _content(element: Any) -> Any:
     inner: dict[str, list[Any]] = {}
     for child in element:
         inner.setdefault(local(child.tag), []).append(_content(child))
-    return content | {name: values if len(values) > 1 else values[0] for name, values in inner.items()}
+    return content | {name: _one_or_all(values) for name, values in inner.items()}
 
 
 def _present(element: Any, closely: bool) -> bool:
@@ -185,7 +185,7 @@ def _wrapped(item: Node) -> Shape:
         values: list[Any] = []
         others: dict[str, list[Any]] = {}
         for child in element:
-            if wanted is None or child.tag == wanted or local(child.tag) == wanted:
+            if wanted is None or incremental.is_named(child, wanted):
                 values.append(read(child, closely))
             else:
                 others.setdefault(local(child.tag), []).append(_content(child))

@@ -11,6 +11,7 @@ from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -311,8 +312,7 @@ class _Reading:
 def _chosen(connector: Connector, config: Config, names: Iterable[str] | None) -> list[Stream]:
     if names is None:
         return [stream for stream in connector.streams if is_usual(stream, config)]
-    known = {stream.name: stream for stream in connector.streams}
-    wanted = list(names)
-    if unknown := [name for name in wanted if name not in known]:
-        raise ConfigError(f"{connector.name} has no stream {unknown[0]!r}; it has {', '.join(known)}")
+    known, wanted = {stream.name: stream for stream in connector.streams}, list(dict.fromkeys(names))
+    for name in filterfalse(known.__contains__, wanted):
+        raise ConfigError(f"{connector.name} has no stream {name!r}; it has {', '.join(known)}")
     return [known[name] for name in wanted]

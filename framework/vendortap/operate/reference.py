@@ -140,8 +140,10 @@ def _replication(connector: Connector, stream: Stream) -> Iterator[str]:
     if plan.windows:
         yield f"in windows of {_code(plan.windows.days)}, from {_code(plan.windows.start)} on"
     if stream.replication_key and plan.lookback:
-        days = validation.settings(connector)["properties"][plan.lookback].get("default")
-        yield f"each run looks back {_code(plan.lookback)}" + (f" ({days})" if days is not None else "")
+        setting = validation.settings(connector)["properties"][plan.lookback]
+        yield f"each run looks back {_code(plan.lookback)}" + (
+            f" ({setting['default']})" if "default" in setting else ""
+        )
     if plan.each:
         yield f"each of {_code(plan.each[0])} by itself"
     if parent:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import filterfalse
-from operator import attrgetter
 from typing import Any
 
 from vendortap.declare.model import UNKNOWN, Config, Connector, Node, Parent, Plan, Stream, Windows
@@ -123,12 +122,12 @@ def _connector_problems(connector: Connector) -> Iterator[str]:
     if not re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", connector.name):
         yield f"its name {connector.name!r} has to be lower-case letters and digits, joined by hyphens"
     schema = settings(connector)
-    described = schema["properties"]
-    yield from (f"the setting {name!r} has no type" for name, setting in described.items() if "type" not in setting)
+    yield from (f"the setting {name!r} has no type" for name, s in schema["properties"].items() if "type" not in s)
     if not connector.streams:
         yield "it has no streams"
-    names = list(map(attrgetter("name"), connector.streams))
-    yield from (f"two streams are called {name!r}" for name in names if names.count(name) > 1)
+    names = [stream.name for stream in connector.streams]
+    if len(set(names)) < len(names):
+        yield f"two streams are called {max(names, key=names.count)!r}"
     for stream in connector.streams:
         yield from (f"stream {stream.name!r}: {problem}" for problem in _plan_problems(stream.plan, schema))
 

@@ -113,7 +113,7 @@ def _can_be_asked(operation: Operation, found: _Draft) -> bool:
 
 
 def _template(path: str) -> str:
-    """Return a path with a name in each place that a setting or the unit can have."""
+    """Return a path with a name in each place that a setting or the slice can have."""
     return re.sub(r"\{([^{}]*)\}", lambda place: f"{{{_place(place[1])}}}", path[: 2 * allowed.LONGEST])
 
 
@@ -381,7 +381,7 @@ def _problems(reader: Reader, body: bytes) -> Iterator[str]:
 
 
 def _path(operation: Operation, found: _Draft) -> str:
-    """Return the path with settings for its parameters, but for a document's key, which the unit fills in."""
+    """Return the path with settings for its parameters, but for a document's key, which the slice fills in."""
     declared = {one.name: one for one in operation.parameters if one.where == "path"}
     for name in re.findall(r"\{([^{}]*)\}", operation.path):
         if name != operation.key:

@@ -62,7 +62,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftStream:
-    """One kind of record. ``path`` has ``{name}`` for what a setting or the unit fills in; so have ``params``.
+    """One kind of record. ``path`` has ``{name}`` for what a setting or the slice fills in; so have ``params``.
 
     ``item`` is what a record is called in XML, ``root`` the whole reply. ``add`` is the property that takes the key of
     the request, where the document does not hold it. ``amount`` is the property of what a record comes to, if one is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import filterfalse
 from typing import Any
 
 import msgspec
@@ -28,13 +29,12 @@ def check_catalog(document: Any, connector: Connector, known: Mapping[str, Shape
         name = entry.get("tap_stream_id")
         if not isinstance(name, str) or name not in known:
             raise CatalogError(f"the catalog has a stream {name!r}, which {connector.name} does not. {again}")
-        crumbs = {*inner_crumbs(known[name].record), ("properties", UNKNOWN)}
-        for crumb in _catalog_crumbs(entry, name):
-            if crumb and crumb not in crumbs:
-                field = field_path(crumb)
-                raise CatalogError(
-                    f"the catalog has a field {field!r} in {name!r}, which {connector.name} does not. {again}"
-                )
+        crumbs = {*inner_crumbs(known[name].record), ("properties", UNKNOWN), ()}
+        for crumb in filterfalse(crumbs.__contains__, _catalog_crumbs(entry, name)):
+            field = field_path(crumb)
+            raise CatalogError(
+                f"the catalog has a field {field!r} in {name!r}, which {connector.name} does not. {again}"
+            )
 
 
 def undeclared(entry: CatalogEntry, node: Node) -> Iterator[tuple[str, ...]]:

@@ -31,11 +31,7 @@ def _shaper(
         assert node.item is not None  # noqa: S101 - the compiler of schemas sees to it
         item = _shaper(node.item, mask, (*crumb, "items"), decimal_strings)
         return (lambda values: [v if v is None else item(v) for v in values]) if item else None
-    if node.kind == "any":
-        return _decimals_as_text if decimal_strings else None
-    if node.kind in ("date-time", "date"):
-        return lambda value: ENCODER.encode(value)[1:-1].decode()  # as in records that are written as they are
-    return str if node.kind == "number" and decimal_strings else None
+    return {**_DATES, **(_DECIMALS if decimal_strings else {})}.get(node.kind)
 
 
 def _decimals_as_text(value: Any) -> Any:
@@ -45,6 +41,15 @@ def _decimals_as_text(value: Any) -> Any:
     if isinstance(value, list):
         return [_decimals_as_text(item) for item in value]
     return str(value) if isinstance(value, Decimal) else value
+
+
+def _date_as_text(value: Any) -> str:
+    """Return a date or date-time as in records that are written as they are."""
+    return ENCODER.encode(value)[1:-1].decode()
+
+
+_DATES: Mapping[str, Callable[[Any], Any]] = {"date": _date_as_text, "date-time": _date_as_text}
+_DECIMALS: Mapping[str, Callable[[Any], Any]] = {"number": str, "any": _decimals_as_text}
 
 
 def _object_shaper(
@@ -96,10 +101,8 @@ def selected_schema(
         result["properties"] = {
             name: selected_schema(member, mask, (*crumb, "properties", name)) for name, member in kept.items()
         }
-        required = [name for name in schema.get("required", ()) if name in kept]
-        result.pop("required", None)
-        if required:
-            result["required"] = required
+        required = list(filter(kept.__contains__, result.pop("required", ())))
+        result |= {"required": required} if required else {}
     if "items" in schema:
         result["items"] = selected_schema(schema["items"], mask, (*crumb, "items"))
     return result

@@ -117,10 +117,9 @@ class ConnectorTap(Tap):
         Raises:
             StateError: the state is another one's, or does not cover what the settings ask for.
         """
-        if self.input_catalog is not None:
-            self._tell_unselected()
+        self._tell_unselected()
         state: dict[str, Any] = self.state  # type: ignore[assignment] # has more than the SDK's type
-        streams = [s for s in self.streams.values() if isinstance(s, ConnectorStream) and s.selected]
+        streams = [stream for stream in self._own_streams if stream.selected]
         incremental = [s.declared for s in streams if s.replication_method == REPLICATION_INCREMENTAL]
         owner = owner_of(self.connector, self.config, self.settings_schema)
         for warning in adopt(state, owner, incremental, self.config, self.settings_schema):
@@ -131,6 +130,10 @@ class ConnectorTap(Tap):
                 open_items.forget(make_entry(state, stream.name, {}))
             if is_anew or not has_bookmark(state, stream.name):
                 reset(state, stream.name, partitions(stream.declared.plan, self.config))
+
+    @property
+    def _own_streams(self) -> list[ConnectorStream]:
+        return [stream for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -216,14 +219,15 @@ class ConnectorTap(Tap):
         Raises:
             VendortapError: some documents or partitions could not be read; everything else has been.
         """
-        failed = [stream.failure for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
-        if errors := [error for error in failed if error]:
+        if errors := [stream.failure for stream in self._own_streams if stream.failure]:
             raise combined(errors, f"{self.connector.name}: {len(errors)} streams have failures.", len(errors))
 
     def _tell_unselected(self) -> None:
         """Warn of what the connector has and the catalog given does not: it is not read."""
-        streams = [stream for stream in self.streams.values() if isinstance(stream, ConnectorStream)]
-        given: Mapping[str, CatalogEntry] = self.input_catalog or {}
+        if self.input_catalog is None:
+            return
+        streams = self._own_streams
+        given: Mapping[str, CatalogEntry] = self.input_catalog
         absent = [f"the stream {stream.name}" for stream in streams if stream.is_named and stream.name not in given]
         absent += [f"{s.name}: {', '.join(s.undeclared)}" for s in streams if s.selected and s.undeclared]
         if absent:
@@ -236,15 +240,17 @@ class ConnectorTap(Tap):
                 self.name,
             )
         for stream in streams:
-            if stream.declared.selected_by_default or stream.name not in given:
-                continue
-            if given[stream.name].metadata.root.selected not in (None, stream.is_named):
-                self.logger.warning(
-                    "%s: %s is not read: both the catalog given has to select it, and the setting '%s' to name it",
-                    self.connector.name,
-                    stream.name,
-                    EXTRA_STREAMS,
-                )
+            if not stream.declared.selected_by_default and stream.name in given:
+                self._tell_half_selected(stream, given[stream.name].metadata.root.selected)
+
+    def _tell_half_selected(self, stream: ConnectorStream, selected: bool | None) -> None:
+        if selected not in (None, stream.is_named):
+            self.logger.warning(
+                "%s: %s is not read: both the catalog given has to select it, and the setting '%s' to name it",
+                self.connector.name,
+                stream.name,
+                EXTRA_STREAMS,
+            )
 
     def _tell_open_items(self) -> None:
         """Warn of what has not been obtained, in this run or before; `vendortap run` says so itself."""

@@ -17,15 +17,17 @@ def advanced(mark: Bookmark | None, slice_: Slice, stream: Stream, watermark: Hi
     """Return the bookmark after a complete slice, whose records ``watermark`` has met."""
     if stream.replication_key is None:
         return None
-    if stream.parent is None and slice_.bookmark is None:
-        return watermark.bookmark()
-    if stream.parent is None and slice_.bookmark is not None:  # a window; its end may be now, by another clock
-        end = min(slice_.bookmark, watermark.safe_until or slice_.bookmark)
-        return mark if mark and mark.value >= end else Bookmark(end)
-    assert stream.parent is not None  # noqa: S101 - the two cases without are above
+    if stream.parent is None:
+        return _after_window(mark, slice_.bookmark, watermark) if slice_.bookmark else watermark.bookmark()
     watermark = HighWatermark(mark, watermark.safe_until, zone=watermark.zone, named=watermark.named)
     watermark.take(slice_.bookmark, (slice_.params[stream.parent.param],))
     return watermark.bookmark()
+
+
+def _after_window(mark: Bookmark | None, end: datetime, watermark: HighWatermark) -> Bookmark:
+    """Return the bookmark after a window; its end may be now, by another clock than the vendor's."""
+    end = min(end, watermark.safe_until or end)
+    return mark if mark and mark.value >= end else Bookmark(end)
 
 
 def _utc(value: datetime) -> datetime:

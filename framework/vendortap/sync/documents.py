@@ -144,11 +144,12 @@ def media_type(data: bytes) -> str:
         return "application/zip"
     try:
         best = puremagic.magic_string(data)[0]
+        found, is_sure = best.mime_type, best.confidence >= _SURE
     except (puremagic.PureError, ValueError):
-        best = None
-    if _is_text(data) and (best is None or not best.mime_type or best.confidence < _SURE):
+        found, is_sure = "", False
+    if _is_text(data) and not (found and is_sure):
         return "text/plain"
-    return (best and best.mime_type) or "application/octet-stream"
+    return found or "application/octet-stream"
 
 
 def _is_text(data: bytes) -> bool:

@@ -256,9 +256,8 @@ class Completer:
         parent = self._stream.parent
         if parent is None or not parent.echo:
             return
-        field = next((name for name in parent.echo if record[name] not in (None, "")), None)
-        key = params[parent.param]
-        if field is not None and parent.same(key, str(record[field])):
+        field, key = next((name for name in parent.echo if record[name] not in (None, "")), ""), params[parent.param]
+        if field and parent.same(key, str(record[field])):
             return
         what = f"has another {field}" if field else f"has no {' or '.join(parent.echo)}"
         raise _Unfit(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vendortap.declare.model import Record, Slice, Stream
 from vendortap.decode.reader import refusal
-from vendortap.sync.bookmarks import HighWatermark
+from vendortap.sync.bookmarks import HighWatermark, Key
 from vendortap.sync.context import Records, SyncContext
 from vendortap.sync.counters import Counters
 from vendortap.sync.open_items import OpenItems
@@ -59,18 +59,10 @@ class RecordFilter:
         yield from self._valid(slice_, replace(page, records=page.records[start:]) if start else page, watermark)
 
     def _valid(self, slice_: Slice, page: Records, watermark: HighWatermark) -> Iterator[Records]:
-        stream, fresh = self._stream, page.records
-        self._counters.fetched += len(fresh)
+        self._counters.fetched += len(page.records)
         if self._drift:
-            self._drift.look(fresh)
-        if stream.replication_key and stream.parent is None and slice_.bookmark is None:
-            is_new = self._is_new(slice_, watermark, stream.replication_key)
-            fresh = [record for record in fresh if is_new(record)]
-            self._counters.known += len(page.records) - len(fresh)
-        if self._distinct:  # of those that are not known: one that is must not stand in the way of a newer one
-            told_apart = len(fresh)
-            fresh = [record for record in fresh if self._distinct.add(_key(record, stream))]
-            self._counters.repeated += told_apart - len(fresh)
+            self._drift.look(page.records)
+        fresh = self._once(self._unread(page.records, slice_, watermark))
         if self._waiting:
             self._supersede(fresh)
         if fresh is not page.records:
@@ -80,6 +72,28 @@ class RecordFilter:
             yield replace(page, records=fresh)  # whoever gets them may empty the list
             for key in open_ones:
                 self._items.arrived(key, slice_.partition)
+
+    def _unread(self, records: list[Record], slice_: Slice, watermark: HighWatermark) -> list[Record]:
+        """Leave out what the bookmark covers."""
+        if (replication_key := self._by_watermark(slice_)) is None:
+            return records
+        is_new = self._is_new(slice_, watermark, replication_key)
+        unread = [record for record in records if is_new(record)]
+        self._counters.known += len(records) - len(unread)
+        return unread
+
+    def _by_watermark(self, slice_: Slice) -> str | None:
+        """Return the replication key, where its values tell what is new: in a list that is not cut into windows."""
+        is_list = self._stream.parent is None and slice_.bookmark is None
+        return self._stream.replication_key if is_list else None
+
+    def _once(self, records: list[Record]) -> list[Record]:
+        """Leave out what has come before, of those that are not known: they must not stand in the way of newer ones."""
+        if self._distinct is None:
+            return records
+        first = [record for record in records if self._distinct.add(_key(record, self._stream))]
+        self._counters.repeated += len(records) - len(first)
+        return first
 
     def _is_new(self, slice_: Slice, watermark: HighWatermark, replication_key: str) -> Callable[[Record], bool]:
         """Return what tells that a record is not covered by the bookmark, or wanted all the same."""
@@ -124,12 +138,8 @@ class RecordFilter:
         stream, counters = self._stream, self._counters
         key = _key(record, stream) if len(entry.key) == len(stream.keys) else None
         repeated = bool(self._distinct and key and self._distinct.has(key))
-        listed = stream.replication_key and stream.parent is None and slice_.bookmark is None
-        known = bool(not repeated and key and listed and not watermark.take(record[stream.replication_key or ""], key))
         asked = (slice_.params[stream.parent.param],) if stream.parent else key
-        if asked and self._items:
-            known = known and not self._items.has(asked, slice_.partition)
-            known = known or self._items.is_closed(asked, slice_.partition, slice_.bookmark)
+        known = self._is_covered(slice_, record, None if repeated else key, asked, watermark)
         if not (repeated or known) and self._stops:
             raise refusal(entry.sentence)
         counters.fetched += 1
@@ -139,6 +149,17 @@ class RecordFilter:
             counters.quarantined += 1
             self._items.note(asked, "does not fit", slice_, of_list=stream.parent is None)
             keep(self._quarantine, entry, counters)
+
+    def _is_covered(
+        self, slice_: Slice, record: Record, key: Key | None, asked: Key | None, watermark: HighWatermark
+    ) -> bool:
+        """Whether a record that does not fit is behind the bookmark, or has been given up by the operator."""
+        replication_key = self._by_watermark(slice_)
+        known = bool(key and replication_key and not watermark.take(record[replication_key], key))
+        if asked is None or not self._items:
+            return known
+        is_sought = self._items.has(asked, slice_.partition)
+        return (known and not is_sought) or self._items.is_closed(asked, slice_.partition, slice_.bookmark)
 
 
 def keep(quarantine: Quarantine, entry: QuarantineEntry, counters: Counters) -> None:

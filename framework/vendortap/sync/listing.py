@@ -50,7 +50,7 @@ class Spool:
         self._counters = counters
         self._items = items
         self._db = database()
-        self._db.execute("CREATE TABLE slice (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE document (key TEXT PRIMARY KEY, at TEXT, micros INTEGER) WITHOUT ROWID")
 
     def fill(self, lists: Lane, documents: Lane | None) -> None:
         """Read the list to its end: in a thread as well, so that a signal is heard whatever the network does.
@@ -63,23 +63,26 @@ class Spool:
         try:
             with closing(in_order([self.base], lists)) as fetched:  # or a thread waits for a reader that has failed
                 for page in (page for _, pages in fetched for page in pages):
-                    self.safe_until = page.safe_until
-                    rows = [row for record in self._usable(page) if (row := self._row(record, watermark))]
-                    self._db.executemany("INSERT OR REPLACE INTO slice VALUES (?, ?, ?)", rows)
-                    listed += len(rows)
-                    if documents and page.more:
-                        for key, at, _ in rows:
-                            documents.ask_early(self._unit(key, at))
+                    listed += self._add(page, watermark, documents)
         except VendortapError as error:
+            raise named(error, self._context, self.parent_stream, self.base) from None
+        finally:
             if documents:
                 documents.call_off()
-            raise named(error, self._context, self.parent_stream, self.base) from None
-        if documents:
-            documents.call_off()
-        (self.count,) = self._db.execute("SELECT count(*) FROM slice").fetchone()
+        (self.count,) = self._db.execute("SELECT count(*) FROM document").fetchone()
         self._counters.fetched += listed - self.count
         self._counters.repeated += listed - self.count
         self._items.tried(self.base)
+
+    def _add(self, page: Records, watermark: HighWatermark, documents: Lane | None) -> int:
+        """Add the rows of a page to the list, and ask early for their documents; returns how many rows there are."""
+        self.safe_until = page.safe_until
+        rows = [row for record in self._usable(page) if (row := self._row(record, watermark))]
+        self._db.executemany("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", rows)
+        if documents and page.more:
+            for key, at, _ in rows:
+                documents.ask_early(self._slice(key, at))
+        return len(rows)
 
     def _usable(self, page: Records) -> Iterator[Record]:
         """Yield the rows that a document can be asked for by; what else is in them is not this stream's concern.
@@ -118,14 +121,14 @@ class Spool:
 
     def slices(self) -> Iterator[Slice]:
         """Yield a slice a document, the least recently changed first, those without a stamp last."""
-        for key, at in self._db.execute("SELECT key, at FROM slice ORDER BY micros IS NULL, micros, key"):
-            yield self._unit(key, at)
+        for key, at in self._db.execute("SELECT key, at FROM document ORDER BY micros IS NULL, micros, key"):
+            yield self._slice(key, at)
 
     def has(self, key: str) -> bool:
         """Whether the list shows a document that is to be asked for."""
-        return self._db.execute("SELECT 1 FROM slice WHERE key = ?", (key,)).fetchone() is not None
+        return self._db.execute("SELECT 1 FROM document WHERE key = ?", (key,)).fetchone() is not None
 
-    def _unit(self, key: str, at: str | None) -> Slice:
+    def _slice(self, key: str, at: str | None) -> Slice:
         base, changed = self.base, datetime.fromisoformat(at) if at else None
         return Slice({**base.params, self.parent.param: key}, base.partition, base.since, bookmark=changed)
 

@@ -141,34 +141,38 @@ class OpenItems:
         Raises:
             OpenItemsError: there are too many.
         """
-        item = self._find(key, slice_, of_list=of_list)
-        if item is None:
-            if sum("closed" not in one for one in self._items()) >= MOST:
-                raise OpenItemsError(
-                    f"there are {MOST:,} open items, so the stream stops here, and its bookmark with it. "
-                    "`vendortap open list` shows them, `vendortap open close` gives up what will not come"
-                )
-            now = self._now.isoformat()
-            item = {
-                "key": None if key is None else list(self.named(tuple(key))),
-                "partition": dict(slice_.partition),
-                "why": why,
-            }
-            item |= {"since": now, "tried": now, "tries": 0}
-            if key is not None and self._is_hashed(tuple(key)) and not self._masked:
-                item["hashed"] = True
-            if of_list:
-                begin = slice_.known or slice_.since
-                item["begin"] = begin and begin.value.isoformat()
-                if slice_.bookmark is not None:
-                    item["slice"] = dict(slice_.params)
-            self._entry.setdefault("open", []).append(item)
-            self._index(item)
+        item = self._find(key, slice_, of_list=of_list) or self._add(key, slice_, of_list=of_list)
         item.pop("closed", None)  # it has changed since, or would not have been asked for
         item["why"] = why
         if slice_.bookmark is not None:
             item["changed"] = slice_.bookmark.isoformat()
         self._try(item)
+
+    def _add(self, key: Sequence[str] | None, slice_: Slice, *, of_list: bool) -> Item:
+        if sum("closed" not in one for one in self._items()) >= MOST:
+            raise OpenItemsError(
+                f"there are {MOST:,} open items, so the stream stops here, and its bookmark with it. "
+                "`vendortap open list` shows them, `vendortap open close` gives up what will not come"
+            )
+        now = self._now.isoformat()
+        item: Item = {
+            "key": None,
+            "partition": dict(slice_.partition),
+            "why": "",
+            "since": now,
+            "tried": now,
+            "tries": 0,
+        }
+        if key is not None:
+            item["key"] = list(self.named(tuple(key)))
+            item |= {"hashed": True} if self._is_hashed(tuple(key)) and not self._masked else {}
+        if of_list:
+            begin = slice_.known or slice_.since
+            item["begin"] = begin and begin.value.isoformat()
+            item |= {} if slice_.bookmark is None else {"slice": dict(slice_.params)}
+        self._entry.setdefault("open", []).append(item)
+        self._index(item)
+        return item
 
     def tried(self, slice_: Slice) -> None:
         """Note that a list has been read to its end, for the sake of items of it as well: they have been tried.

@@ -86,16 +86,7 @@ def _adopt_owner(state: State, owner: Owner) -> Iterator[str]:
     told: Mapping[str, Any] | None = state.get("owner")
     bookmarks = state.setdefault("bookmarks", {})
     if told is None:
-        if foreign := [name for name in bookmarks if name not in owner.streams]:
-            raise StateError(
-                f"the state does not say whose it is, and {owner.connector} has no stream {foreign[0]!r}: it is "
-                f"another connector's. {_ANEW}"
-            )
-        if bookmarks:
-            yield (
-                f"{owner.connector}: the state does not say whose it is, as an older version or another program wrote "
-                "it. It is taken for this connector's and account's, and says so from now on"
-            )
+        yield from _take_over(bookmarks, owner)
     elif not isinstance(told, dict) or told.get("connector") != owner.connector:
         other = told.get("connector") if isinstance(told, dict) else None
         raise StateError(f"the state belongs to the connector {other!r}, not to {owner.connector!r}. {_ANEW}")
@@ -111,6 +102,20 @@ def _adopt_owner(state: State, owner: Owner) -> Iterator[str]:
             "is. If that is another system with other invoices, start with a new state"
         )
     state["owner"] = {"connector": owner.connector, "account": owner.account, "origin": owner.origin}
+
+
+def _take_over(bookmarks: Mapping[str, Any], owner: Owner) -> Iterator[str]:
+    """Take a state that does not say whose it is for this one's, unless it has streams of another."""
+    if foreign := [name for name in bookmarks if name not in owner.streams]:
+        raise StateError(
+            f"the state does not say whose it is, and {owner.connector} has no stream {foreign[0]!r}: it is "
+            f"another connector's. {_ANEW}"
+        )
+    if bookmarks:
+        yield (
+            f"{owner.connector}: the state does not say whose it is, as an older version or another program wrote "
+            "it. It is taken for this connector's and account's, and says so from now on"
+        )
 
 
 def _check_keys(entry: State, owner: Owner, stream: Stream) -> None:
@@ -134,12 +139,10 @@ def _check_range(entry: State, owner: Owner, stream: Stream, config: Config, sch
     ranges = {name: config.get(name) for name, setting in schema["properties"].items() if setting.get("range")}
     if not ranges or stream.replication_key is None:
         return
-    has_read = has_bookmark({"bookmarks": {stream.name: entry}}, stream.name) and "read_with" in entry
+    has_read = has_bookmark({"bookmarks": {stream.name: entry}}, stream.name)
     before, entry["read_with"] = entry.get("read_with", {}), ranges
-    if not has_read:
-        return
     for name, value in ranges.items():
-        if _is_wider(value, before.get(name)):
+        if has_read and _is_wider(value, before.get(name)):
             raise StateError(
                 f"{owner.connector}, {stream.name}: with {name!r} as it is now, more records belong to the stream than "
                 f"the state was read with ({name}: {before.get(name)!r}). Those before its bookmark would be missed. "
@@ -151,10 +154,10 @@ def _is_wider(now: Any, before: Any) -> bool:
     """Whether a setting lets in records that it did not: an earlier date, a flag that is now set, another choice."""
     if now == before or before is None:
         return False
-    if now is None:
-        return True
     if isinstance(now, bool):
         return now
-    if isinstance(now, str) and isinstance(before, str) and now[:4].isdigit() and before[:4].isdigit():
-        return now < before
-    return True
+    return not (_is_date(now) and _is_date(before)) or now < before
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and value[:4].isdigit()

@@ -55,7 +55,7 @@ class QuarantineEntry:
     """A record that does not fit. ``error`` is what was expected at ``path``; ``sentence`` is for the operator.
 
     ``key`` are its key properties as far as they could be read, ``shown`` is what is shown of them where the vendor put
-    a secret into them. ``params`` and ``bookmark`` are those of its unit,
+    a secret into them. ``params`` and ``bookmark`` are those of its slice,
     ``schema`` is the hash of the schema that it did not fit. ``account`` is the hash of whose it is, ``None`` where no
     setting tells, and empty where the entry is of before there were accounts.
     """
@@ -265,18 +265,22 @@ def _read(path: Path) -> tuple[dict[str, QuarantineEntry], list[QuarantineEntry]
         except (ValueError, RecursionError):
             continue  # cut short
         try:
-            if isinstance(document, dict) and "done" in document:
-                closing = msgspec.json.decode(line, type=_Closing)
-                closed = entries.pop(closing.id, None)
-                replayed += [closed] if closed and closing.done == "replayed" else []
-            else:
-                kept = _kept(msgspec.json.decode(line, type=_Entry))
-                entries.setdefault(kept.id, kept)
+            _take_line(line, isinstance(document, dict) and "done" in document, entries, replayed)
         except (ValueError, msgspec.DecodeError):
             raise ConfigError(
                 f"the quarantine {path} cannot be read: line {number} is no entry; mend it, or move it elsewhere"
             ) from None
     return entries, replayed
+
+
+def _take_line(line: bytes, closes: bool, entries: dict[str, QuarantineEntry], replayed: list[QuarantineEntry]) -> None:
+    if not closes:
+        entry = _quarantine_entry(msgspec.json.decode(line, type=_Entry))
+        entries.setdefault(entry.id, entry)
+        return
+    closing = msgspec.json.decode(line, type=_Closing)
+    closed = entries.pop(closing.id, None)
+    replayed += [closed] if closed and closing.done == "replayed" else []
 
 
 def read_all(directory: Path) -> list[QuarantineEntry]:
@@ -366,7 +370,7 @@ class _Entry(msgspec.Struct):
     shown: str = ""
 
 
-def _kept(entry: _Entry) -> QuarantineEntry:
+def _quarantine_entry(entry: _Entry) -> QuarantineEntry:
     """Return the record of an entry; raises ValueError where a text in it is not what it has to be."""
     bookmark = datetime.fromisoformat(entry.bookmark) if entry.bookmark else None
     if bookmark and bookmark.tzinfo is None:

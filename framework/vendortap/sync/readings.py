@@ -145,6 +145,13 @@ class _Reading:
         """Note the rows of a page."""
         self._pages += 1
         self._count += len(page.records)
+        self._hash(page)
+        if self._stable and self._stable.total:
+            self._look_at_number(page, self._stable.total)
+        elif page.records:
+            self._look_at_length(len(page.records))
+
+    def _hash(self, page: Page) -> None:
         if self._by:
             hashes = _hashes(page, self._by, self._pages)
             self._rows.extend(hashes)
@@ -155,10 +162,6 @@ class _Reading:
             self._on_one_page += self._compared.take(page, hashes)
         if self._once is not self._rows and self._once is not self._parent:
             self._once.extend(_hashes(page, self._unique, self._pages))
-        if self._stable and self._stable.total:
-            self._look_at_number(page, self._stable.total)
-        elif page.records:
-            self._look_at_length(len(page.records))
 
     def _look_at_number(self, page: Page, total: str) -> None:
         """Notice a number of rows that becomes smaller."""
@@ -191,12 +194,16 @@ class _Reading:
         """Whether rows came again: they may have filled the number that is stated before all others had come."""
         return self._repeated > 0
 
+    @property
+    def _has_moved(self) -> bool:
+        return bool(self._is_again or self._uncompared or (self._stable and self._shows))
+
     def is_enough(self, before: _Reading | None) -> bool:
         """Whether this reading, after the one before, needs no other one."""
         if self.short is not None:
             return False
         if before is None:
-            return not (self._is_again or self._uncompared or (self._stable and self._shows))
+            return not self._has_moved
         if self._stable is None:
             return True
         if self._repeated == before._repeated and self._rows.have(before._rows):

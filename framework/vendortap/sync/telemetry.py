@@ -163,10 +163,11 @@ class Telemetry:
         }
         if attempt.endpoint:
             shared["url.template"] = attempt.endpoint
-        if attempt.status is not None:
+        if attempt.status is None:
+            shared["error.type"] = "transport"
+        else:
             shared["http.response.status_code"] = attempt.status
-        if attempt.status is None or attempt.status >= 400:
-            shared["error.type"] = "transport" if attempt.status is None else str(attempt.status)
+            shared |= {"error.type": str(attempt.status)} if attempt.status >= 400 else {}
         own = {"http.request.resend_count": attempt.retry} if attempt.retry else {}
         end = time.time_ns()
         span = self._tracer.start_span(
@@ -214,11 +215,7 @@ def of_program(connector: str) -> Telemetry | None:
 
 def of_environment(connector: str) -> Telemetry | None:
     """Return what exports as the environment says; ``None`` where it says nothing, or the extra is not installed."""
-    exporters = {signal: exporter for signal in ("TRACES", "METRICS") if (exporter := _exporter(signal)) != "none"}
-    if not exporters or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return None
-    if not find_spec("opentelemetry") or not all(map(find_spec, _NEEDED)):
-        _log.info("The environment asks for OpenTelemetry, which needs: %s.", install("otel"))
+    if not (exporters := _exporters()):
         return None
     tracers, meters = _tracers(connector, exporters.get("TRACES")), _meters(connector, exporters.get("METRICS"))
     for name in [name for name in logging.root.manager.loggerDict if name.startswith("opentelemetry.exporter.")]:
@@ -230,6 +227,17 @@ def of_environment(connector: str) -> Telemetry | None:
 
     tracer, meter = tracers.get_tracer("vendortap", version()), meters.get_meter("vendortap", version())
     return Telemetry(tracer, meter, connector, _parent(), close)
+
+
+def _exporters() -> dict[str, str]:
+    """Return the exporters of signals that the environment asks for, if they can be had."""
+    found = {signal: exporter for signal in ("TRACES", "METRICS") if (exporter := _exporter(signal)) != "none"}
+    if not found or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return {}
+    if not find_spec("opentelemetry") or not all(map(find_spec, _NEEDED)):
+        _log.info("The environment asks for OpenTelemetry, which needs: %s.", install("otel"))
+        return {}
+    return found
 
 
 def _without_quotes(record: logging.LogRecord) -> bool:
@@ -247,13 +255,11 @@ def _unquoted(said: object) -> object:
     return type(said).__name__ if isinstance(said, BaseException) else "(not quoted)"
 
 
-def _exporter(signal: Literal["TRACES", "METRICS"]) -> str:
+def _exporter(signal: str) -> str:
     """Return the exporter that the environment asks for: ``otlp``, ``console`` or ``none``."""
     named = os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower()
-    endpoints = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
-    exporter = named or ("otlp" if any(os.environ.get(name) for name in endpoints) else "none")
-    protocols = (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    protocol = next((value for name in protocols if (value := os.environ.get(name))), "http/protobuf")
+    exporter = named or ("otlp" if _otlp(signal, "ENDPOINT") else "none")
+    protocol = _otlp(signal, "PROTOCOL") or "http/protobuf"
     if exporter not in ("otlp", "console", "none") or (exporter == "otlp" and protocol != "http/protobuf"):
         _log.warning(
             "OpenTelemetry: the environment asks for the exporter %s of %s; there are otlp by http/protobuf, console "
@@ -263,6 +269,11 @@ def _exporter(signal: Literal["TRACES", "METRICS"]) -> str:
         )
         return "none"
     return exporter
+
+
+def _otlp(signal: str, what: str) -> str | None:
+    """Return a variable of OTLP: the signal's own, or that of all."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_{what}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{what}")
 
 
 def _resource(connector: str) -> Any:
