@@ -17,6 +17,7 @@ from vendortap.declare.model import Node, Page, RecordSelector, Reply, Value
 from vendortap.decode import coerce
 from vendortap.decode import json as json_format
 from vendortap.decode.drift import strict
+from vendortap.decode.incremental import PIECE_BYTES
 from vendortap.decode.reader import Reader
 from vendortap.decode.reader import refusal as refusal_of
 from vendortap.decode.values import Dates, SchemaMismatch
@@ -195,7 +196,8 @@ def test_a_list_of_none_is_a_page_without_rows() -> None:
 
 
 def test_whether_a_root_without_elements_is_a_list_is_not_for_the_reader_to_say() -> None:
-    assert read("<ArrayOfInvoice/>", "application/xml", RecordSelector()) == Page([], absent=True)
+    for root in ("<ArrayOfInvoice/>", f"<ArrayOfInvoice>{' ' * 2 * PIECE_BYTES}</ArrayOfInvoice>"):
+        assert read(root, "application/xml", RecordSelector()) == Page([], absent=True)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +212,7 @@ def test_whether_a_root_without_elements_is_a_list_is_not_for_the_reader_to_say(
         ("{}", "application/json", INNER),
         ('{"payload": null}', "application/json", INNER),
         ('{"payload": {"items": null}}', "application/json", INNER),
+        ('{"payload": ""}', "application/json", INNER),
         ("<r><payload/></r>", "application/xml", INNER),
         ('{"payload": null}', "application/json", RecordSelector(("payload",), many=False)),
         ("{}", "application/json", RecordSelector(("payload",), many=False)),

@@ -157,7 +157,7 @@ class JsonDecoder:
             found = document
         else:
             found = _member(holder, last, place)
-            if holder is not None:
+            if isinstance(holder, dict):  # blank text stands for null
                 holder.pop(_key(holder, last), None)
         if not self._selector.many:
             return None if found is None else [found]

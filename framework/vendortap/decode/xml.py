@@ -103,7 +103,7 @@ class XmlDecoder:
             return None
         if xml_tree.has_text(holder):
             raise SchemaMismatch("", "a list")
-        return []
+        return [] if self._selector.path else None  # a root of any name says nothing
 
     def _list(self, root: Any, take: Callable[[Any], T]) -> Selected:
         holder = incremental.single(root, self._selector.path)
