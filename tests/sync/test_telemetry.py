@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from starlette.routing import Route
 from tests.conftest import RunTap, StartVendor, Vendor, environment, make_catalog
 from vendortap.plugins.validation import settings
 from vendortap.sandbox import serve
+from vendortap.sync import telemetry
 
 ATTRIBUTES = {
     *("vendortap.connector", "vendortap.stream", "vendortap.pages", "vendortap.outcome", "error.type"),
@@ -323,3 +325,15 @@ def test_a_program_that_reads_has_the_spans_in_its_own_trace(vendor: Vendor) -> 
     shown = {tuple(pair) for pair in json.loads(done.stdout)}
     assert {("job", None), ("stream invoices", "job"), ("slice invoices", "stream invoices")} <= shown
     assert {parent for name, parent in shown if name and name.startswith("GET ")} == {"slice invoices"}
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry.nowhere", "opentelemetry.nowhere.proto.http", "nowhere.sdk"])
+def test_what_is_not_installed_is_asked_for_and_nothing_is_told(
+    missing: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A part of OpenTelemetry may be there without the others."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setattr(telemetry, "_NEEDED", ("opentelemetry.sdk", missing))
+    caplog.set_level(logging.INFO)
+    assert telemetry.of_environment("acme") is None
+    assert "The environment asks for OpenTelemetry, which needs: pip install" in caplog.text

@@ -234,10 +234,17 @@ def _exporters() -> dict[str, str]:
     found = {signal: exporter for signal in ("TRACES", "METRICS") if (exporter := _exporter(signal)) != "none"}
     if not found or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return {}
-    if not find_spec("opentelemetry") or not all(map(find_spec, _NEEDED)):
+    if not all(map(_is_installed, _NEEDED)):
         _log.info("The environment asks for OpenTelemetry, which needs: %s.", install("otel"))
         return {}
     return found
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor is a package that it is in
+        return False
 
 
 def _without_quotes(record: logging.LogRecord) -> bool:
