@@ -89,7 +89,7 @@ def outcome(made: Reader, content: bytes) -> Any:
     except VendortapError as error:
         return str(error)
     for row in page.records:
-        for name in GIVEN.keys() & row._names:  # type: ignore[attr-defined] # of Row
+        for name in GIVEN.keys() & row._names:  # type: ignore[attr-defined] # of RecordStruct
             row[name] = GIVEN[name]
     invalid = [(index, record.sentence, record.raw) for index, record in page.invalid.items()]
     return [encode(as_dict(row)) for row in page.records], repr(page.records), page.more, page.absent, invalid

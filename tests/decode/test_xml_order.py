@@ -1,4 +1,4 @@
-"""Elements may stand in any order that pages keep to, and unknown ones are passed over where they are let pass."""
+"""Elements may come in any order that is the same on all pages; unknown elements are ignored once reported."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_reader_reads_lists_by_expression_and_documents_by_the_parser(watched:
 
 
 def test_what_is_drift_is_told_on_pages_that_come_after_others_too() -> None:
-    """Elements that were told are passed over from then on; those that are new are told, wherever they stand."""
+    """An unknown element is reported once and then ignored; a new one is reported, wherever it is."""
     drift = Drift("acme", "invoices", ROW)
     reader = Reader(ROW, PAGE, ("Number",), DATES, drift=drift)
     bodies = counting(reader)

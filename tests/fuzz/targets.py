@@ -106,7 +106,7 @@ def _outcome(made: reader.Reader, reply: Reply) -> Any:
         return None
     for row in page.records:
         for name in _GIVEN:
-            if name in row._names:  # type: ignore[attr-defined] # of Row
+            if name in row._names:  # type: ignore[attr-defined] # of RecordStruct
                 row[name] = None
     return [ENCODER.encode(row) for row in page.records], page.absent, sorted(page.invalid)
 

@@ -54,7 +54,7 @@ def page_number(
         size: The setting with the rows to ask for.
         first: The setting with the number of the first page.
         pages: Name in ``RecordSelector.more`` of the number of pages.
-        rows: Name in ``RecordSelector.more`` of the number of rows; beside ``pages`` it is what these are held against.
+        rows: Name in ``RecordSelector.more`` of the number of rows; fewer on all ``pages`` are an error.
 
     Raises (the pager):
         BodyError: a page has come before, or is empty in the middle, twice.

@@ -36,7 +36,7 @@ _JSON_TYPES = ("application/json", "text/json")
 _XML_TYPES = ("application/xml", "text/xml")
 
 NAMES_AT_MOST = 200
-"""Names of a stream that are noticed and let pass; beyond that all do, as they seem to be data."""
+"""Unknown names of a stream that are reported. If there are more, they seem to be data, and all are accepted."""
 WHOLE = "(the record)"
 """What is noted as a field where a record is something else altogether."""
 HALF = "text in whole characters"
@@ -53,8 +53,8 @@ class Readings:
     """Which readings a stream's pages get.
 
     ``row`` is the schema that the typed reading goes by: where unknown fields are watched for, it has the names that
-    are known and let pass, and refuses a page with any other. ``None``: pages are coerced at once, because an unknown
-    name cannot be let pass, as msgspec has no field of that name.
+    have been reported, and refuses a page with any other. ``None``: pages are coerced at once, because msgspec cannot
+    have a field of one of these names.
     """
 
     row: Node | None
@@ -62,7 +62,7 @@ class Readings:
 
     @classmethod
     def of(cls, row: Node, extra: Iterable[Place], *, is_watched: bool) -> Readings:
-        """Return those for a schema and the unknown fields that are let pass; all are where they have no end."""
+        """Return those for a schema and the unknown fields that are accepted; all are, if there are too many."""
         places = set(extra)
         if not is_watched or len(places) > NAMES_AT_MOST:
             return cls(_lenient(row), is_watched=False)
@@ -292,7 +292,7 @@ class Reader:
         """Look at some records of a JSON page for what the typed reading cannot see: amounts as strings."""
         take = self._take("JSON")
         for index in range(0, len(raws), max(1, len(raws) // SAMPLE)):
-            with suppress(Malformed):  # in what the typed reading has passed over, and nobody asked for
+            with suppress(Malformed):  # in an unknown field, which the typed reading skipped
                 self._note_types(index, take(json_format.parse(raws[index])).findings)
 
     def _note_types(self, index: int, findings: Findings) -> None:

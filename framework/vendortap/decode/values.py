@@ -149,7 +149,7 @@ _SIGNED_ZERO = Decimal("-0").as_tuple()
 
 
 def integer(text: str) -> int:
-    """Read an integer in plain digits; a fraction of zeros is let pass (``3.0``).
+    """Read an integer in plain digits; a fraction of zeros is accepted (``3.0``).
 
     Raises:
         TooLong: it has too many digits.

@@ -66,7 +66,7 @@ _LEAVES: Mapping[str, str] = {
     "date-time": f"[^<]+{ONCE}",
     "date": f"[^<]+{ONCE}",
 }
-"""What texts are let pass: nothing that could be anything else in JSON; the decoder has the last word."""
+"""What texts are accepted: nothing that could be anything else in JSON. The decoder checks them after that."""
 _QUOTED = ("string", "date-time", "date")
 _PREFIXES = ("xsi", "i")
 _NIL = rf' (?:{"|".join(_PREFIXES)}):nil=\\"true\\" ?/>'
@@ -100,7 +100,7 @@ class Expression:
         self._can_be = len(self._path) + 1 + _levels(row) <= most
 
     def allow(self, row: Node) -> None:
-        """Take another schema of the same records, whose extra elements are passed over."""
+        """Take another schema of the same records; its extra elements are ignored."""
         self._row, self._quick = row, None
 
     def observed(self) -> Observed:
