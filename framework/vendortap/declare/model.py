@@ -38,13 +38,13 @@ not looked for in a reply, as it comes from the request, and is null until then.
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One place in a record, compiled from JSON Schema; what both codecs are driven by.
+    """One place in a record, compiled from JSON Schema; what both decoders are driven by.
 
     ``fields`` is set for objects, ``item`` for arrays. ``xml_name`` is the element (or attribute) name; for an
     array with ``xml_wrapped`` it names the wrapper, and the items are ``item.xml_name`` inside it (any
     element, where that is not given). OpenAPI 3.1, "XML Object". ``extra`` are names that an object has beside its
-    fields, known of and left out; any other makes the decoders raise Undeclared. ``None`` lets all names pass. A list
-    that is ``closed`` has nothing but items: an element of another name in it is an error.
+    fields, known of and left out; with any other, the typed reading refuses the page, and the coerced one reports it.
+    ``None`` accepts all names.
     """
 
     kind: Kind
@@ -56,7 +56,6 @@ class Node:
     xml_wrapped: bool = False
     xml_attribute: bool = False
     extra: frozenset[str] | None = None
-    closed: bool = False
 
 
 # --- requests and replies ----------------------------------------------------------------------------
